@@ -1,0 +1,46 @@
+# The two commands of the README are `make demo` and `make test`. Both install what they need.
+PYTHON ?= python3.11
+BIN := .venv/bin
+# One Label Studio environment for the demo, the tests and the benchmarks; the first use makes it.
+export LSLOOP_STUDIO_ENV ?= $(CURDIR)/.lsloop/studio
+
+.PHONY: help demo test check picture soak bench clean
+
+help:  ## show this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+build:
+	mkdir -p build
+
+demo: .venv/installed  ## the whole loop on a small made-up dataset, on real parts
+	$(BIN)/lsloop demo
+
+test: .venv/installed build  ## every test, on a real PostgreSQL, a real Label Studio and a real browser
+	$(BIN)/python tests/needs.py
+	$(BIN)/ruff check --no-cache --quiet .
+	$(BIN)/mypy
+	$(BIN)/lint-imports > build/imports.txt 2>&1 || { cat build/imports.txt; exit 1; }
+	$(BIN)/python -m pytest
+
+check: .venv/installed  ## what takes seconds: lint, types, import contracts, unit tests
+	$(BIN)/ruff check --no-cache .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python -m pytest -q tests/unit
+
+picture: .venv/installed  ## draw docs/demo.svg anew
+	$(BIN)/python docs/picture.py
+
+soak: .venv/installed  ## the model of the loop for SOAK_MINUTES (10), from seeds of its own
+	$(BIN)/python -m pytest -q tests/model/soak.py
+
+bench: .venv/installed  ## speed, side by side with the ceiling, as ratios; writes build/bench.json
+	$(BIN)/python -m benchmarks
+
+clean:  ## remove what was built; the data of `lsloop up` stays
+	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

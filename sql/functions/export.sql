@@ -1,0 +1,107 @@
+-- Export: what people accepted, as it stands, and splits that never change.
+
+-- What must not be torn apart by the split: a group; without one the recording, the same under whatever name; else the
+-- sample, with those that were made of it to go round again.
+CREATE OR REPLACE FUNCTION split_key(s samples) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN s.group_key IS NOT NULL THEN 'group:' || s.group_key
+                WHEN s.media_md5 IS NOT NULL THEN 'media:' || s.media_md5
+                WHEN s.parent_sample_id IS NULL THEN 'sample:' || s.source || '/' || s.external_id
+                ELSE 'sample:' || s.source || '/' || regexp_replace(s.external_id, '(#reflow-\d+)+$', '') END
+$$;
+
+-- Where a key falls by itself: the same in every ledger, with these shares.
+CREATE OR REPLACE FUNCTION hashed_split(p_split_key text, p_validation double precision, p_test double precision) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN place < p_test THEN 'test' WHEN place < p_test + p_validation THEN 'validation' ELSE 'train' END
+      FROM (SELECT ('x' || substr(md5(p_split_key), 1, 12))::bit(48)::bigint / 2.0 ^ 48 AS place) hashed
+$$;
+
+-- Whether what the annotator judged from is not what the sample has now, and nobody decided that the answer stands.
+CREATE OR REPLACE FUNCTION is_outdated(t tasks, s samples) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (
+        SELECT FROM jsonb_each_text(s.field_versions) v
+         WHERE v.key = ANY (t.reads) AND v.key <> ALL (t.writes)
+           AND v.value::integer > greatest(t.sync_version, t.settled_version)
+           AND CASE WHEN v.key = 'media' THEN s.media_md5 IS DISTINCT FROM t.base ->> 'media_md5'
+                    ELSE s.fields -> v.key IS DISTINCT FROM t.base -> 'fields' -> v.key END)
+$$;
+
+-- What people accepted for a task type and still stands, with who said it. Not what is in an open conflict, nor what was
+-- judged from content that the sample no longer has, nor what went round again and was answered there. `digest` changes with anything of it; `split` is NULL for gold, for
+-- what was not assigned yet (see assign_splits), and for a sample whose group came to be another one's with another
+-- split: it neither changes its split nor may it be on both sides.
+DROP FUNCTION IF EXISTS reviewed(text);
+CREATE FUNCTION reviewed(p_task_type text) RETURNS TABLE (
+    sample_id uuid, arrival bigint, split text, is_assigned boolean, digest text, document jsonb, media_bytes bigint,
+    media_mtime_ns bigint, said jsonb
+) LANGUAGE sql STABLE AS $$
+    WITH held AS (
+        SELECT r.sample_id, max(r.revision_id) AS newest_revision, max(t.reads) AS reads,
+               jsonb_object_agg(r.field, jsonb_build_object(
+                   'value', r.value, 'revision', r.version, 'origin', r.origin, 'annotator', coalesce(a.annotator, r.actor),
+                   'remarks', coalesce(r.remarks, '{}'), 'model_version', t.model_version, 'sync_version', t.sync_version,
+                   'accepted_at', to_char(r.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))) AS answers,
+               jsonb_object_agg(r.field, jsonb_build_object(
+                   'revision', r.version, 'annotator', coalesce(a.annotator, r.actor), 'model_version', t.model_version)) AS said
+          FROM tasks t JOIN revisions r USING (task_key) JOIN samples s ON s.sample_id = r.sample_id
+          LEFT JOIN annotations a ON a.annotation_id = r.annotation_id
+         WHERE t.task_type = p_task_type AND r.field = ANY (t.writes) AND s.deleted_at IS NULL
+           -- CASE, because the planner takes the bare comparison for a rare hit and loops over what are all the rows.
+           AND CASE WHEN r.version = (s.held ->> r.field)::integer THEN s.field_versions = '{}' OR NOT is_outdated(t, s) END
+         GROUP BY r.sample_id),
+    documents AS MATERIALIZED (
+        SELECT s.sample_id, s.arrival, s.split, s.is_gold_standard, split_key(s) AS split_key, s.media_bytes, s.media_mtime_ns,
+               h.said,
+               jsonb_build_object(
+                   'sample_id', s.sample_id, 'external_id', s.external_id, 'source', s.source, 'task_type', p_task_type,
+                   'group', s.group_key, 'gold', s.is_gold_standard, 'dvc_commit_hash', s.dvc_commit_hash,
+                   'newest_revision', h.newest_revision, 'answers', h.answers, 'reads', only_fields(s.fields, h.reads),
+                   'media', CASE WHEN s.media_path IS NOT NULL THEN jsonb_build_object(
+                       'path', s.media_path, 'md5', s.media_md5, 'duration', s.duration, 'width', s.width,
+                       'height', s.height) END) AS document
+          FROM held h JOIN samples s USING (sample_id)
+         WHERE NOT EXISTS (SELECT FROM conflicts c JOIN tasks o USING (task_key)
+                            WHERE c.sample_id = s.sample_id AND c.status = 'open'
+                              AND (o.task_type = p_task_type
+                                   OR EXISTS (SELECT FROM jsonb_object_keys(h.answers) f WHERE f = ANY (o.writes))))
+           AND NOT EXISTS (SELECT FROM samples c JOIN tasks o ON o.sample_id = c.sample_id
+                            WHERE c.parent_sample_id = s.sample_id AND c.deleted_at IS NULL AND o.task_type = p_task_type
+                              AND o.state IN ('accepted', 'resolved')))
+    SELECT d.sample_id, d.arrival, CASE WHEN NOT d.is_gold_standard AND k.split = d.split THEN d.split END,
+           d.is_gold_standard OR d.split IS NOT NULL AND k.split IS NOT NULL,
+           md5(d.document::text || d.split_key), d.document, d.media_bytes, d.media_mtime_ns, d.said
+      FROM documents d LEFT JOIN splits k ON k.split_key = d.split_key
+$$;
+
+-- Gives every sample with an accepted value its split, once and for all. A key goes where the first of its samples went
+-- that has a split already, else where its hash falls.
+DROP FUNCTION IF EXISTS assign_splits(text[], double precision, double precision);
+CREATE OR REPLACE FUNCTION assign_splits(p_validation double precision, p_test double precision) RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_ids uuid[];
+    v_assigned bigint;
+BEGIN
+    SELECT array_agg(s.sample_id) INTO v_ids FROM samples s LEFT JOIN splits k ON k.split_key = split_key(s)
+     WHERE s.held <> '{}' AND s.deleted_at IS NULL AND NOT s.is_gold_standard AND (s.split IS NULL OR k.split IS NULL);
+    IF v_ids IS NULL THEN
+        RETURN 0;
+    END IF;
+    PERFORM 1 FROM samples s WHERE s.sample_id = ANY (v_ids) ORDER BY s.sample_id FOR UPDATE;
+    INSERT INTO splits (split_key, split)
+    SELECT key, coalesce((array_agg(split ORDER BY arrival) FILTER (WHERE split IS NOT NULL))[1],
+                         hashed_split(key, p_validation, p_test))
+      FROM (SELECT split_key(s) AS key, s.split, s.arrival FROM samples s WHERE s.sample_id = ANY (v_ids)) needed
+     GROUP BY key ORDER BY key
+    ON CONFLICT DO NOTHING;
+    UPDATE samples s SET split = k.split FROM splits k
+     WHERE s.sample_id = ANY (v_ids) AND s.split IS NULL AND k.split_key = split_key(s);
+    GET DIAGNOSTICS v_assigned = ROW_COUNT;
+    RETURN v_assigned;
+END $$;
+
+-- A digest of all that an export of a task type would hold.
+CREATE OR REPLACE FUNCTION watermark(p_task_type text) RETURNS TABLE (samples bigint, digest text) LANGUAGE sql STABLE AS $$
+    SELECT count(*), md5(coalesce(string_agg(r.sample_id::text || r.digest, '' ORDER BY r.sample_id), ''))
+      FROM reviewed(p_task_type) r
+$$;

@@ -1,0 +1,208 @@
+-- Revisions: accepted values, append only; and settle_task, the one place that decides a task.
+
+CREATE OR REPLACE TRIGGER revisions_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON revisions
+    FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
+DROP FUNCTION IF EXISTS refuse_revision_change();
+
+-- Probes and adjudications are tasks beside another one, which has the lock.
+CREATE OR REPLACE FUNCTION lock_task(t tasks) RETURNS void LANGUAGE sql AS $$
+    INSERT INTO locks (sample_id, task_type, locked_by, task_key)
+    SELECT t.sample_id, t.task_type, 'label_studio', t.task_key
+     WHERE NOT t.is_gold_probe AND t.adjudicates IS NULL
+       AND NOT EXISTS (SELECT FROM locks l WHERE l.task_key = t.task_key AND l.released_at IS NULL)
+    ON CONFLICT DO NOTHING
+$$;
+
+CREATE OR REPLACE FUNCTION end_task(p_task_key uuid, p_state text) RETURNS void LANGUAGE sql AS $$
+    UPDATE tasks SET state = p_state, finished_at = now() WHERE task_key = p_task_key;
+    UPDATE locks SET released_at = now() WHERE task_key = p_task_key AND released_at IS NULL;
+$$;
+
+-- The task that is at work in the place of this one, on the same sample or the same disagreement: there is never more
+-- than one.
+CREATE OR REPLACE FUNCTION other_at_work(t tasks) RETURNS tasks LANGUAGE sql STABLE AS $$
+    SELECT o::tasks FROM tasks o
+     WHERE o.sample_id = t.sample_id AND o.task_type = t.task_type AND o.task_key <> t.task_key
+       AND o.state IN ('claimed', 'open', 'annotated', 'conflicted') AND NOT o.is_gold_probe
+       AND o.adjudicates IS NOT DISTINCT FROM t.adjudicates
+$$;
+
+-- Whether the field's current value is one that people gave in this task.
+CREATE OR REPLACE FUNCTION holds(t tasks, s samples, p_field text) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT FROM revisions r
+                    WHERE r.sample_id = s.sample_id AND r.field = p_field AND r.version = (s.held ->> p_field)::integer
+                      AND r.task_key = t.task_key)
+$$;
+
+-- A field's value, for good or until people take it back; p_version NULL: what upstream says is current again.
+CREATE OR REPLACE FUNCTION set_field(p_sample_id uuid, p_field text, p_value jsonb, p_version integer) RETURNS void
+LANGUAGE sql AS $$
+    UPDATE samples s SET fields = n.fields, upstream = nullif(coalesce(s.upstream, s.fields), n.fields), updated_at = now(),
+           held = CASE WHEN p_version IS NULL THEN s.held - p_field
+                       ELSE s.held || jsonb_build_object(p_field, p_version) END
+      FROM (SELECT CASE WHEN p_value IS NULL THEN fields - p_field
+                        ELSE fields || jsonb_build_object(p_field, p_value) END AS fields
+              FROM samples WHERE sample_id = p_sample_id) n
+     WHERE s.sample_id = p_sample_id
+$$;
+
+-- Writes an annotation's value into the sample, one revision for each field that it speaks of.
+CREATE OR REPLACE FUNCTION write_revisions(t tasks, a annotations, p_origin text, p_reason text) RETURNS void
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_field text;
+    v_version integer;
+    v_remarks jsonb := a.value - t.writes;
+BEGIN
+    FOREACH v_field IN ARRAY t.writes LOOP
+        CONTINUE WHEN NOT a.value ? v_field;
+        SELECT append_revision(s.sample_id, v_field, s.fields -> v_field, a.value -> v_field, p_origin, a.annotator, p_reason,
+                               nullif(v_remarks, '{}'), t.task_key, a.annotation_id)
+          INTO v_version FROM samples s WHERE s.sample_id = t.sample_id;
+        PERFORM set_field(t.sample_id, v_field, a.value -> v_field, v_version);
+    END LOOP;
+    UPDATE tasks SET accepted_annotation_id = a.annotation_id, accepted_hash = a.result_hash WHERE task_key = t.task_key;
+    UPDATE annotations SET superseded_at = NULL WHERE annotation_id = a.annotation_id AND superseded_at IS NOT NULL;
+END $$;
+
+-- What this task gave is current no longer, visibly: what upstream says is. The value stays in the history.
+CREATE OR REPLACE FUNCTION release_fields(t tasks, p_reason text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    s samples;
+    v_field text;
+    v_upstream jsonb;
+BEGIN
+    FOREACH v_field IN ARRAY t.writes LOOP
+        SELECT * INTO STRICT s FROM samples WHERE sample_id = t.sample_id FOR UPDATE;
+        CONTINUE WHEN NOT holds(t, s, v_field);
+        v_upstream := coalesce(s.upstream, s.fields) -> v_field;
+        PERFORM append_revision(s.sample_id, v_field, NULL, v_upstream, 'upstream', s.source, p_reason, NULL, t.task_key,
+                                t.accepted_annotation_id);
+        PERFORM set_field(s.sample_id, v_field, v_upstream, NULL);
+    END LOOP;
+    UPDATE tasks SET accepted_annotation_id = NULL, accepted_hash = NULL, settled_version = NULL WHERE task_key = t.task_key;
+END $$;
+
+-- A task of which nothing stands any more is at work again, unless another task took its place meanwhile.
+CREATE OR REPLACE FUNCTION reopen_task(t tasks) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    IF (other_at_work(t)).task_key IS NOT NULL THEN
+        PERFORM end_task(t.task_key, 'cancelled');
+        RETURN;
+    END IF;
+    UPDATE tasks SET state = CASE WHEN has_answers(t) THEN 'annotated' ELSE 'open' END, finished_at = NULL
+     WHERE task_key = t.task_key;
+    PERFORM lock_task(t);
+END $$;
+
+CREATE OR REPLACE FUNCTION has_answers(t tasks) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT FROM annotations a WHERE a.task_key = t.task_key AND a.deleted_at IS NULL AND NOT a.was_cancelled)
+$$;
+
+-- Decides one task by what its annotations say now. Answers what became of it:
+-- accepted, conflicted, withdrawn, annotated (has answers, not enough or not agreed), open, or NULL: as it was.
+CREATE OR REPLACE FUNCTION settle_task(p_task_key uuid) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    t tasks;
+    s samples;
+    a annotations;
+    c conflicts;
+    v_moved jsonb;
+BEGIN
+    SELECT * INTO t FROM tasks WHERE task_key = p_task_key;
+    SELECT * INTO STRICT s FROM samples WHERE sample_id = t.sample_id FOR UPDATE;
+    SELECT * INTO t FROM tasks WHERE task_key = p_task_key FOR UPDATE;
+    IF t.state IN ('claimed', 'cancelled') THEN
+        RETURN NULL;
+    END IF;
+    IF t.is_gold_probe THEN
+        RETURN settle_probe(t);
+    END IF;
+    a := chosen_annotation(t);
+    SELECT * INTO c FROM conflicts WHERE task_key = t.task_key ORDER BY conflict_id DESC LIMIT 1;
+    IF a.annotation_id IS NULL THEN
+        RETURN nothing_chosen(t, c);
+    END IF;
+    IF t.accepted_annotation_id = a.annotation_id AND t.accepted_hash = a.result_hash THEN
+        RETURN edit_taken_back(t, c);
+    END IF;
+    IF t.state = 'resolved' AND c.status = 'resolved' AND c.annotation_id = a.annotation_id AND c.result_hash = a.result_hash THEN
+        RETURN NULL;
+    END IF;
+    v_moved := moved_fields(as_seen(t, a), s, a.value);
+    IF v_moved <> '{}' OR c.status = 'open' AND NOT c.automatic THEN
+        RETURN open_conflict(as_seen(t, a), s, a, v_moved);
+    END IF;
+    IF c.status = 'open' THEN
+        PERFORM resolve_human_wins(c.conflict_id, 'lsloop', 'nothing is in dispute any more');
+        RETURN 'accepted';
+    END IF;
+    PERFORM write_revisions(t, a, 'human', CASE WHEN t.accepted_annotation_id = a.annotation_id THEN 'edited after acceptance'
+                                                WHEN t.accepted_annotation_id IS NOT NULL THEN 'another annotation speaks now' END);
+    PERFORM end_task(t.task_key, 'accepted');
+    RETURN 'accepted';
+END $$;
+
+-- No annotation speaks for the task: one that was accepted and is gone takes its value with it, and a conflict is about
+-- nothing any more.
+CREATE OR REPLACE FUNCTION nothing_chosen(t tasks, c conflicts) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    v_why text := why_nothing_speaks(coalesce(t.accepted_annotation_id, c.annotation_id));
+BEGIN
+    IF accepted_stands(t) THEN
+        RETURN edit_taken_back(t, c);
+    END IF;
+    IF t.accepted_annotation_id IS NULL AND c.status IS DISTINCT FROM 'open' THEN
+        IF t.state = 'parked' THEN
+            PERFORM await_annotations(t);
+        END IF;
+        RETURN await_answers(t.task_key);
+    END IF;
+    IF c.status = 'open' THEN
+        PERFORM withdraw_conflict(c, v_why);
+    END IF;
+    PERFORM release_fields(t, v_why);
+    PERFORM reopen_task(t);
+    PERFORM await_answers(t.task_key);
+    RETURN 'withdrawn';
+END $$;
+
+CREATE OR REPLACE FUNCTION why_nothing_speaks(p_annotation_id bigint) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN a.deleted_at IS NOT NULL THEN 'its annotation was deleted in Label Studio'
+                WHEN a.was_cancelled THEN 'its annotation was taken back: the task was skipped'
+                WHEN a.value IS NULL THEN 'its annotation was changed, and cannot be understood'
+                ELSE 'its annotation is held for review, or others no longer agree with it' END
+      FROM annotations a WHERE a.annotation_id = p_annotation_id
+$$;
+
+-- Whether the annotation that was accepted is still there, word for word, and nothing speaks against it.
+CREATE OR REPLACE FUNCTION accepted_stands(t tasks) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT FROM counted_answers(t) a
+                    WHERE a.annotation_id = t.accepted_annotation_id AND a.result_hash = t.accepted_hash)
+           AND NOT disagreed(t)
+$$;
+
+CREATE OR REPLACE FUNCTION edit_taken_back(t tasks, c conflicts) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+    IF c.status IS DISTINCT FROM 'open' THEN
+        RETURN NULL;
+    END IF;
+    PERFORM withdraw_conflict(c, 'the edit was taken back');
+    PERFORM end_task(t.task_key, 'accepted');
+    RETURN 'accepted';
+END $$;
+
+-- A parked task of which an answer came in after all is at work again.
+CREATE OR REPLACE FUNCTION await_annotations(t tasks) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+    v_state text := CASE WHEN has_answers(t) THEN 'annotated' ELSE 'open' END;
+BEGIN
+    IF v_state = t.state OR t.state NOT IN ('open', 'annotated', 'parked') THEN
+        RETURN NULL;
+    END IF;
+    IF t.state = 'parked' AND (v_state = 'open' OR (other_at_work(t)).task_key IS NOT NULL) THEN
+        RETURN NULL;
+    END IF;
+    PERFORM reopen_task(t);
+    RETURN v_state;
+END $$;

@@ -1,0 +1,209 @@
+-- Tasks: a sample is written down as claimed, with the key that travels with it, before it is sent.
+
+-- Whether a sample may be sent for a task type now, as the text of a WHERE over `samples s` with $1 the task type and
+-- $2 the fields it reads: it has what the annotator reads, nobody holds it, no task is at work on it or has settled it
+-- since its content last changed, and no child stands in for it. (Text, because a function with subqueries is called row by row, not planned.)
+CREATE OR REPLACE FUNCTION eligibility() RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT
+   $where$ s.deleted_at IS NULL AND NOT s.is_gold_standard
+       AND (s.media_path IS NOT NULL OR NOT 'media' = ANY ($2))
+       AND s.fields ?& array_remove($2, 'media')
+       AND NOT EXISTS (
+           SELECT FROM tasks t WHERE t.sample_id = s.sample_id AND t.task_type = $1 AND NOT t.is_gold_probe
+              AND (t.state IN ('claimed', 'open', 'annotated', 'conflicted')
+                   OR (t.state IN ('accepted', 'resolved') OR t.state = 'parked' AND t.gone_at IS NULL)
+                      AND (s.field_versions = '{}'
+                           OR NOT changed_since(s.field_versions, $2, greatest(t.sync_version, t.settled_version)))))
+       AND (s.only_task_type IS NULL OR s.only_task_type = $1)
+       AND NOT EXISTS (
+           SELECT FROM samples c WHERE c.parent_sample_id = s.sample_id AND c.deleted_at IS NULL
+              AND (c.only_task_type IS NULL OR c.only_task_type = $1))
+       AND NOT EXISTS (
+           SELECT FROM locks l WHERE l.sample_id = s.sample_id AND l.released_at IS NULL
+              AND (l.task_type IS NULL OR l.task_type = $1) AND (l.expires_at IS NULL OR l.expires_at > now())) $where$
+$$;
+
+-- The prediction to show: the newest made of the content that the sample still has.
+CREATE OR REPLACE FUNCTION current_prediction(s samples, p_task_type text, p_reads text[]) RETURNS predictions
+LANGUAGE sql STABLE AS $$
+    SELECT p FROM predictions p
+     WHERE p.sample_id = s.sample_id AND p.task_type = p_task_type
+       AND NOT changed_since(s.field_versions, p_reads, p.sync_version)
+     ORDER BY p.created_at DESC, p.prediction_id DESC LIMIT 1
+$$;
+
+CREATE OR REPLACE FUNCTION snapshot(s samples, p_names text[]) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
+    SELECT jsonb_build_object('fields', only_fields(s.fields, p_names), 'held', only_fields(s.held, p_names),
+                              'media_path', s.media_path, 'media_md5', s.media_md5)
+$$;
+
+-- The order in which samples are sent, as the text of an ORDER BY over `samples s`.
+CREATE OR REPLACE FUNCTION sending_order(p_order text, p_task_type text, p_reads text[], p_seed text) RETURNS text
+LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE p_order
+        WHEN 'oldest' THEN 's.arrival'
+        WHEN 'priority' THEN 's.priority DESC, s.arrival'
+        WHEN 'random' THEN format('md5(s.sample_id::text || %L)', p_seed)
+        WHEN 'uncertain' THEN
+            format('(current_prediction(s, %L, %L)).uncertainty DESC NULLS LAST, s.arrival', p_task_type, p_reads)
+    END
+$$;
+
+-- The next samples that a push would send, in order.
+DROP FUNCTION IF EXISTS eligible_samples(text, text[], text, text, integer);
+CREATE FUNCTION eligible_samples(p_task_type text, p_reads text[], p_order text, p_seed text, p_limit integer)
+RETURNS SETOF samples LANGUAGE plpgsql STABLE AS $$
+BEGIN
+    RETURN QUERY EXECUTE format(
+        'SELECT s.* FROM samples s WHERE %s ORDER BY %s LIMIT $3', eligibility(),
+        sending_order(p_order, p_task_type, p_reads, p_seed)) USING p_task_type, p_reads, p_limit;
+END $$;
+
+DROP FUNCTION IF EXISTS claim_tasks(integer, text, text[], text[], integer, text, text, text, integer);
+CREATE FUNCTION claim_tasks(
+    p_project_id integer, p_task_type text, p_reads text[], p_writes text[], p_overlap integer, p_claimed_by text,
+    p_order text, p_seed text, p_limit integer
+) RETURNS TABLE (task_key uuid, place bigint) LANGUAGE plpgsql AS $$
+DECLARE
+    v_ids uuid[];
+BEGIN
+    -- In the middle of a long push the statistics still say that there are hardly any tasks and locks: a nested loop
+    -- chosen by them costs the square of the backlog.
+    PERFORM set_config('enable_nestloop', 'off', true);
+    EXECUTE format(
+        'SELECT array_agg(sample_id) FROM (SELECT s.sample_id FROM samples s WHERE %s
+          ORDER BY %s LIMIT $3 FOR UPDATE OF s SKIP LOCKED) c', eligibility(),
+        sending_order(p_order, p_task_type, p_reads, p_seed)) INTO v_ids USING p_task_type, p_reads, p_limit;
+    PERFORM set_config('enable_nestloop', 'on', true);
+
+    -- A statement of its own: it sees the locks and tasks that were committed while the one above collected its rows.
+    EXECUTE format('SELECT array_agg(s.sample_id ORDER BY array_position($3, s.sample_id)) FROM samples s
+                     WHERE s.sample_id = ANY ($3) AND %s', eligibility()) INTO v_ids USING p_task_type, p_reads, v_ids;
+    RETURN QUERY
+    WITH chosen AS MATERIALIZED (
+        SELECT s, c.place FROM unnest(v_ids) WITH ORDINALITY c(sample_id, place) JOIN samples s USING (sample_id)),
+    expired AS (
+        UPDATE locks l SET released_at = now() FROM chosen
+         WHERE l.sample_id = (chosen.s).sample_id AND l.released_at IS NULL AND l.expires_at <= now()),
+    claimed AS (
+        INSERT INTO tasks (sample_id, task_type, project_id, sync_version, reads, writes, base, overlap, claimed_by)
+        SELECT (s).sample_id, p_task_type, p_project_id, (s).sync_version, p_reads, p_writes, '{}', p_overlap, p_claimed_by
+          FROM chosen ORDER BY chosen.place
+        ON CONFLICT DO NOTHING RETURNING tasks.task_key, tasks.sample_id)
+    SELECT claimed.task_key, chosen.place FROM claimed JOIN chosen ON (chosen.s).sample_id = claimed.sample_id
+     ORDER BY chosen.place;
+END $$;
+
+-- The locks of claimed tasks; apart from claim_tasks, because it must see the expired locks as released.
+CREATE OR REPLACE FUNCTION lock_claimed(p_task_keys uuid[]) RETURNS void
+LANGUAGE sql AS $$
+    INSERT INTO locks (sample_id, task_type, locked_by, task_key)
+    SELECT sample_id, task_type, 'label_studio', task_key FROM tasks
+     WHERE task_key = ANY (p_task_keys) AND NOT is_gold_probe AND adjudicates IS NULL
+$$;
+
+-- Everybody who changes several tasks holds them first, in this order, and their samples before: nobody waits in a circle.
+CREATE OR REPLACE FUNCTION hold_tasks(p_task_keys uuid[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM 1 FROM tasks WHERE task_key = ANY (p_task_keys) ORDER BY task_key FOR UPDATE;
+END $$;
+
+-- What the annotator will see, as it stands now: a claimed task that Label Studio does not have is sent with the
+-- sample's content of today, whatever it was when it was claimed. The samples are locked for the moment, so that the
+-- snapshot and what is read for sending are one.
+CREATE OR REPLACE FUNCTION snapshot_tasks(p_task_keys uuid[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM 1 FROM samples s JOIN tasks t USING (sample_id) WHERE t.task_key = ANY (p_task_keys)
+      ORDER BY sample_id FOR SHARE OF s;
+    PERFORM hold_tasks(p_task_keys);
+    UPDATE tasks t SET sync_version = s.sync_version, base = snapshot(s, t.reads || t.writes),
+           prediction_id = p.prediction_id, model_version = p.model_version
+      FROM samples s LEFT JOIN tasks c ON c.sample_id = s.sample_id AND c.task_key = ANY (p_task_keys)
+      LEFT JOIN LATERAL current_prediction(s, c.task_type, c.reads) p ON true
+     WHERE t.task_key = ANY (p_task_keys) AND c.task_key = t.task_key AND t.state = 'claimed';
+END $$;
+
+-- From now on it is uncertain whether Label Studio has these tasks, until their ids are written down. Answers which of
+-- them are to be sent: one that a pull found in Label Studio meanwhile is not.
+CREATE OR REPLACE FUNCTION mark_sent(p_task_keys uuid[], p_model_versions text[]) RETURNS SETOF uuid
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM hold_tasks(p_task_keys);
+    RETURN QUERY
+    UPDATE tasks t SET sent_at = clock_timestamp(), sends = sends + 1, model_version = sent.model_version
+      FROM unnest(p_task_keys, p_model_versions) sent(task_key, model_version)
+     WHERE t.task_key = sent.task_key AND t.state = 'claimed' RETURNING t.task_key;
+END $$;
+
+-- A task that stands in the ledger under an id that Label Studio now has for another one is gone there.
+CREATE OR REPLACE FUNCTION give_up_ids(p_project_id integer, p_task_keys uuid[], p_ls_task_ids bigint[]) RETURNS void
+LANGUAGE sql AS $$
+    SELECT tasks_gone(array_agg(t.task_key))
+      FROM tasks t JOIN unnest(p_task_keys, p_ls_task_ids) now(task_key, ls_task_id) USING (ls_task_id)
+     WHERE t.project_id = p_project_id AND t.task_key <> now.task_key AND t.gone_at IS NULL
+$$;
+
+DROP FUNCTION IF EXISTS open_tasks(uuid[], bigint[]);
+CREATE OR REPLACE FUNCTION open_tasks(p_project_id integer, p_task_keys uuid[], p_ls_task_ids bigint[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM hold_tasks(p_task_keys);
+    PERFORM give_up_ids(p_project_id, p_task_keys, p_ls_task_ids);
+    UPDATE tasks t SET ls_task_id = sent.ls_task_id, state = 'open', opened_at = now()
+      FROM unnest(p_task_keys, p_ls_task_ids) sent(task_key, ls_task_id)
+     WHERE t.task_key = sent.task_key AND t.state = 'claimed';
+END $$;
+
+-- Of several tasks that Label Studio has under this key, the one that stays.
+CREATE OR REPLACE FUNCTION keep_task(p_project_id integer, p_task_key uuid, p_ls_task_id bigint) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM give_up_ids(p_project_id, ARRAY[p_task_key], ARRAY[p_ls_task_id]);
+    -- ls_updated_at was the other one's: what is older than it may be news of this one.
+    UPDATE tasks SET ls_task_id = p_ls_task_id, gone_at = NULL, ls_updated_at = NULL
+     WHERE task_key = p_task_key AND (ls_task_id, gone_at) IS DISTINCT FROM (p_ls_task_id, NULL);
+END $$;
+
+-- Tasks that are gone from Label Studio: those at work end, and their samples may be sent again; what was answered stays
+-- in the ledger, and so does a conflict. Answers how many were at work.
+CREATE OR REPLACE FUNCTION tasks_gone(p_task_keys uuid[]) RETURNS bigint
+LANGUAGE sql AS $$
+    SELECT hold_tasks(p_task_keys);
+    -- One update: a second one of the same row would check its sample, and wait for whoever holds that.
+    WITH found AS (
+        SELECT task_key, state IN ('claimed', 'open', 'annotated') AS at_work FROM tasks WHERE task_key = ANY (p_task_keys)),
+    ended AS (
+        UPDATE tasks t SET gone_at = coalesce(gone_at, now()), state = CASE WHEN at_work THEN 'cancelled' ELSE state END,
+               finished_at = CASE WHEN at_work THEN now() ELSE finished_at END
+          FROM found WHERE found.task_key = t.task_key RETURNING t.task_key, at_work),
+    released AS (
+        UPDATE locks SET released_at = now() FROM ended
+         WHERE locks.task_key = ended.task_key AND at_work AND released_at IS NULL)
+    SELECT count(*) FROM ended WHERE at_work
+$$;
+
+-- Whether a task that was ended may be at work again: nothing took its place, and what it decides is still undecided.
+CREATE OR REPLACE FUNCTION is_wanted(t tasks) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT t.is_gold_probe OR CASE WHEN t.adjudicates IS NULL
+        THEN NOT EXISTS (SELECT FROM tasks o WHERE o.sample_id = t.sample_id AND o.task_type = t.task_type
+                            AND o.state IN ('claimed', 'open', 'annotated', 'conflicted') AND NOT o.is_gold_probe)
+        ELSE EXISTS (SELECT FROM tasks d WHERE d.task_key = t.adjudicates AND d.waits_for = 'adjudication'
+                        AND NOT EXISTS (SELECT FROM tasks o WHERE o.adjudicates = d.task_key
+                                           AND o.state IN ('claimed', 'open', 'annotated', 'conflicted'))) END
+$$;
+
+-- Tasks that p_limit annotators skipped are parked: not sent again until their content changes. An answer that comes in
+-- after all is taken. Answers how many.
+CREATE OR REPLACE FUNCTION park_skipped(p_project_id integer, p_limit integer) RETURNS bigint LANGUAGE sql AS $$
+    SELECT hold_tasks(array_agg(task_key)) FROM tasks WHERE project_id = p_project_id AND state = 'open' AND skips > 0;
+    WITH parked AS (
+        UPDATE tasks SET state = 'parked', finished_at = now()
+         WHERE project_id = p_project_id AND state = 'open' AND skips > 0 AND skips >= p_limit
+           AND NOT is_gold_probe AND adjudicates IS NULL
+        RETURNING task_key),
+    released AS (
+        UPDATE locks SET released_at = now() FROM parked WHERE locks.task_key = parked.task_key AND released_at IS NULL)
+    SELECT count(*) FROM parked
+$$;

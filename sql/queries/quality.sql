@@ -1,0 +1,34 @@
+-- Annotators: what they did, how right they were, and how far they agree with each other.
+
+-- name: annotators
+SELECT w.annotator, w.task_type, w.answered, w.gold, w.gold::double precision / w.answered AS gold_rate,
+       coalesce(v.n, 0) AS n, v.mean, v.low, v.high, v.errors, v.words, v.word_error_rate, v.word_error_low,
+       v.word_error_high, v.last_probe_at,
+       q.began_at AS quarantined_at, q.score AS quarantine_score, q.floor AS quarantine_floor, q.since AS held_since,
+       CASE WHEN q.quarantine_id IS NOT NULL THEN (
+           SELECT count(DISTINCT a.task_key) FROM annotations a JOIN tasks t USING (task_key)
+            WHERE a.annotator = w.annotator AND t.task_type = w.task_type AND a.deleted_at IS NULL AND NOT t.is_gold_probe
+              AND NOT a.was_cancelled AND t.waits_for = 'review' AND is_held(a.annotator, t.task_type, a.ls_updated_at)) END AS held
+  FROM (SELECT a.annotator, t.task_type, count(DISTINCT a.task_key) AS answered,
+               count(DISTINCT a.task_key) FILTER (WHERE t.is_gold_probe) AS gold
+          FROM annotations a JOIN tasks t USING (task_key)
+         WHERE a.deleted_at IS NULL AND (CAST(:task_type AS text) IS NULL OR t.task_type = :task_type)
+         GROUP BY 1, 2) w
+  LEFT JOIN v_annotator_accuracy v USING (annotator, task_type)
+  LEFT JOIN quarantines q ON q.annotator = w.annotator AND q.task_type = w.task_type AND q.lifted_at IS NULL
+ ORDER BY w.task_type, v.mean DESC NULLS LAST, w.annotator;
+
+-- name: agreement
+SELECT t.task_type, count(*) AS tasks, avg(c.agreement ORDER BY c.agreement) AS agreement,
+       count(*) FILTER (WHERE c.agreement < c.threshold) AS below,
+       count(*) FILTER (WHERE t.waits_for = 'adjudication') AS waiting
+  FROM consensus c JOIN tasks t USING (task_key)
+ WHERE CAST(:task_type AS text) IS NULL OR t.task_type = :task_type
+ GROUP BY 1 ORDER BY 1;
+
+-- What was ticked and rated beside the answers, and how often together.
+-- name: remarks
+SELECT t.task_type, c.remarks, count(*) AS times
+  FROM consensus c JOIN tasks t USING (task_key)
+ WHERE CAST(:task_type AS text) IS NULL OR t.task_type = :task_type
+ GROUP BY 1, 2 ORDER BY 1, 2;

@@ -1,0 +1,45 @@
+"""One run of the command line: where it works, how it speaks, and its settings, read when first asked for."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import typer
+
+from lsloop.commands._output import Output
+
+if TYPE_CHECKING:
+    from lsloop.config import Config
+
+
+@dataclass
+class Call:
+    """What every command is given. The shared options fill it before the command runs."""
+
+    directory: Path = Path()
+    json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+
+    @classmethod
+    def of(cls, ctx: typer.Context) -> Self:
+        """The call that a command belongs to."""
+        found: Self = ctx.find_root().obj
+        return found
+
+    @cached_property
+    def out(self) -> Output:
+        """Where results, notes and progress go."""
+        return Output(json=self.json, quiet=self.quiet)
+
+    @cached_property
+    def config(self) -> "Config":
+        """The settings of the project folder. Raises UsageError."""
+        from lsloop import config
+
+        return config.load(self.directory)
+
+    def path(self, given: Path) -> Path:
+        """A path that the user typed: relative to the project folder, as `git -C` does."""
+        return self.directory / given

@@ -1,0 +1,30 @@
+"""The adapters a command works with, opened once and passed on."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lsloop import ledger
+from lsloop.config import Config
+from lsloop.labelstudio import client
+from lsloop.labelstudio.client import LabelStudio
+from lsloop.ledger import Ledger
+
+
+@contextmanager
+def opened_ledger(config: Config) -> Iterator[Ledger]:
+    """The ledger, its schema checked."""
+    opened = ledger.connect(config.database_url)
+    try:
+        yield opened
+    finally:
+        opened.close()
+
+
+@contextmanager
+def both(config: Config) -> Iterator[tuple[Ledger, LabelStudio]]:
+    """The ledger and Label Studio."""
+    with (
+        opened_ledger(config) as opened,
+        client.connect(config.label_studio_url, config.label_studio_api_key) as studio,
+    ):
+        yield opened, studio

@@ -1,0 +1,99 @@
+"""`lsloop init`: a project folder ready to run."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from lsloop import config, pipeline, resources
+from lsloop.commands._call import Call
+from lsloop.errors import UsageError
+
+IGNORED = (".env", ".lsloop/")
+_BESIDE = (".reviewed.building/", ".reviewed.old/")  # what an export leaves when it is killed
+
+EXAMPLE = (
+    {
+        "external_id": "interview-001",
+        "media": "interview-001.wav",
+        "transcript": "hôm nay mình có một cái meeting",
+        "translation": "today I have a meeting",
+        "group": "speaker-7",
+        "source": "interviews",
+    },
+    {"external_id": "chat-002", "transcript": "deadline là ngày mai", "priority": 5, "source": "chats"},
+)
+
+NEXT = """\
+Next: put media into data/raw, describe it in data/raw/metadata.jsonl (data/metadata.example.jsonl shows how),
+then run `lsloop up` there."""
+
+
+def init(
+    ctx: typer.Context,
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            metavar="DIR", help="The project folder; made if it is not there.", show_default=False
+        ),
+    ] = Path(),
+) -> None:
+    """Make a project folder ready to run: settings, templates, git and DVC.
+
+    Existing files are never changed, so it can be run again, or inside a repository that you have.
+
+    Example:
+      lsloop init speech
+      lsloop -C speech up
+    """
+    call = Call.of(ctx)
+    project = call.path(folder).resolve()
+    document = {"project": project, **_write(project), **pipeline.initialise(project)._asdict()}
+    document["unignored"] = [path for path in IGNORED if not pipeline.ignored(project, path)]
+    call.out.result(document, _told(document))
+
+
+def _write(project: Path) -> dict[str, list[str]]:
+    """Write each file that is not there yet; says which were written and which kept."""
+    if project.exists() and not project.is_dir():
+        raise UsageError(f"{project} is a file.", "Name a folder.")
+    (project / "data" / "raw").mkdir(parents=True, exist_ok=True)
+    done: dict[str, list[str]] = {"written": [], "kept": []}
+    for name, content in _files(project):
+        done["written" if _write_new(project / name, content) else "kept"].append(name)
+    return done
+
+
+def _files(project: Path) -> Iterator[tuple[str, str]]:
+    """The files of a project folder: path in it, content. Each is written before the next is asked for."""
+    yield "params.yaml", resources.path("params.yaml").read_text(encoding="utf-8")
+    for template in sorted(resources.path("label_studio_templates").glob("*.xml")):
+        yield f"label_studio_templates/{template.name}", template.read_text(encoding="utf-8")
+    yield "dvc.yaml", pipeline.stages(list(config.load(project).params.task_types))
+    yield ".env.example", resources.path(".env.example").read_text(encoding="utf-8")
+    yield ".gitignore", "".join(f"{line}\n" for line in IGNORED + _BESIDE)
+    example = (json.dumps(row, ensure_ascii=False) + "\n" for row in EXAMPLE)
+    yield "data/metadata.example.jsonl", "".join(example)
+
+
+def _write_new(path: Path, content: str) -> bool:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(content)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _told(document: dict[str, Any]) -> str:
+    lines = [f"Project folder {document['project']}"]
+    lines += [f"  written  {name}" for name in document["written"]]
+    lines += [f"  kept     {name}" for name in document["kept"]]
+    for name, key in (("git", "git"), ("DVC", "dvc")):
+        lines.append(f"  {'made' if document[key] else 'kept':<8} the {name} repository")
+    if document["unignored"]:
+        lines += ["", f"Add to .gitignore, lest secrets are committed: {' '.join(document['unignored'])}"]
+    return "\n".join([*lines, "", NEXT])

@@ -1,0 +1,116 @@
+"""`lsloop pull`: annotations back into the ledger."""
+
+from typing import Annotated
+
+import typer
+
+from lsloop import loop
+from lsloop.commands._call import Call
+from lsloop.commands._options import DryRunOpt, TaskTypeOpt
+from lsloop.commands._output import Output, Table
+from lsloop.commands._services import both
+from lsloop.errors import LsloopError
+from lsloop.ledger import projects
+from lsloop.steps.annotation import Pulled
+
+
+def pull(
+    ctx: typer.Context,
+    task_type: TaskTypeOpt = None,
+    full: Annotated[
+        bool, typer.Option("--full", help="Read every task, not only those that changed.")
+    ] = False,
+    dry_run: DryRunOpt = False,
+) -> None:
+    """Bring annotations back: what is new, edited or deleted since the last pull, and the revisions they make.
+
+    Without --task-type, every task type that was ever pushed.
+
+    Example:
+      lsloop pull
+      lsloop pull --task-type transcript_correction --full
+    """
+    call = Call.of(ctx)
+    failed: dict[str, LsloopError] = {}
+    done: dict[str, Pulled] = {}
+    with both(call.config) as (ledger, studio):
+        names = (
+            [call.config.task_type(task_type)[0]]
+            if task_type
+            else projects.pushed(ledger, call.config.label_studio_server)
+        )
+        for name in names:
+            with call.out.progress(f"Reading {name}") as progress:
+                told = loop.Progress(
+                    progress.expect,
+                    progress.advance,
+                    lambda: call.out.note("Another pull is at work; waiting for it."),
+                )
+                try:
+                    done[name] = loop.pull(
+                        ledger, studio, call.config, name, full=full, dry_run=dry_run, progress=told
+                    )
+                except LsloopError as error:  # one project's trouble must not keep the others' answers out
+                    if len(names) == 1:
+                        raise
+                    failed[name] = error
+    _answer(call.out, done, dry_run)
+    for name, trouble in failed.items():
+        call.out.warn(f"{name}: {trouble.problem} {trouble.fix}")
+    if failed:
+        raise typer.Exit(max(trouble.exit_code for trouble in failed.values()))
+
+
+def _answer(out: Output, done: dict[str, Pulled], dry_run: bool) -> None:
+    columns = (
+        "task type", "tasks read", "new", "edited", "deleted", "accepted", "conflicts", "withdrawn", "tasks gone",
+        "not understood",
+    )  # fmt: skip
+    rows = [_row(name, pulled) for name, pulled in done.items()]
+    title = "would come in" if dry_run else ""
+    shown = (
+        Table(columns, rows, title=title) if rows else "Nothing was pushed yet, so there is nothing to pull."
+    )
+    then = filter(None, (_then(name, pulled) for name, pulled in done.items()))
+    out.result({"dry_run": dry_run, "task_types": done}, shown, *_beside(done), *then)
+    for name, pulled in done.items():
+        for problem in pulled.not_refreshed[:5]:
+            out.warn(f"{name}: not refreshed: {problem}")
+        for problem in pulled.problems[:5]:
+            out.warn(f"{name}: {problem}")
+
+
+_BESIDE = {
+    "probed": "gold probes answered",
+    "adjudication": "tasks whose answers do not agree: the next push asks somebody to decide",
+    "review": "tasks held for review: `lsloop annotators` says whose",
+}
+
+
+def _beside(done: dict[str, Pulled]) -> list[str]:
+    """What became of tasks beside the ordinary."""
+    return [
+        f"{name}: {pulled.received.outcomes[what]:,} {words}."
+        for name, pulled in done.items()
+        for what, words in _BESIDE.items()
+        if pulled.received.outcomes.get(what)
+    ]
+
+
+def _then(name: str, pulled: Pulled) -> str:
+    """What followed from what came in, in words; empty when nothing did."""
+    decided = [f"{count:,} {strategy}" for strategy, count in sorted(pulled.decided.items())]
+    said = [f"conflicts decided as params.yaml says: {', '.join(decided)}"] if decided else []
+    if pulled.refreshed:
+        said.append(f"{pulled.refreshed:,} tasks that nobody had started show what their samples are now")
+    if pulled.parked:
+        said.append(f"{pulled.parked:,} tasks were skipped too often and are parked")
+    return f"{name}: {'; '.join(said)}." if said else ""
+
+
+def _row(name: str, pulled: Pulled) -> tuple[str | int, ...]:
+    received, became = pulled.received, pulled.received.outcomes
+    return (
+        name, pulled.read, received.added, received.edited, received.removed, became.get("accepted", 0),
+        became.get("conflicted", 0), became.get("withdrawn", 0), pulled.gone, len(pulled.problems),
+    )  # fmt: skip

@@ -1,0 +1,117 @@
+"""`lsloop status`: connections, counts and locks at a glance."""
+
+import time
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Annotated, Any
+
+import typer
+
+from lsloop import __version__, ledger
+from lsloop.commands._call import Call
+from lsloop.commands._options import TaskTypeOpt
+from lsloop.commands._output import Table
+from lsloop.config import Config
+from lsloop.errors import LsloopError
+from lsloop.labelstudio import client, people
+from lsloop.ledger import overview
+
+STATES = (
+    "claimed", "open", "annotated", "conflicted", "accepted", "probed", "cancelled", "skipped", "parked", "to decide",
+    "to review",
+)  # fmt: skip
+
+
+def status(
+    ctx: typer.Context,
+    task_type: TaskTypeOpt = None,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Show it again every 2 seconds, until Ctrl-C.")
+    ] = False,
+) -> None:
+    """Show whether the services answer, what is in which state, and who holds locks.
+
+    Exit code 3 when a service does not answer.
+
+    Example:
+      lsloop status
+      lsloop status --task-type transcript_correction --json
+    """
+    call = Call.of(ctx)
+    name = call.config.task_type(task_type)[0] if task_type else None
+    while watch:
+        for part in _tables(_looked(call.config, name)):
+            call.out.show(part)
+        time.sleep(2)
+    document = _looked(call.config, name)
+    call.out.result(document, *_tables(document))
+    if any("problem" in service for service in document["services"].values()):
+        raise typer.Exit(3)
+
+
+def _looked(config: Config, task_type: str | None) -> dict[str, Any]:
+    """Everything there is to show; what cannot be reached is told, and does not keep the rest from being shown."""
+    found: dict[str, Any] = {"services": {}, "tasks": [], "counts": {}}
+    found["services"]["Label Studio"] = _asked(lambda: _label_studio(config))
+    found["services"]["PostgreSQL"] = _asked(lambda: _ledger(config, task_type, found))
+    return found
+
+
+def _asked(ask: Callable[[], str]) -> dict[str, str]:
+    try:
+        return {"answer": ask()}
+    except LsloopError as error:
+        return {"problem": error.problem, "fix": error.fix}
+
+
+def _label_studio(config: Config) -> str:
+    with client.connect(config.label_studio_url, config.label_studio_api_key, timeout=10) as studio:
+        return f"{config.label_studio_url} as {people.whoami(studio)['email']}"
+
+
+def _ledger(config: Config, task_type: str | None, found: dict[str, Any]) -> str:
+    opened = ledger.connect(config.database_url)
+    found["now"] = overview.now(opened)
+    found["tasks"] = overview.tasks(opened, config.label_studio_server, task_type)
+    found["counts"] = overview.counts(opened)
+    opened.close()
+    return opened.place
+
+
+def _tables(found: dict[str, Any]) -> list[str | Table]:
+    services = [
+        (
+            name,
+            "answers" if "answer" in said else "fails",
+            said.get("answer") or f"{said['problem']} {said['fix']}",
+        )
+        for name, said in found["services"].items()
+    ]
+    shown: list[str | Table] = [Table(("service", "state", "where"), services, title=f"lsloop {__version__}")]
+    if found["counts"]:
+        counts = [
+            (f"{word}: {name.replace('_', ' ')}", n)
+            for word, row in found["counts"].items()
+            for name, n in row.items()
+        ]
+        shown.append(Table(("ledger", "count"), counts))
+    if found["tasks"]:
+        shown.append(_task_table(found["tasks"], found["now"]))
+    return shown
+
+
+def _task_table(tasks: list[dict[str, Any]], now: datetime) -> Table:
+    rows = [
+        (
+            row["task_type"],
+            row["ls_project_id"],
+            *(row[state] for state in STATES),
+            _ago(row["pulled_at"], now),
+        )
+        for row in tasks
+    ]
+    return Table(("task type", "project", *STATES, "last pull"), rows)
+
+
+def _ago(then: datetime | None, now: datetime) -> str:
+    return "never" if then is None else f"{timedelta(seconds=round((now - then).total_seconds()))} ago"

@@ -1,0 +1,103 @@
+"""`lsloop up` and `lsloop down`."""
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from lsloop import config, stack
+from lsloop.commands._call import Call
+from lsloop.commands._output import Table
+
+DetachOpt = Annotated[bool, typer.Option("--detach", "-d", help="Return when all of it answers; it runs on.")]
+
+
+def up(ctx: typer.Context, detach: DetachOpt = False) -> None:
+    """Start PostgreSQL, Label Studio and lsloop's server for this project folder, and show how to sign in.
+
+    The first start installs Label Studio, which takes a few minutes. Ctrl-C stops everything; the data stays
+    in .lsloop. A database or a Label Studio that the environment names is used instead of starting one.
+
+    Example:
+      lsloop up
+      lsloop up --detach && lsloop status
+    """
+    call = Call.of(ctx)
+    stack.mend(call.directory)
+    settings = call.config  # what is wrong with them is told here, not in the log of a background process
+    if stack.running(call.directory, call.out.note):
+        _tell(call, "already running")
+    elif detach:
+        stack.detach(call.directory, call.out.note)
+        _tell(call, "running in the background")
+    else:
+        _stay(call, settings)
+
+
+def down(ctx: typer.Context) -> None:
+    """Stop what `lsloop up` started in this project folder, wherever it was started. The data stays.
+
+    Example:
+      lsloop down
+    """
+    call = Call.of(ctx)
+    stack.mend(call.directory)
+    stopped = stack.down(call.directory)
+    call.out.result({"stopped": stopped}, "Stopped." if stopped else "Nothing was running here.")
+
+
+def _stay(call: Call, settings: config.Config) -> None:
+    try:
+        with stack.run(settings, call.out.note, _upgrade(call)) as started:
+            _watch(call, started)
+    except stack.Held:  # another one began a moment before this one
+        if not stack.running(call.directory, call.out.note):
+            raise
+        _tell(call, "already running")
+    except stack.Failed as failed:
+        call.out.note(failed.last_words)
+        raise
+
+
+def _watch(call: Call, started: Any) -> None:
+    try:
+        _tell(call, "running")
+        if sys.stdin.isatty():
+            call.out.note("Ctrl-C stops it.")
+        stack.watch(started)
+    except KeyboardInterrupt:
+        call.out.note("Stopping; the data stays in .lsloop.")
+
+
+def _upgrade(call: Call) -> Any:
+    def upgrade(database_url: str) -> None:
+        from lsloop.ledger import migrations
+
+        for name in migrations.upgrade(database_url):
+            call.out.note(f"Applied migration {name}")
+
+    return upgrade
+
+
+def _tell(call: Call, state: str) -> None:
+    """Where everything is, and how to sign in to what is lsloop's own."""
+    now = config.load(call.directory)
+    embedded = not now.environment.label_studio_url
+    document = {
+        "state": state,
+        "label_studio_url": now.label_studio_url,
+        "label_studio_user": now.stack.get("label_studio_user") if embedded else None,
+        "label_studio_password": now.stack.get("label_studio_password") if embedded else None,
+        "server_url": now.stack["server_url"],
+        "embedded_postgres": not now.environment.database_url,
+    }
+    sign_in = f"sign in as {document['label_studio_user']}, password {document['label_studio_password']}"
+    port = now.stack.get("ports", {}).get("postgres")
+    rows = [
+        ("Label Studio", document["label_studio_url"], sign_in if embedded else "from LABEL_STUDIO_URL"),
+        ("Server", document["server_url"], ""),
+        ("PostgreSQL", f"127.0.0.1:{port}", "password in .lsloop/stack.json")
+        if document["embedded_postgres"]
+        else ("PostgreSQL", "", "from DATABASE_URL"),
+    ]
+    call.out.result(document, Table(("Service", "Where", ""), rows, title=f"lsloop is {state}."))

@@ -1,0 +1,258 @@
+"""Settings: flags over environment over `.env` over `params.yaml` over defaults. Reads, never writes.
+
+A service that is not configured is the embedded one; where that runs stands in `.lsloop/stack.json`, which
+`lsloop up` writes.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import yaml
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from lsloop import resources
+from lsloop.errors import UsageError
+from lsloop.records import Order
+
+STATE = ".lsloop"
+
+ALIASES = {"transcript_verification": "transcript_correction"}
+"""Names of task types that the field also uses."""
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Conflicts(_Section):
+    """What is done by itself about a change under an annotator's hands; `open`: people decide."""
+
+    text: Literal["open", "human_wins", "crawler_wins", "merged", "pending_reflow"] = "merged"
+    media: Literal["open", "human_wins", "crawler_wins", "pending_reflow"] = "pending_reflow"
+
+
+class TaskType(_Section):
+    """One labelling job. `kind` is the code that understands it, `template` its label config; both default to its name."""
+
+    title: str = Field(default="", max_length=50)  # Label Studio's limit
+    kind: str = ""
+    template: str = ""
+    overlap: int = Field(default=1, ge=1, le=20)
+    agreement: float = Field(default=0.9, ge=0, le=1)
+    gold_floor: float = Field(default=0.6, ge=0, le=1)
+    conflicts: Conflicts = Conflicts()
+
+
+class Push(_Section):
+    limit: int = Field(default=500, ge=1)
+    batch: int = Field(default=500, ge=1, le=5000)
+    order: Order = "oldest"
+    settle_seconds: float = Field(default=20, ge=0)
+    refresh: int = Field(default=500, ge=0)
+    loading_seconds: float = Field(default=30, ge=0)
+
+
+class Pull(_Section):
+    batch: int = Field(default=1000, ge=1, le=5000)
+    overlap_seconds: float = Field(default=300, ge=0)
+    skips: int = Field(default=3, ge=1)
+
+
+class Lock(_Section):
+    minutes: float = Field(default=30, gt=0)
+    abandoned_days: float = Field(default=14, gt=0)
+
+
+class Gold(_Section):
+    ratio: float = Field(default=0.05, ge=0, lt=1)
+    window: int = Field(default=5, ge=1)
+
+
+class Export(_Section):
+    """Shares of the groups (speakers, videos, pages) that new samples fall into; the rest is for training."""
+
+    validation: float = Field(default=0.1, ge=0, lt=1)
+    test: float = Field(default=0.1, ge=0, lt=1)
+
+    @model_validator(mode="after")
+    def _leaves_something_to_train_on(self) -> Self:
+        if self.validation + self.test >= 1:
+            raise ValueError("validation and test together must be less than 1")
+        return self
+
+
+class Media(_Section):
+    url_days: float = Field(default=60, gt=0)
+
+
+class Params(_Section):
+    """`params.yaml`."""
+
+    task_types: dict[str, TaskType] = Field(default_factory=dict)
+    push: Push = Push()
+    pull: Pull = Pull()
+    lock: Lock = Lock()
+    gold: Gold = Gold()
+    export: Export = Export()
+    media: Media = Media()
+
+
+class Environment(BaseSettings):
+    """Environment and `.env`. The names are the ones labelling teams already have in their `.env` files."""
+
+    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
+
+    database_url: SecretStr | None = None
+    label_studio_url: str | None = None
+    label_studio_api_key: SecretStr | None = None
+    media_url: str | None = Field(default=None, validation_alias=AliasChoices("MEDIA_URL", "AUDIO_SERVER_URL"))
+    ls_project_transcript: int | None = None
+    ls_project_translation: int | None = None
+    ls_project_segmentation: int | None = None
+    sync_interval_minutes: float = 5
+    gold_sample_ratio: float | None = Field(default=None, ge=0, lt=1)
+    skip_gold_validation: bool = False
+    lsloop_secret: SecretStr | None = None
+    lsloop_studio_env: Path | None = None
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything a command needs to know, resolved once."""
+
+    project_dir: Path
+    params: Params
+    environment: Environment
+    stack: dict[str, Any]  # what `.lsloop/stack.json` says; empty when the embedded stack never ran
+
+    @property
+    def state_dir(self) -> Path:
+        return self.project_dir / STATE
+
+    @property
+    def raw_dir(self) -> Path:
+        return self.project_dir / "data" / "raw"
+
+    @property
+    def reviewed_dir(self) -> Path:
+        return self.project_dir / "data" / "reviewed"
+
+    @property
+    def database_url(self) -> str:
+        given = self.environment.database_url
+        url = given.get_secret_value() if given else self.stack.get("database_url")
+        return str(url) if url else _not_running("PostgreSQL", "DATABASE_URL")
+
+    @property
+    def label_studio_url(self) -> str:
+        url = self.environment.label_studio_url or self.stack.get("label_studio_url")
+        return str(url).rstrip("/") if url else _not_running("Label Studio", "LABEL_STUDIO_URL")
+
+    @property
+    def label_studio_api_key(self) -> str:
+        given = self.environment.label_studio_api_key
+        key = given.get_secret_value() if given else None
+        if not key and not self.environment.label_studio_url:
+            key = self.stack.get("label_studio_api_key")
+        if not key:
+            raise UsageError(
+                f"No token for Label Studio at {self.label_studio_url}.",
+                "Set LABEL_STUDIO_API_KEY (Label Studio: Account & Settings → Access Token).",
+            )
+        return str(key)
+
+    @property
+    def label_studio_server(self) -> str:
+        """The Label Studio's name in the ledger: its URL, or `embedded`, whose port may change."""
+        return self.environment.label_studio_url.rstrip("/") if self.environment.label_studio_url else "embedded"
+
+    @property
+    def media_url(self) -> str:
+        """Where annotators' browsers fetch media; what `/media/…` is appended to."""
+        url = self.environment.media_url or self.stack.get("server_url")
+        return str(url).rstrip("/") if url else _not_running("The media server", "AUDIO_SERVER_URL")
+
+    @property
+    def secret(self) -> str:
+        """The key that signs media links."""
+        given = self.environment.lsloop_secret
+        secret = given.get_secret_value() if given else self.stack.get("secret")
+        return str(secret) if secret else _not_running("The signing secret", "LSLOOP_SECRET")
+
+    def task_type(self, name: str) -> tuple[str, TaskType]:
+        """The configured task type called `name` (or by its alias), with its name. Raises UsageError."""
+        name = name if name in self.params.task_types else ALIASES.get(name, name)
+        if name not in self.params.task_types:
+            known = ", ".join(self.params.task_types) or "none"
+            raise UsageError(f"There is no task type {name!r}.", f"Use one of: {known}; or add it to params.yaml.")
+        found = self.params.task_types[name]
+        return name, found.model_copy(
+            update={"kind": found.kind or name, "template": found.template or name, "title": found.title or name}
+        )
+
+    def configured_ls_project(self, task_type: str) -> int | None:
+        """The Label Studio project id that the environment names for a task type of the speech system, if any."""
+        names = {
+            "transcript_correction": self.environment.ls_project_transcript,
+            "translation_review": self.environment.ls_project_translation,
+            "audio_segmentation": self.environment.ls_project_segmentation,
+        }
+        return names.get(task_type)
+
+    @property
+    def gold_ratio(self) -> float:
+        given = self.environment.gold_sample_ratio
+        return self.params.gold.ratio if given is None else given
+
+
+def _not_running(what: str, variable: str) -> str:
+    raise UsageError(
+        f"{what} is neither configured nor running.", f"Run `lsloop up`, or set {variable} in the environment or .env."
+    )
+
+
+def load(project_dir: Path) -> Config:
+    """Read the settings of a project folder. Raises UsageError naming the file, the key and what is wrong."""
+    project_dir = project_dir.resolve()
+    return Config(project_dir, _params(project_dir), _environment(project_dir), read_stack(project_dir))
+
+
+def read_stack(project_dir: Path) -> dict[str, Any]:
+    """What the embedded stack wrote down about itself; empty when it never ran here."""
+    try:
+        found: dict[str, Any] = json.loads((project_dir / STATE / "stack.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (ValueError, OSError) as error:
+        raise UsageError(
+            f"{STATE}/stack.json cannot be read: {error}.", "Run `lsloop down` and `lsloop up` to write it anew."
+        ) from error
+    return found
+
+
+def _params(project_dir: Path) -> Params:
+    own = project_dir / "params.yaml"
+    path = own if own.is_file() else resources.path("params.yaml")
+    try:
+        return Params.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+    except (ValidationError, yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path.name} is not valid: {_first(error)}.", f"Mend {path} and run again.") from error
+
+
+def _environment(project_dir: Path) -> Environment:
+    try:
+        return Environment(_env_file=project_dir / ".env")  # type: ignore[call-arg]  # pydantic-settings' own parameter
+    except (ValidationError, UnicodeDecodeError) as error:
+        what = f"A setting is not valid: {_first(error)}."
+        raise UsageError(what, "Mend the environment or .env and run again.") from error
+
+
+def _first(error: Exception) -> str:
+    """The first thing wrong, without the value: a value may be a secret."""
+    if isinstance(error, ValidationError):
+        detail = error.errors(include_input=False, include_url=False)[0]
+        return f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}"
+    return " ".join(str(error).split())

@@ -1,0 +1,209 @@
+"""The acts of the demo, in which people, crawler and lsloop work on one project."""
+
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from typing import Any
+
+from lsloop import loop
+from lsloop.demo import checks, crawler, dataset, proof, shift
+from lsloop.demo.chance import stream
+from lsloop.demo.crawler import What
+from lsloop.demo.proof import Check
+from lsloop.demo.scene import ERROR_RATES, FIELD, LEAD, TASK_TYPE, Scene
+from lsloop.demo.shift import Crew, Submission
+from lsloop.demo.story import error_rate
+from lsloop.labelstudio.keyset import TaskJson
+from lsloop.ledger import conflicts, gold, quality
+from lsloop.ledger.conflicts import Filter
+from lsloop.steps import conflict, sample
+
+GOLD = 4  # one sample in so many is gold
+LATE = 5  # one sample in so many is not begun before the crawler comes
+ROUNDS = 6  # after so many times around, what still moves shows as a broken promise
+
+
+def choose_gold(clips: Collection[str], seed: int) -> list[str]:
+    """Every fourth sample, anywhere among the others."""
+    return [str(name) for name in stream(seed, "gold").permutation(sorted(clips))[: len(clips) // GOLD]]
+
+
+def halves(scene: Scene) -> tuple[list[str], list[str]]:
+    """The clips that people take first, and those that they have not begun when the crawler comes."""
+    clips = sorted(scene.said)
+    first = len(clips) - len(clips) // LATE
+    return clips[:first], clips[first:]
+
+
+def send(scene: Scene) -> None:
+    """Samples come in, some are gold, all are sent."""
+    with scene.report.act("ingest", scene.tell) as act:
+        done = _ingest(scene)
+        for name in scene.gold:
+            sample_id = gold.find_sample(scene.ledger, name, None)
+            gold.set_standard(scene.ledger, sample_id, 1.0, scene.lead.email, {FIELD: scene.said[name]})
+        act.told = (
+            f"{done.upserted.added} samples into the ledger, {len(scene.gold)} of them with a known answer"
+        )
+    with scene.report.act("push", scene.tell) as act:
+        pushed = loop.push(scene.ledger, scene.studio, scene.config, TASK_TYPE, limit=scene.report.samples)
+        act.told = f"{pushed.sent - pushed.probes} tasks and {pushed.probes} hidden probes into Label Studio"
+
+
+def _ingest(scene: Scene) -> sample.Ingested:
+    raw_dir = scene.config.raw_dir
+    return sample.ingest(scene.ledger, raw_dir / "metadata.jsonl", raw_dir=raw_dir)
+
+
+@contextmanager
+def crew(scene: Scene) -> Iterator[Crew]:
+    """Everybody who works in Label Studio, each with an account of their own."""
+    with ExitStack() as at_end:
+        config = scene.project.label_config or ""
+        desks = shift.sign_up(scene.studio, [*scene.people, scene.lead], scene.kind, config)
+        for desk in desks:
+            at_end.enter_context(closing(desk.studio))
+        yield Crew(desks[:-1], desks[-1])
+
+
+def arrived(scene: Scene, crew: Crew) -> list[Check]:
+    """What can only be seen before anybody works: a pull mends what a push did twice, and answers tell probes apart."""
+    there, seen = shift.seen(crew.desks[0].studio, scene.ls_project_id), proof.look(scene.ledger, scene.world)
+    return [checks.sent_once(scene.world, seen, there), checks.hidden(scene.world, seen, there)]
+
+
+def annotate(scene: Scene, crew: Crew, clips: Collection[str], *, for_good: bool) -> None:
+    """People answer the tasks with these clips; what is not for good some of them will change."""
+    there = [task for task in _there(scene) if shift.clip(task) in clips]
+    with scene.report.act("annotate", scene.tell) as act, scene.tell.bar("Annotating", len(there)) as bar:
+        done = scene.world.submitted
+        new = shift.work(crew, there, scene.said, done, for_good=for_good, advance=bar.advance)
+        scene.world.submitted.extend(new)
+        skipped = sum(one.text is None for one in new)
+        act.told = f"{', '.join(ERROR_RATES)} give {len(new) - skipped} answers on {len(there)} tasks, skip {skipped}"
+
+
+def crawl(scene: Scene, late: Collection[str]) -> None:
+    """Upstream changes what people have answered alike, and what they have not begun."""
+    world, seed = scene.world, scene.report.seed
+    world.before_start.extend(late)
+    with scene.report.act("crawl", scene.tell) as act:
+        for turn, among in enumerate((_agreed(scene), [name for name in late if name not in scene.gold])):
+            amounts = _amounts(len(among))
+            world.changes.extend(crawler.crawl(scene.config.raw_dir, seed, turn + 1, amounts, among))
+        world.upstream.update(dataset.texts(scene.config.raw_dir, FIELD))
+        _ingest(scene)
+        times = [one.what for one in world.changes]
+        texts = times.count("mended") + times.count("misheard")
+        act.told = (
+            f"{texts} transcripts, {times.count('translation')} translations and {times.count('media')} clips"
+            " change upstream meanwhile"
+        )
+
+
+def _agreed(scene: Scene) -> list[str]:
+    """What people differ in is decided by somebody who sees the newest content: no change comes in between there."""
+    found: dict[str, list[Submission]] = {}
+    for one in shift.standing(scene.world.submitted):
+        found.setdefault(one.external_id, []).append(one)
+    return [
+        name
+        for name, answers in found.items()
+        if name not in scene.gold and proof.agree(scene.world, answers)
+    ]
+
+
+def _amounts(count: int) -> dict[What, int]:
+    some = max(1, count // 5)
+    return {"mended": some, "misheard": some, "translation": some, "media": some}
+
+
+def pull(scene: Scene) -> None:
+    """Answers come back. Who did badly on probes is held back until the lead has looked."""
+    with scene.report.act("pull", scene.tell) as act:
+        received = loop.pull(scene.ledger, scene.studio, scene.without_probes, TASK_TYPE).received
+        came = {"new": received.added, "edited": received.edited, "deleted": received.removed}
+        became = {word: received.outcomes.get(outcome, 0) for outcome, word in _BECAME.items()}
+        act.told = f"{_listed(came)}: {_listed(became)}"
+    for one in _held(scene):
+        with scene.report.act("release", scene.tell) as act:
+            act.told = (
+                f"{_name(one)} scored {one['quarantine_score']:.0%} on the last probes;"
+                f" {LEAD} lets the {one['held']} held tasks count"
+            )
+            _release(scene, one)
+
+
+_BECAME = {
+    "accepted": "accepted",
+    "conflicted": "in conflict",
+    "adjudication": "disputed",
+    "review": "held back",
+    "withdrawn": "withdrawn",
+}
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} {what}" for what, count in counts.items() if count) or "nothing"
+
+
+def _held(scene: Scene) -> list[dict[str, Any]]:
+    return [one for one in quality.annotators(scene.ledger, TASK_TYPE) if one["quarantined_at"]]
+
+
+def _name(one: Mapping[str, Any]) -> str:
+    return str(one["annotator"]).partition("@")[0].title()
+
+
+def _release(scene: Scene, one: Mapping[str, Any]) -> None:
+    """What they got wrong does not get through: somebody else answered the same tasks."""
+    reason = "others answer the same tasks"
+    loop.release(
+        scene.ledger, scene.config, one["annotator"], TASK_TYPE, actor=scene.lead.email, reason=reason
+    )
+
+
+def think_again(scene: Scene, crew: Crew) -> None:
+    """People correct and take back some of what they submitted."""
+    with scene.report.act("rethink", scene.tell) as act:
+        changed = shift.think_again(crew, scene.world.submitted)
+        scene.world.submitted.extend(changed)
+        deleted = sum(one.deleted for one in changed)
+        act.told = f"they edit {len(changed) - deleted} answers and delete {deleted}"
+
+
+def decide(scene: Scene, crew: Crew) -> None:
+    """What is disputed, sent again or lacks an answer is answered for good, until nothing moves any more."""
+    with scene.report.act("decide", scene.tell) as act:
+        disputed = again = conflicts_decided = 0
+        for _ in range(ROUNDS):
+            pushed = loop.push(scene.ledger, scene.studio, scene.without_probes, TASK_TYPE)
+            new = shift.work(crew, _there(scene), scene.said, scene.world.submitted, for_good=True)
+            scene.world.submitted.extend(new)
+            loop.pull(scene.ledger, scene.studio, scene.without_probes, TASK_TYPE)
+            for one in _held(scene):
+                _release(scene, one)
+            decided = _decide_conflicts(scene)
+            disputed, again = disputed + pushed.adjudications, again + pushed.sent - pushed.adjudications
+            conflicts_decided += decided
+            if not (pushed.sent or new or decided):
+                break
+        act.told = (
+            f"{LEAD} decides {disputed} disputes and {conflicts_decided} conflicts,"
+            f" and {again} clips go round again"
+        )
+
+
+def _decide_conflicts(scene: Scene) -> int:
+    """The lead listens, and takes whatever is nearer to what is said."""
+    there = conflicts.find(scene.ledger, Filter(TASK_TYPE))
+    for one in there:
+        said = scene.said[proof.origin(one.external_id)]
+        ours, theirs = str((one.ours or {}).get(FIELD, "")), str(one.theirs["fields"].get(FIELD, ""))
+        is_ours = error_rate([(ours, said)]) <= error_rate([(theirs, said)])
+        conflict.resolve(scene.ledger, scene.kind, one, "human_wins" if is_ours else "crawler_wins",
+                         actor=scene.lead.email, reason="listened to it")  # fmt: skip
+    return len(there)
+
+
+def _there(scene: Scene) -> list[TaskJson]:
+    return shift.seen(scene.studio, scene.ls_project_id)

@@ -1,0 +1,77 @@
+"""What really happened in the demo, beside what the ledger says of it: the two sides that are held against each other."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lsloop import agreement
+from lsloop.demo.crawler import Change
+from lsloop.demo.shift import Submission
+from lsloop.ledger import Ledger, queries
+
+
+@dataclass(frozen=True)
+class Check:
+    """One promise, and the first thing that breaks it: empty when it holds."""
+
+    promise: str
+    broken: str = ""
+
+
+@dataclass(frozen=True)
+class World:
+    """What really happened. Texts by external id; lists in the order in which things were done.
+
+    `came` is what upstream said first, `upstream` what it says now. Answers with this mean `agreement` decide their task.
+    `submitted` has every version of every annotation. `changes` came from upstream while people worked, those in
+    `before_start` to tasks that nobody had begun.
+    """
+
+    task_type: str
+    field: str
+    agreement: float
+    came: Mapping[str, str]
+    upstream: dict[str, str]
+    submitted: list[Submission] = dataclasses.field(default_factory=list)
+    changes: list[Change] = dataclasses.field(default_factory=list)
+    before_start: list[str] = dataclasses.field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the ledger says of the world, as rows of `sql/queries/proof.sql`."""
+
+    tasks: Sequence[Any]
+    annotation_versions: Sequence[Any]
+    revisions: Sequence[Any]
+    current: Sequence[Any]
+    conflicts: Sequence[Any]
+
+    @property
+    def values(self) -> dict[str, str]:
+        """What people gave, or upstream where nobody did, by clip; a sample sent again stands in for its parent."""
+        return {origin(row.external_id): row.value for row in self.current if not row.is_gold_standard}
+
+
+def look(ledger: Ledger, world: World) -> Seen:
+    """Read the ledger in one transaction."""
+    statements, of = queries.named("proof"), {"task_type": world.task_type, "field": world.field}
+    with ledger.transaction() as transaction:
+        return Seen(**{name: transaction.rows(statement, **of) for name, statement in statements.items()})
+
+
+def origin(external_id: str) -> str:
+    """The clip of a sample: one that goes round again is called after its parent."""
+    return external_id.partition("#")[0]
+
+
+def agree(world: World, answers: Sequence[Submission]) -> bool:
+    """Whether these are several answers, and near enough to each other to decide their task."""
+    near = agreement.mean_pairwise([one.text or "" for one in answers], agreement.word_agreement)
+    return near is not None and near >= world.agreement
+
+
+def first(broken: Iterable[str]) -> str:
+    """One thing of those that break a promise, the same each time; empty when nothing does."""
+    return min(broken, default="")

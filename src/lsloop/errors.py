@@ -1,0 +1,44 @@
+"""What can go wrong, in two sentences each: what happened to which thing, and what to do next."""
+
+
+class LsloopError(Exception):
+    """Something failed. `fix` is the next action; `exit_code` is what the command line answers."""
+
+    exit_code = 1
+
+    def __init__(self, problem: str, fix: str = "") -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.fix = fix
+
+
+class UsageError(LsloopError):
+    """The command or the configuration is wrong; nothing was attempted."""
+
+    exit_code = 2
+
+
+class Unreachable(LsloopError):
+    """A service (PostgreSQL, Label Studio) does not answer."""
+
+    exit_code = 3
+
+
+class Uncertain(Unreachable):
+    """A request was sent and no answer came back: the service may or may not have done the work."""
+
+
+class Refused(LsloopError):
+    """A service answered, and the answer was no. Nothing was changed there."""
+
+
+class Unauthorised(UsageError):
+    """A service does not accept the credentials it was given."""
+
+
+class LockLost(LsloopError):
+    """Another worker holds this sample."""
+
+
+class SchemaMismatch(UsageError):
+    """The program and the ledger's schema are of different versions."""

@@ -1,0 +1,138 @@
+"""The index of an exported folder: a line per sample that says all that was written of it, and what follows from it.
+
+A unit (see layouts) whose samples have the same lines as before is the same; the others are to be written.
+"""
+
+import hashlib
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+FILE = "index.jsonl"
+MANIFEST = "manifest.json"
+
+Lines = dict[str, str]
+"""sample_id → line, in the order of the file"""
+
+UnitOf = Callable[[dict[str, Any]], str | None]
+"""Where the sample of a parsed line goes; None: nowhere."""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What is to be done to a folder. `units`: sample_id → unit, for all that will be there."""
+
+    now: Lines
+    added: int
+    changed: int
+    removed: list[str]
+    beyond: int  # new, but more than the limit
+    units: dict[str, str]
+    dirty: frozenset[str]
+    is_current: bool
+
+    @property
+    def to_write(self) -> list[str]:
+        """The samples that are to be written: all of each dirty unit."""
+        return [sample_id for sample_id, unit in self.units.items() if unit in self.dirty]
+
+
+def read(folder: Path) -> Lines:
+    """The index of a folder; empty where there is none."""
+    try:
+        lines = (folder / FILE).read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return {}
+    return {orjson.loads(line)["sample_id"]: line for line in lines}
+
+
+def contents(folder: Path) -> Iterator[tuple[str, str, dict[str, int], str]]:
+    """Of each sample that lies in a folder: its id, the folder's name, the revision of each field, its digest."""
+    for line in read(folder).values():
+        entry = orjson.loads(line)
+        revisions = {name: answer["revision"] for name, answer in entry["answers"].items()}
+        yield entry["sample_id"], folder.name, revisions, entry["digest"]
+
+
+def write(folder: Path, lines: Iterable[str]) -> None:
+    """Write the index of a folder that is being built."""
+    with (folder / FILE).open("x", encoding="utf-8", newline="\n") as file:
+        file.writelines(f"{line}\n" for line in lines)
+
+
+def compare(folder: Path, now: Lines, unit_of: UnitOf, *, limit: int | None, again: bool) -> Difference:
+    """How `folder` differs from what is to be there. `limit` bounds new samples; `again`: everything is to be written."""
+    old = read(folder)
+    fresh = [sample_id for sample_id in now if sample_id not in old]
+    beyond = set() if limit is None else set(fresh[limit:])
+    now = {sample_id: line for sample_id, line in now.items() if sample_id not in beyond}
+    differing = {s for s in old.keys() | now.keys() if old.get(s) != now.get(s)}
+    units = _units(now, now, unit_of)
+    touched = set(_units(now, differing, unit_of).values()) | set(_units(old, differing, unit_of).values())
+    dirty = frozenset(set(units.values()) if again else touched | _missing(folder, set(units.values())))
+    return Difference(
+        now=now,
+        added=len(fresh) - len(beyond),
+        changed=len(differing & old.keys() & now.keys()),
+        removed=sorted(old.keys() - now.keys()),
+        beyond=len(beyond),
+        units=units,
+        dirty=dirty,
+        is_current=not dirty and not differing and (folder / FILE).is_file(),
+    )
+
+
+def _units(lines: Lines, of: Iterable[str], unit_of: UnitOf) -> dict[str, str]:
+    found = ((sample_id, unit_of(orjson.loads(lines[sample_id]))) for sample_id in of if sample_id in lines)
+    return {sample_id: unit for sample_id, unit in found if unit is not None}
+
+
+def _missing(folder: Path, units: set[str]) -> set[str]:
+    return {unit for unit in units if not os.path.lexists(f"{folder}/{unit}")}
+
+
+def manifest(target: Path) -> bytes:
+    """What an exported folder holds, from its indexes: counts, digests, and where it comes from."""
+    parts = {index.parent.name: _summary(index) for index in sorted(target.glob(f"*/{FILE}"))}
+    return orjson.dumps({"task_types": parts}, option=_PRETTY)
+
+
+def _summary(index: Path) -> dict[str, Any]:
+    content = index.read_bytes()
+    entries = [orjson.loads(line) for line in content.splitlines()]
+    answers = [answer for entry in entries for answer in entry["answers"].values()]
+    return {
+        "layout": entries[0]["layout"] if entries else None,
+        "samples": len(entries),
+        "splits": _counts(entry["split"] for entry in entries if not entry["gold"]),
+        "gold": sum(entry["gold"] for entry in entries),
+        "index_sha256": hashlib.sha256(content).hexdigest(),
+        "watermark": watermark(entries),
+        "lineage": {
+            "newest_revision": max((entry["newest_revision"] for entry in entries), default=None),
+            "annotators": _counts(answer["annotator"] for answer in answers),
+            "model_versions": _counts(answer["model_version"] for answer in answers),
+            "dvc_commits": _counts(entry["dvc_commit_hash"] for entry in entries),
+        },
+    }
+
+
+def watermark(entries: Iterable[dict[str, Any]]) -> dict[str, Any]:
+    """The same as the ledger's watermark, if nothing was left out and nothing happened since."""
+    said = sorted(f"{entry['sample_id']}{entry['digest']}" for entry in entries)
+    return {
+        "samples": len(said),
+        "digest": hashlib.md5("".join(said).encode(), usedforsecurity=False).hexdigest(),
+    }
+
+
+def _counts(values: Iterator[Any] | Iterable[Any]) -> dict[str, int]:
+    return dict(sorted(Counter("none" if value is None else str(value) for value in values).items()))
+
+
+_PRETTY = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE

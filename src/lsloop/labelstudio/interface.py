@@ -1,0 +1,40 @@
+"""What Label Studio's own parser says of a label config and of predictions. The SDK is imported when it is asked."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+from lsloop.errors import UsageError
+
+
+def check_config(config: str) -> None:
+    """Raises UsageError naming what Label Studio would refuse in a label config."""
+    _parsed(config)
+
+
+def check_predictions(config: str, predictions: Sequence[dict[str, Any]]) -> list[list[str]]:
+    """For each prediction what is wrong with it; an empty list where it fits the label config.
+
+    Label Studio stores predictions unchecked unless it is told otherwise, and its page then shows an empty task.
+    Raises UsageError as `check_config` does.
+    """
+    if not predictions:
+        return []
+    interface = _parsed(config)
+    return [list(interface.validate_prediction(given, return_errors=True)) for given in predictions]
+
+
+@lru_cache(maxsize=8)
+def _parsed(config: str) -> Any:
+    from label_studio_sdk._legacy import exceptions
+    from label_studio_sdk.label_interface.interface import LabelInterface
+
+    syntax = exceptions.LabelStudioXMLSyntaxErrorSentryIgnored
+    refusal = exceptions.LabelStudioValidationErrorSentryIgnored
+    try:
+        parsed: Any = LabelInterface(config)
+        parsed.validate()
+    except (syntax, refusal, ValueError) as error:
+        reason = " ".join(str(error).split()).rstrip(".")
+        raise UsageError(f"The label config is not valid: {reason}.", "Mend the XML.") from error
+    return parsed

@@ -1,0 +1,126 @@
+"""Reading a list of tasks without losing one.
+
+Never by page number: rows move between pages while people work. Each request asks for the first page of the
+ids above the last one seen. The server says each time how many are left; one that gives fewer is found out.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
+from typing import Any
+
+from lsloop.errors import Unreachable
+from lsloop.labelstudio import answers
+from lsloop.labelstudio.client import LabelStudio, Params
+
+TaskJson = dict[str, Any]
+Filter = dict[str, Any]
+
+
+TRIES = 3
+"""How often a page is read that has fewer tasks than the server promised."""
+
+
+@dataclass(frozen=True)
+class Page:
+    """Some tasks, in the order of their ids. `remaining`: how many the server had left, these included."""
+
+    tasks: list[TaskJson]
+    remaining: int
+    server_time: datetime
+
+
+def pages(
+    studio: LabelStudio, ls_project_id: int, filters: list[Filter], batch: int, params: Params
+) -> Iterator[Page]:
+    """Pages of at most `batch` tasks by ascending id, until the server says that none is left.
+
+    A task may come twice, never not at all. Raises Unreachable when the server keeps tasks back.
+    """
+
+    def ask(last: int) -> Page:
+        return first(studio, ls_project_id, [above(last), *filters], batch, params)
+
+    def given(start: int, end: int) -> int:
+        inside = [above(start), where("id", "less_or_equal", "Number", end), *filters]
+        return first(studio, ls_project_id, inside, 1, {"include": "id"}).remaining
+
+    last, tries, page = 0, 1, ask(0)
+    while page.remaining:
+        _check_order(ls_project_id, last, page)
+        if page.tasks:
+            yield page
+        owed = page.remaining - len(page.tasks)
+        if owed <= 0:
+            return
+        reached = page.tasks[-1]["id"] if page.tasks else last
+        following = ask(reached)
+        # Fewer are left than were promised: some were deleted meanwhile, or this page lacked some.
+        if page.tasks and (following.remaining >= owed or given(last, reached) <= len(page.tasks)):
+            last, tries, page = reached, 1, following
+        elif tries == TRIES:
+            raise _kept_back(ls_project_id, last, page)
+        else:
+            tries, page = tries + 1, ask(last)
+
+
+def first(
+    studio: LabelStudio,
+    ls_project_id: int,
+    filters: list[Filter],
+    batch: int,
+    params: Params,
+    conjunction: str = "and",
+) -> Page:
+    """The first page of a list by ascending id."""
+    # A GET with a body: a thousand keys do not fit into a URL.
+    items = {"conjunction": conjunction, "items": filters}
+    body = {"project": ls_project_id, "filters": items, "ordering": ["tasks:id"]}
+    asked: Params = {"page": 1, "page_size": batch, "resolve_uri": "false", **params}
+    response = studio.send("GET", "api/tasks/", params=asked, json=body)
+    found = answers.parsed(response)
+    return Page(found["tasks"], int(found["total"]), answers.server_time(response))
+
+
+def above(ls_task_id: int) -> Filter:
+    """Tasks with a greater id."""
+    return where("id", "greater", "Number", ls_task_id)
+
+
+def updated_since(moment: datetime) -> Filter:
+    """Tasks updated at or after a moment, in the server's time."""
+    return where("updated_at", "greater_or_equal", "Datetime", stamp(moment))
+
+
+def updated_before(moment: datetime) -> Filter:
+    """Tasks last updated before a moment, in the server's time."""
+    return where("updated_at", "less", "Datetime", stamp(moment))
+
+
+def stamp(moment: datetime) -> str:
+    """A moment as Label Studio takes it: UTC with a fraction, and no other form."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def where(field: str, operator: str, kind: str, value: Any) -> Filter:
+    """One filter of Label Studio's data manager."""
+    return {"filter": f"filter:tasks:{field}", "operator": operator, "type": kind, "value": value}
+
+
+def _check_order(ls_project_id: int, last: int, page: Page) -> None:
+    """A server that ignores the filter or the order would make the list endless or leave tasks out."""
+    ids = [last, *(task["id"] for task in page.tasks)]
+    if any(a >= b for a, b in pairwise(ids)):
+        raise Unreachable(
+            f"Label Studio does not list the tasks of project {ls_project_id} above {last} by ascending id.",
+            "Let whatever stands before Label Studio pass the body of GET requests on, or upgrade Label Studio.",
+        )
+
+
+def _kept_back(ls_project_id: int, last: int, page: Page) -> Unreachable:
+    return Unreachable(
+        f"Label Studio promised {page.remaining} tasks above {last} in project {ls_project_id}, and gave "
+        f"{len(page.tasks)} with others missing between them.",
+        "Run again; if it happens again, look at Label Studio's log.",
+    )

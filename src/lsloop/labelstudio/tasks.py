@@ -1,0 +1,273 @@
+"""Tasks of a Label Studio project: sent, found by key, read back with their annotations, deleted."""
+
+import time
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, TypeVar
+
+from lsloop.errors import Refused, Uncertain
+from lsloop.labelstudio import keyset
+from lsloop.labelstudio.client import LabelStudio, Params
+from lsloop.labelstudio.keyset import Page, TaskJson
+from lsloop.records import Result
+
+T = TypeVar("T")
+
+KEY = "task_key"
+"""The name of the key that travels inside each task's data, the one place Label Studio can search."""
+
+DETAILS = (
+    # `include` also names the fields inside an annotation
+    "id,data,meta,updated_at,is_labeled,total_annotations,cancelled_annotations,annotations,result,was_cancelled,"
+    "ground_truth,completed_by,lead_time,created_at,updated_by,parent_prediction,task,project"
+)
+
+MOST = 1000  # values in one list filter; ids in one selection
+GROUPS = 4  # that `carry` counts; each adds a millisecond
+IMPORT_SECONDS = 600.0
+POLL_SECONDS = 1.0
+
+
+def import_batch(studio: LabelStudio, ls_project_id: int, tasks: list[TaskJson]) -> list[int]:
+    """Send tasks ({"data": …, "predictions": […]}) in one request, all or none; their new ids, ascending.
+
+    Which id is which task must be found out by key. Raises Refused (nothing was imported) or Uncertain.
+    """
+    params: Params = {"return_task_ids": "true", "commit_to_project": "true"}
+    answer = studio.post(f"api/projects/{ls_project_id}/import", params=params, json=tasks)
+    if "import" in answer:  # editions other than Community work on after they have answered
+        answer = _finished(studio, f"api/projects/{ls_project_id}/imports/{answer['import']}/")
+    ids = answer.get("task_ids") or []
+    if len(ids) != len(tasks):
+        what = f"Label Studio answered an import of {len(tasks)} tasks with {len(ids)} ids."
+        raise Uncertain(what, "Run again: the tasks are found by their keys.")
+    return [int(i) for i in ids]
+
+
+def carry(studio: LabelStudio, ls_project_id: int, pairs: Sequence[tuple[int, str]]) -> bool:
+    """Whether all these tasks are there and each carries its key: (task id, key).
+
+    One request that lists nothing, a quarter of what listing costs. The pairs are dealt into groups by key and
+    each group is counted: any misplacing shows, but for two keys of one group that changed places.
+    """
+    return _count_pairs(studio, ls_project_id, f"data.{KEY}", pairs) == len(pairs)
+
+
+def find_by_key(studio: LabelStudio, ls_project_id: int, keys: Sequence[str]) -> list[tuple[int, str]]:
+    """(task id, key) of every task whose data.task_key is in `keys`, twins included."""
+    found: list[tuple[int, str]] = []
+    for chunk in _chunks(keys, MOST):
+        wanted = keyset.where(f"data.{KEY}", "in_list", "List", chunk)
+        for page in keyset.pages(studio, ls_project_id, [wanted], MOST, {"include": "id,data"}):
+            found += [(task["id"], str(task["data"].get(KEY))) for task in page.tasks]
+    return [(ls_task_id, key) for ls_task_id, key in found if key in set(keys)]
+
+
+def changed(
+    studio: LabelStudio, ls_project_id: int, since: datetime | None = None, batch: int = 500
+) -> Iterator[Page]:
+    """Every task updated at or after `since` (server time; None: all), with its annotations, in id order.
+
+    A task that is deleted meanwhile may be missing; no other is. Raises Unreachable when the server gives
+    fewer than it promised.
+    """
+    filters = [] if since is None else [keyset.updated_since(since)]
+    return keyset.pages(studio, ls_project_id, filters, batch, {"fields": "all", "include": DETAILS})
+
+
+def count_between(studio: LabelStudio, ls_project_id: int, since: datetime, until: datetime) -> Page:
+    """How many tasks were last updated from `since` to before `until` (server time), as the page's `remaining`."""
+    between = [keyset.updated_since(since), keyset.updated_before(until)]
+    return keyset.first(studio, ls_project_id, between, 1, {"include": "id"})
+
+
+def count_as_seen(studio: LabelStudio, ls_project_id: int, seen: Mapping[int, datetime], salt: str) -> int:
+    """How many of these tasks were last updated just when they were seen to be: task id → moment.
+
+    Counted in groups, as `carry` does: a task that took over the moment of another one of its group is not noticed.
+    Who is in whose group depends on `salt`.
+    """
+    pairs = [(ls_task_id, keyset.stamp(moment)) for ls_task_id, moment in seen.items()]
+    return sum(
+        _count_pairs(studio, ls_project_id, "updated_at", chunk, salt) for chunk in _chunks(pairs, MOST)
+    )
+
+
+def moments_between(
+    studio: LabelStudio, ls_project_id: int, since: datetime, until: datetime
+) -> dict[int, datetime]:
+    """When each task was last updated, of those last updated from `since` to before `until` (server time)."""
+    between = [keyset.updated_since(since), keyset.updated_before(until)]
+    lean: Params = {"include": "id,updated_at"}
+    pages = keyset.pages(studio, ls_project_id, between, MOST, lean)
+    return {task["id"]: datetime.fromisoformat(task["updated_at"]) for page in pages for task in page.tasks}
+
+
+def of_ids(studio: LabelStudio, ls_project_id: int, ids: Sequence[int], batch: int = 500) -> Iterator[Page]:
+    """The tasks of these ids, with their annotations, as `changed` gives them; deleted ones are left out."""
+    for chunk in _chunks(ids, min(batch, MOST)):
+        wanted = keyset.where("id", "in_list", "List", chunk)
+        yield from keyset.pages(studio, ls_project_id, [wanted], batch, {"fields": "all", "include": DETAILS})
+
+
+def fetch(studio: LabelStudio, ls_project_id: int, ids: Sequence[int]) -> list[TaskJson]:
+    """The tasks of these ids as a list."""
+    return [task for page in of_ids(studio, ls_project_id, ids) for task in page.tasks]
+
+
+def ids(studio: LabelStudio, ls_project_id: int, batch: int = 2000) -> Iterator[list[int]]:
+    """The ids of all tasks of a project, ascending, `batch` at a time."""
+    for page in keyset.pages(studio, ls_project_id, [], batch, {"include": "id"}):
+        yield [task["id"] for task in page.tasks]
+
+
+def count(studio: LabelStudio, ls_project_id: int) -> int:
+    """How many tasks a project holds."""
+    return keyset.first(studio, ls_project_id, [], 1, {"include": "id"}).remaining
+
+
+def delete(studio: LabelStudio, ls_project_id: int, ids: Sequence[int]) -> None:
+    """Delete tasks with all their annotations."""
+    for chunk in _chunks(ids, MOST):
+        # Never with an empty selection: Label Studio would take it for all tasks.
+        body = {"selectedItems": {"all": False, "included": chunk}}
+        studio.post("api/dm/actions", params={"id": "delete_tasks", "project": ls_project_id}, json=body)
+
+
+def delete_unanswered(
+    studio: LabelStudio, ls_project_id: int, ids: Sequence[int], keys: Sequence[str]
+) -> int:
+    """Delete those of these tasks that nobody has answered or skipped and whose key is in `keys`; how many went.
+
+    Label Studio itself looks, in the moment of the deletion.
+    """
+    deleted = 0
+    for chunk in _chunks(ids, MOST):
+        nobody = [
+            keyset.where(name, "equal", "Number", 0)
+            for name in ("total_annotations", "cancelled_annotations")
+        ]
+        filters = [keyset.where(f"data.{KEY}", "in_list", "List", list(keys)), *nobody]
+        body = {
+            "selectedItems": {"all": False, "included": chunk},
+            "filters": {"conjunction": "and", "items": filters},
+        }
+        answer = studio.post(
+            "api/dm/actions", params={"id": "delete_tasks", "project": ls_project_id}, json=body
+        )
+        deleted += int(answer["processed_items"])
+    return deleted
+
+
+def shown(studio: LabelStudio, ls_project_id: int, ids: Sequence[int]) -> dict[int, TaskJson]:
+    """What annotators see of these tasks by id: data, every prediction, and annotations; deleted ones are left out."""
+    found: dict[int, TaskJson] = {}
+    asked: Params = {"fields": "all", "include": "id,data,predictions,annotations,was_cancelled"}
+    for chunk in _chunks(ids, 500):
+        wanted = keyset.where("id", "in_list", "List", chunk)
+        for page in keyset.pages(studio, ls_project_id, [wanted], 500, asked):
+            found |= {task["id"]: task for task in page.tasks}
+    return found
+
+
+def has_drafts(studio: LabelStudio, ls_task_id: int) -> bool:
+    """Whether somebody has begun an answer to this task and not submitted it. Raises NotFound for a deleted task."""
+    return bool(studio.get(f"api/tasks/{ls_task_id}/drafts"))
+
+
+def change_prediction(
+    studio: LabelStudio, ls_project_id: int, ls_prediction_id: int, prediction: dict[str, Any]
+) -> None:
+    """Change a prediction in place: a page that is open names it when it submits, and a deleted one makes that fail."""
+    studio.patch(f"api/predictions/{ls_prediction_id}/", json={**prediction, "project": ls_project_id})
+
+
+def add_prediction(
+    studio: LabelStudio, ls_project_id: int, ls_task_id: int, prediction: dict[str, Any]
+) -> None:
+    """Give a task a prediction: {"result", "model_version", "score"}."""
+    studio.post("api/predictions/", json={**prediction, "task": ls_task_id, "project": ls_project_id})
+
+
+def update_data(studio: LabelStudio, ls_task_id: int, data: dict[str, Any]) -> TaskJson:
+    """Replace a task's data."""
+    return dict(studio.patch(f"api/tasks/{ls_task_id}/", json={"data": data}))
+
+
+def set_overlap(studio: LabelStudio, ls_task_id: int, overlap: int) -> None:
+    """How many annotators this one task needs, whatever the project says."""
+    studio.patch(f"api/tasks/{ls_task_id}/", json={"overlap": overlap})
+
+
+def annotate(
+    studio: LabelStudio,
+    ls_task_id: int,
+    result: Result,
+    *,
+    lead_time: float | None = None,
+    was_cancelled: bool = False,
+    parent_prediction: int | None = None,
+) -> dict[str, Any]:
+    """Submit an annotation, as whoever the connection is; `lead_time` is in seconds."""
+    body = {
+        "result": result,
+        "lead_time": lead_time,
+        "was_cancelled": was_cancelled,
+        "parent_prediction": parent_prediction,
+    }
+    return dict(studio.post(f"api/tasks/{ls_task_id}/annotations/", json=body))
+
+
+def update_annotation(studio: LabelStudio, ls_annotation_id: int, **fields: Any) -> dict[str, Any]:
+    """Change an annotation's `result`, `was_cancelled`, `lead_time`, …"""
+    return dict(studio.patch(f"api/annotations/{ls_annotation_id}/", json=fields))
+
+
+def delete_annotation(studio: LabelStudio, ls_annotation_id: int) -> None:
+    """Delete an annotation; its task stays."""
+    studio.delete(f"api/annotations/{ls_annotation_id}/")
+
+
+def _finished(studio: LabelStudio, path: str) -> dict[str, Any]:
+    """An import that the server carried on with, once it is done. Raises Refused or Uncertain."""
+    ends = time.monotonic() + IMPORT_SECONDS
+    while time.monotonic() < ends:
+        found = dict(studio.get(path))
+        if found["status"] == "completed":
+            return found
+        if found["status"] == "failed":
+            raise Refused(
+                f"Label Studio did not import the tasks: {found.get('error')}", "Mend what it names."
+            )
+        time.sleep(POLL_SECONDS)
+    raise Uncertain(
+        f"Label Studio still imports after {IMPORT_SECONDS:.0f} s.",
+        "Run again later: what it did is found and kept.",
+    )
+
+
+def _count_pairs(
+    studio: LabelStudio, ls_project_id: int, field: str, pairs: Sequence[tuple[int, str]], salt: str = ""
+) -> int:
+    """How many tasks there are with an id and a value of `field` that are of one group of (id, value)."""
+    lines = [_group(field, group) for group in _groups(pairs, salt)]
+    return keyset.first(studio, ls_project_id, lines, 1, {"include": "id"}, conjunction="or").remaining
+
+
+def _groups(pairs: Sequence[tuple[int, str]], salt: str) -> list[list[tuple[int, str]]]:
+    dealt: list[list[tuple[int, str]]] = [[] for _ in range(GROUPS)]
+    for pair in pairs:
+        dealt[zlib.crc32(f"{pair[1]}{salt}".encode()) % GROUPS].append(pair)
+    return [group for group in dealt if group]
+
+
+def _group(field: str, pairs: list[tuple[int, str]]) -> keyset.Filter:
+    """Tasks with one of these ids and one of these values."""
+    has_value = keyset.where(field, "in_list", "List", sorted({value for _, value in pairs}))
+    return keyset.where("id", "in_list", "List", [i for i, _ in pairs]) | {"child_filter": has_value}
+
+
+def _chunks(values: Sequence[T], size: int) -> Iterator[list[T]]:
+    for start in range(0, len(values), size):
+        yield list(values[start : start + size])

@@ -1,0 +1,60 @@
+"""A folder per sample: the media file, a JSON file per accepted field, and `metadata.json`."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from lsloop.layouts import Place, Write
+from lsloop.records import Reviewed
+
+NAME = "tree/1"
+
+_SOUNDS = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac"}
+_PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
+
+
+def unit(entry: dict[str, Any]) -> str | None:
+    """The sample's own folder; gold has one, too, and is marked."""
+    return str(entry["sample_id"])
+
+
+@contextmanager
+def writer(folder: Path, task_type: str, place: Place) -> Iterator[Write]:
+    """Write samples, each into a new folder."""
+
+    def write(sample: Reviewed) -> None:
+        there = f"{folder}/{sample.sample_id}"
+        os.mkdir(there)
+        for field, answer in sample.document["answers"].items():
+            _write(f"{there}/{field}.json", {"field": field, **answer})
+        name = _media_name(sample)
+        if sample.media:
+            place(sample.media, f"{there}/{name}")
+        _write(f"{there}/metadata.json", _metadata(sample, name))
+
+    yield write
+
+
+def _metadata(sample: Reviewed, media_name: str) -> dict[str, Any]:
+    document = sample.document
+    said = {"answers": {field: answer["revision"] for field, answer in document["answers"].items()}}
+    media = {**document["media"], "file": media_name} if document["media"] else None
+    return {**document, **said, "split": sample.split, "media": media, "training_row": sample.row}
+
+
+def _media_name(sample: Reviewed) -> str:
+    suffix = sample.media_suffix
+    kind = "audio" if suffix in _SOUNDS else "image" if suffix in _PICTURES else "media"
+    return f"{kind}{suffix}"
+
+
+def _write(path: str, content: dict[str, Any]) -> None:
+    with open(path, "xb") as file:
+        file.write(orjson.dumps(content, option=_PRETTY))
+
+
+_PRETTY = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE

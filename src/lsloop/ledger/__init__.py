@@ -1,0 +1,181 @@
+"""The ledger in PostgreSQL: the only rooms that know SQL. Invariants are the database's; here are calls and errors."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+import psycopg
+from psycopg import Connection as DriverConnection
+from psycopg.types.json import set_json_dumps, set_json_loads
+from sqlalchemy import URL, Connection, Engine, Row, create_engine, make_url, text
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from lsloop.errors import LsloopError, Refused, Unreachable, UsageError
+
+# A machine that lost power keeps its turn until PostgreSQL notices: after two minutes, not after two hours.
+SESSION = "-c timezone=UTC -c tcp_keepalives_idle=60 -c tcp_keepalives_interval=20 -c tcp_keepalives_count=3"
+
+
+class Ledger:
+    """An open ledger. Thread safe; every transaction has a connection of its own."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    @property
+    def place(self) -> str:
+        """Where it is, without the password."""
+        return self._engine.url.render_as_string(hide_password=True)
+
+    @contextmanager
+    def transaction(self) -> Iterator["Transaction"]:
+        """A transaction: committed at the end, rolled back on any error. Raises Unreachable, LsloopError."""
+        with translated(self.place), self._engine.begin() as connection:
+            yield Transaction(connection)
+
+    @contextmanager
+    def in_turn(self, name: str, waiting: Callable[[], None] = lambda: None) -> Iterator["Turn"]:
+        """Hold the advisory lock `name` while the block runs. When somebody has it, call `waiting` and wait."""
+        with translated(self.place), self._engine.connect() as connection:
+            # Committed at once: the lock is the session's, and an open transaction would hold back vacuum.
+            free = connection.scalar(
+                text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0))"), {"name": name}
+            )
+            connection.commit()
+            if not free:
+                waiting()
+                connection.execute(
+                    text("SELECT pg_advisory_lock(hashtextextended(:name, 0))"), {"name": name}
+                )
+                connection.commit()
+            try:
+                yield Turn(self.place, connection)
+            finally:
+                connection.execute(
+                    text("SELECT pg_advisory_unlock(hashtextextended(:name, 0))"), {"name": name}
+                )
+                connection.commit()
+
+    def ping(self) -> None:
+        """Raises Unreachable unless PostgreSQL answers."""
+        with self.transaction() as transaction:
+            transaction.value("SELECT 1")
+
+    def close(self) -> None:
+        """Give every connection back."""
+        self._engine.dispose()
+
+
+class Turn:
+    """An advisory lock that is held. It ends with its connection, when PostgreSQL goes away, without a word."""
+
+    def __init__(self, place: str, connection: Connection) -> None:
+        self._place = place
+        self._connection = connection
+
+    @contextmanager
+    def transaction(self) -> Iterator["Transaction"]:
+        """A transaction that nobody else can be in: it fails when the lock is lost. Raises Unreachable, LsloopError."""
+        with translated(self._place), self._connection.begin():
+            yield Transaction(self._connection)
+
+
+class Transaction:
+    """Statements inside one transaction. Values are always bound, `:name` in the statement."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def rows(self, statement: str, **values: Any) -> list[Row[Any]]:
+        """All rows of the answer."""
+        return list(self._connection.execute(text(statement), values).all())
+
+    def row(self, statement: str, **values: Any) -> Row[Any] | None:
+        """The first row of the answer, or None."""
+        return self._connection.execute(text(statement), values).first()
+
+    def value(self, statement: str, **values: Any) -> Any:
+        """The first column of the first row, or None."""
+        return self._connection.scalar(text(statement), values)
+
+    def run(self, statement: str, **values: Any) -> int:
+        """Run a statement; answers how many rows it touched."""
+        return int(self._connection.execute(text(statement), values).rowcount)
+
+    def undo(self) -> None:
+        """Leave nothing of this transaction: a dry run did everything and keeps nothing."""
+        transaction = self._connection.get_transaction()
+        assert transaction is not None
+        transaction.rollback()
+
+    @property
+    def driver(self) -> DriverConnection[Any]:
+        """The psycopg connection, for COPY."""
+        connection = self._connection.connection.driver_connection
+        assert isinstance(connection, DriverConnection)
+        return connection
+
+
+def connect(database_url: str, *, check_schema: bool = True) -> Ledger:
+    """Open the ledger at a `postgresql://` URL.
+
+    Raises Unreachable when PostgreSQL does not answer, UsageError for an unusable URL or a schema of another version.
+    """
+    ledger = Ledger(_engine(_url(database_url)))
+    if check_schema:
+        from lsloop.ledger import migrations
+
+        migrations.check(ledger)
+    return ledger
+
+
+def _url(database_url: str) -> URL:
+    try:
+        url = make_url(database_url)
+    except ArgumentError as error:
+        raise UsageError(
+            "DATABASE_URL is not a database URL.", "Write it as postgresql://user:password@host:5432/name."
+        ) from error
+    if not url.drivername.startswith("postgres"):
+        raise UsageError(
+            f"DATABASE_URL names {url.drivername!r}.", "The ledger needs PostgreSQL: postgresql://…"
+        )
+    return url.set(drivername="postgresql+psycopg")
+
+
+def _engine(url: URL) -> Engine:
+    set_json_loads(orjson.loads)
+    set_json_dumps(orjson.dumps)
+    return create_engine(
+        url,
+        pool_pre_ping=True,
+        connect_args={"connect_timeout": 10, "application_name": "lsloop", "options": SESSION},
+    )
+
+
+@contextmanager
+def translated(place: str) -> Iterator[None]:
+    """Database errors as errors that say what to do."""
+    try:
+        yield
+    except DBAPIError as error:
+        raise _told(error.orig, place) from error
+    except psycopg.Error as error:  # from COPY, which SQLAlchemy does not see
+        raise _told(error, place) from error
+
+
+def _told(error: BaseException | None, place: str) -> LsloopError:
+    words = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    state = getattr(error, "sqlstate", None) or ""
+    if isinstance(error, psycopg.errors.RaiseException):  # a function of ours says what is wrong, and what to do
+        return Refused(f"{words}.", error.diag.message_hint or "Nothing was changed.")
+    if isinstance(error, psycopg.IntegrityError):
+        return Refused(f"The ledger refused: {words}.", "Nothing was changed; run the command again.")
+    if state.startswith("53"):  # insufficient resources: disk full, too many connections
+        what = "Free disk space or connections; nothing was changed."
+        return LsloopError(f"PostgreSQL cannot go on: {words}.", what)
+    if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        what = "Start it with `lsloop up`, or check DATABASE_URL."
+        return Unreachable(f"PostgreSQL at {place} does not answer: {words}.", what)
+    return LsloopError(f"The ledger failed: {words}.", "Nothing was changed; `-v` shows the statement.")

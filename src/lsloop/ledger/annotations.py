@@ -1,0 +1,129 @@
+"""Annotations in bulk: tasks as Label Studio has them now are copied in, compared, and settled, in one transaction."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import orjson
+
+from lsloop.ledger import Ledger, Transaction
+from lsloop.records import Annotation, Project, Result, Task
+from lsloop.text import NUL
+
+_TABLES = """
+    CREATE TEMPORARY TABLE incoming_tasks (ls_task_id bigint PRIMARY KEY, task_key uuid, ls_updated_at timestamptz)
+        ON COMMIT DROP;
+    CREATE TEMPORARY TABLE incoming_annotations (
+        ls_annotation_id bigint, ls_task_id bigint, annotator text, result jsonb, value jsonb, problem text,
+        result_hash text, was_cancelled boolean, ground_truth boolean, lead_time double precision,
+        ls_created_at timestamptz, ls_updated_at timestamptz) ON COMMIT DROP;
+"""
+
+
+@dataclass
+class Received:
+    """What some tasks brought. `twins`: (key, id) of tasks that Label Studio has a second time."""
+
+    added: int = 0
+    edited: int = 0
+    removed: int = 0
+    outcomes: dict[str, int] = field(default_factory=dict)
+    twins: list[tuple[UUID, int]] = field(default_factory=list)
+
+    def include(self, other: "Received") -> None:
+        """Add what another batch brought."""
+        self.added += other.added
+        self.edited += other.edited
+        self.removed += other.removed
+        self.twins += other.twins
+        for outcome, count in other.outcomes.items():
+            self.outcomes[outcome] = self.outcomes.get(outcome, 0) + count
+
+
+Judge = Callable[[Transaction, Sequence[UUID]], Sequence[UUID]]
+"""Compares and scores the answers to tasks before these are settled; answers which other tasks are to be settled, too."""
+
+
+def receive(
+    ledger: Ledger,
+    project: Project,
+    tasks: Sequence[Task],
+    *,
+    judge: Judge = lambda transaction, keys: (),
+    dry_run: bool = False,
+) -> Received:
+    """Bring the ledger up to these tasks and settle those that have what they need. Idempotent; all or nothing.
+
+    Tasks whose key the ledger does not know are somebody else's and are left alone.
+    """
+    ours = [task for task in tasks if task.task_key is not None]
+    with ledger.transaction() as transaction:
+        transaction.driver.execute(_TABLES)
+        _copy_tasks(transaction, ours)
+        _copy_annotations(transaction, ours)
+        # Without it a batch of one is planned like a thousand: every task is looked through.
+        transaction.driver.execute("ANALYZE incoming_tasks, incoming_annotations")
+        rows = transaction.rows(
+            "SELECT * FROM receive_annotations(:project_id, :server)",
+            project_id=project.project_id,
+            server=project.server,
+        )
+        received = _received(rows)
+        received.outcomes = settle(transaction, [row.task_key for row in rows], judge)
+        if dry_run:
+            transaction.undo()
+    return received
+
+
+def _received(rows: Sequence[Any]) -> Received:
+    return Received(
+        added=int(sum(row.added for row in rows)),
+        edited=int(sum(row.edited for row in rows)),
+        removed=int(sum(row.removed for row in rows)),
+        twins=[(row.task_key, row.twin) for row in rows if row.twin is not None],
+    )
+
+
+def settle(transaction: Transaction, keys: Sequence[UUID], judge: Judge) -> dict[str, int]:
+    """Decide these tasks, and those that the judge names; how many became what."""
+    outcomes = transaction.rows(
+        """SELECT outcome, count(*) AS tasks FROM (
+               SELECT settle_task(task_key) AS outcome FROM (
+                   SELECT task_key FROM tasks WHERE task_key = ANY (:keys) ORDER BY sample_id, task_key) k) settled
+            WHERE outcome IS NOT NULL GROUP BY 1""",
+        keys=list({*keys, *judge(transaction, list(keys))}),
+    )
+    return {row.outcome: row.tasks for row in outcomes}
+
+
+def _copy_tasks(transaction: Transaction, tasks: Iterable[Task]) -> None:
+    with transaction.driver.cursor() as cursor, cursor.copy("COPY incoming_tasks FROM STDIN") as copy:
+        for task in tasks:
+            copy.write_row((task.ls_task_id, task.task_key, task.updated_at))
+
+
+def _copy_annotations(transaction: Transaction, tasks: Iterable[Task]) -> None:
+    with transaction.driver.cursor() as cursor, cursor.copy("COPY incoming_annotations FROM STDIN") as copy:
+        for task in tasks:
+            for annotation in task.annotations:
+                copy.write_row(_columns(task, annotation))
+
+
+def _columns(task: Task, a: Annotation) -> tuple[Any, ...]:
+    value = None if a.value is None else _json(a.value)
+    return (
+        a.ls_annotation_id, task.ls_task_id, a.annotator, _json(a.result), value, a.problem, result_hash(a.result),
+        a.was_cancelled, a.ground_truth, a.lead_time, a.created_at, a.updated_at,
+    )  # fmt: skip
+
+
+def _json(value: Any) -> str:
+    # PostgreSQL holds every character but NUL; U+FFFD stands where one was.
+    return NUL.sub("\\g<1>\ufffd", orjson.dumps(value).decode())
+
+
+def result_hash(result: Result) -> str:
+    """A digest of the regions, whatever the order of their keys."""
+    return hashlib.sha256(orjson.dumps(result, option=orjson.OPT_SORT_KEYS)).hexdigest()

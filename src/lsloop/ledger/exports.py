@@ -1,0 +1,123 @@
+"""Exports: what people accepted, streamed out; splits; and what was written where."""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import orjson
+
+from lsloop.ledger import Ledger, Transaction, queries
+from lsloop.records import Split
+
+
+class Entry(NamedTuple):
+    """A reviewed sample. `line` says all that an export writes of it; `document` is that itself, where asked for."""
+
+    sample_id: str
+    line: str
+    document: dict[str, Any] | None
+    split: Split | None
+    arrival: int
+    media_bytes: int | None
+    media_mtime_ns: int | None
+
+
+def assign_splits(transaction: Transaction, validation: float, test: float) -> int:
+    """Give every sample with an accepted value its split, for ever; how many got one now."""
+    return int(
+        transaction.value("SELECT assign_splits(:validation, :test)", validation=validation, test=test)
+    )
+
+
+@contextmanager
+def as_it_stands(ledger: Ledger) -> Iterator[Transaction]:
+    """A transaction that sees the ledger as it was at its first question, whatever happens meanwhile."""
+    with ledger.transaction() as transaction:
+        transaction.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        yield transaction
+
+
+def entries(
+    transaction: Transaction,
+    task_type: str,
+    layout: str,
+    *,
+    documents: bool = False,
+    only: Sequence[str] | None = None,
+) -> Iterator[Entry]:
+    """What people accepted for a task type (of these samples only), oldest sample first; streamed."""
+    asked = {"task_type": task_type, "layout": layout, "documents": documents}
+    with transaction.driver.cursor(name="entries") as cursor:
+        cursor.itersize = 2000
+        cursor.execute(
+            queries.named("export")["entries"], asked | {"ids": None if only is None else list(only)}
+        )
+        yield from map(Entry._make, cursor)
+
+
+def watermark(ledger: Ledger, task_type: str) -> dict[str, Any]:
+    """How many samples an export of the task type would hold, and a digest of all it would say of them."""
+    with ledger.transaction() as transaction:
+        row = transaction.row(queries.named("export")["watermark"], task_type=task_type)
+    assert row is not None
+    return dict(row._mapping)
+
+
+class There(NamedTuple):
+    """A sample that lies in an exported folder. `revisions`: field → version."""
+
+    sample_id: str
+    task_type: str
+    revisions: dict[str, int]
+    digest: str
+
+
+def last_manifest(ledger: Ledger, destination: str) -> str | None:
+    """The digest of the manifest that was last written down for this folder."""
+    with ledger.transaction() as transaction:
+        found: str | None = transaction.value(queries.named("export")["last"], destination=destination)
+    return found
+
+
+def record(
+    ledger: Ledger,
+    destination: str,
+    layout: str,
+    manifest: bytes,
+    task_types: Sequence[str],
+    there: Iterable[There],
+) -> int:
+    """Write down what lies in a folder now for these task types; the number of this export.
+
+    Samples that are there unchanged keep the export that wrote them.
+    """
+    said = queries.named("export")
+    sha256 = hashlib.sha256(manifest).hexdigest()
+    with ledger.transaction() as transaction:
+        number = int(
+            transaction.value(
+                said["record"],
+                destination=destination,
+                layout=layout,
+                manifest=manifest.decode(),
+                sha256=sha256,
+            )
+        )
+        _copy(transaction, there)
+        transaction.run(said["remember"], destination=destination, export_id=number)
+        transaction.run(
+            said["forget"], destination=destination, export_id=number, task_types=list(task_types)
+        )
+    return number
+
+
+def _copy(transaction: Transaction, there: Iterable[There]) -> None:
+    transaction.driver.execute(
+        """CREATE TEMPORARY TABLE exported_now (sample_id uuid, task_type text, revisions jsonb, digest text)
+               ON COMMIT DROP"""
+    )
+    with transaction.driver.cursor() as cursor, cursor.copy("COPY exported_now FROM STDIN") as copy:
+        for one in there:
+            copy.write_row(one._replace(revisions=orjson.dumps(one.revisions).decode()))  # type: ignore[arg-type]
+    transaction.run("ANALYZE exported_now")

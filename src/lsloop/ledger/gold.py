@@ -1,0 +1,215 @@
+"""Gold: references, probes among what is sent, scores of the answers to them, and who is held back for them."""
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from lsloop.errors import UsageError
+from lsloop.ledger import Ledger, Transaction, queries
+from lsloop.records import Project, Value
+
+_CHANCE: random.Random = random.SystemRandom()
+"""Nobody foretells where the next probe is."""
+
+
+def share(tasks: int, ratio: float) -> int:
+    """How many of so many tasks are probes: `ratio` of them on average, whole ones each time."""
+    return int(tasks * ratio + _CHANCE.random())
+
+
+def share_beside(tasks: int, ratio: float) -> int:
+    """How many probes go beside so many ordinary tasks, to be `ratio` of all."""
+    return int(tasks * ratio / (1 - ratio) + _CHANCE.random()) if tasks else 0
+
+
+def mixed(ordinary: Sequence[UUID], probes: Sequence[UUID]) -> list[UUID]:
+    """`ordinary` in its order, with the probes at random places among them."""
+    places = set(_CHANCE.sample(range(len(ordinary) + len(probes)), len(probes)))
+    rest, hidden = iter(ordinary), iter(probes)
+    return [next(hidden if at in places else rest) for at in range(len(ordinary) + len(probes))]
+
+
+def claim(transaction: Transaction, count: int, values: dict[str, Any]) -> list[UUID]:
+    """Claim up to `count` probes, the gold that fewest annotators have met first; their keys."""
+    if not count:
+        return []
+    rows = transaction.rows(
+        "SELECT key FROM claim_probes(:project_id, :task_type, :reads, :writes, :overlap, :by, :count, :chance) key",
+        count=count, chance=str(_CHANCE.random()), **values,
+    )  # fmt: skip
+    return [row.key for row in rows]
+
+
+def keep(transaction: Transaction, probes: list[UUID], count: int) -> list[UUID]:
+    """Of probes claimed in this transaction keep `count`; the others were never there."""
+    transaction.run("DELETE FROM tasks WHERE task_key = ANY (:keys)", keys=probes[count:])
+    return probes[:count]
+
+
+@dataclass(frozen=True)
+class Unscored:
+    """An answer to a probe that was not held to its reference yet."""
+
+    annotation_id: int
+    version: int
+    gold_id: int
+    external_id: str
+    answer: Value
+    reference: Value
+
+
+@dataclass(frozen=True)
+class Score:
+    """How far an answer agrees with its reference; `errors` of `words` are wrong where the kind counts words."""
+
+    answer: Unscored
+    score: float
+    errors: int | None = None
+    words: int | None = None
+
+
+def unscored(
+    transaction: Transaction, project: Project, keys: Sequence[UUID] | None = None
+) -> list[Unscored]:
+    """Answers to these probes (None: to all of the project) that are to be scored."""
+    rows = transaction.rows(
+        "SELECT * FROM unscored_answers(:project_id, CAST(:keys AS uuid[]))",
+        project_id=project.project_id, keys=None if keys is None else list(keys),
+    )  # fmt: skip
+    return [Unscored(**row._mapping) for row in rows]
+
+
+def record(transaction: Transaction, scores: Sequence[Score]) -> None:
+    """Write scores down."""
+    transaction.run(
+        """INSERT INTO gold_scores (annotation_id, version, gold_id, task_type, annotator, submitted_at, score, errors,
+                                    words)
+           SELECT n.annotation_id, n.version, n.gold_id, t.task_type, a.annotator, a.ls_created_at, n.score, n.errors,
+                  n.words
+             FROM unnest(CAST(:annotations AS bigint[]), CAST(:versions AS integer[]), CAST(:gold AS bigint[]),
+                         CAST(:scores AS double precision[]), CAST(:errors AS integer[]), CAST(:words AS integer[]))
+                  n(annotation_id, version, gold_id, score, errors, words)
+             JOIN annotations a USING (annotation_id) JOIN tasks t USING (task_key)
+           ON CONFLICT DO NOTHING""",
+        annotations=[s.answer.annotation_id for s in scores], versions=[s.answer.version for s in scores],
+        gold=[s.answer.gold_id for s in scores], scores=[s.score for s in scores],
+        errors=[s.errors for s in scores], words=[s.words for s in scores],
+    )  # fmt: skip
+
+
+def is_to_be_examined(transaction: Transaction, project: Project, settings: dict[str, Any]) -> bool:
+    """Whether references or these settings changed since all answers to probes were looked at; from now on they were."""
+    return bool(
+        transaction.value(
+            "SELECT is_to_be_examined(:id, CAST(:settings AS jsonb))",
+            id=project.project_id, settings=json.dumps(settings),
+        )
+    )  # fmt: skip
+
+
+def scoring_is_off(ledger: Ledger, project: Project) -> None:
+    """What comes in from now on is not scored; it will be when scoring is on again."""
+    with ledger.transaction() as transaction:
+        transaction.run(
+            "UPDATE projects SET examined = NULL WHERE project_id = :id AND examined IS NOT NULL",
+            id=project.project_id,
+        )
+
+
+def annotators_of(transaction: Transaction, keys: Sequence[UUID]) -> list[str]:
+    """Who ever answered these probes: a withdrawn answer changes their scores, too."""
+    rows = transaction.rows(
+        """SELECT DISTINCT a.annotator FROM annotations a JOIN tasks t USING (task_key)
+            WHERE t.task_key = ANY (:keys) AND t.is_gold_probe ORDER BY 1""",
+        keys=list(keys),
+    )
+    return [row.annotator for row in rows]
+
+
+def review(
+    transaction: Transaction, task_type: str, annotators: Sequence[str] | None, window: int, floor: float
+) -> list[UUID]:
+    """Begin and lift quarantines by these annotators' (None: everybody's) last `window` scores; tasks to settle anew."""
+    rows = transaction.rows(
+        """SELECT DISTINCT key FROM review_annotators(:task_type, CAST(:annotators AS text[]), :window, :floor) r,
+                  tasks_answered_since(:task_type, r.annotator, r.since) key""",
+        task_type=task_type, annotators=None if annotators is None else list(annotators), window=window, floor=floor,
+    )  # fmt: skip
+    return [row.key for row in rows]
+
+
+def release(
+    transaction: Transaction, annotator: str, task_type: str | None, actor: str, reason: str | None
+) -> dict[str, list[UUID]]:
+    """Lift an annotator's quarantines by hand; for each task type the tasks to settle anew."""
+    rows = transaction.rows(
+        """SELECT r.task_type, ARRAY(SELECT tasks_answered_since(r.task_type, :annotator, r.since)) AS keys
+             FROM release_annotator(:annotator, :task_type, :actor, :reason) r""",
+        annotator=annotator, task_type=task_type, actor=actor, reason=reason,
+    )  # fmt: skip
+    return {row.task_type: row.keys for row in rows}
+
+
+def find_sample(ledger: Ledger, external_id: str, source: str | None) -> UUID:
+    """The sample called so. Raises UsageError when there is none, or one in each of several sources."""
+    with ledger.transaction() as transaction:
+        rows = transaction.rows(
+            """SELECT sample_id, source FROM samples WHERE external_id = :id AND deleted_at IS NULL
+                  AND (CAST(:source AS text) IS NULL OR source = :source) ORDER BY source""",
+            id=external_id, source=source,
+        )  # fmt: skip
+    if not rows:
+        raise UsageError(
+            f"There is no sample {external_id!r}.", "Give an external_id of data/raw/metadata.jsonl."
+        )
+    if len(rows) > 1:
+        named = ", ".join(row.source for row in rows)
+        raise UsageError(f"Several samples are called {external_id!r}.", f"Say which with --source: {named}.")
+    found: UUID = rows[0].sample_id
+    return found
+
+
+def set_standard(
+    ledger: Ledger, sample_id: UUID, score: float, executor: str, reference: Value | None = None
+) -> bool:
+    """Make a sample gold; without a reference, by its accepted values. Answers whether that changed anything.
+
+    Raises Refused when it has no accepted value either.
+    """
+    with ledger.transaction() as transaction:
+        return bool(
+            transaction.value(
+                "SELECT set_gold_standard(:id, CAST(:score AS numeric), :by, CAST(:reference AS jsonb))",
+                id=sample_id, score=score, by=executor,
+                reference=None if reference is None else json.dumps(reference, ensure_ascii=False),
+            )
+        )  # fmt: skip
+
+
+def unset_standard(ledger: Ledger, sample_id: UUID, executor: str) -> bool:
+    """Give a sample back to ordinary work. Answers whether it was gold."""
+    with ledger.transaction() as transaction:
+        return bool(transaction.value("SELECT unset_gold_standard(:id, :by)", id=sample_id, by=executor))
+
+
+def standards(ledger: Ledger) -> list[dict[str, Any]]:
+    """Every gold sample, those first whose reference annotators agree with least."""
+    return _named(ledger, "standards")
+
+
+def pools(ledger: Ledger) -> list[dict[str, Any]]:
+    """Per task type: probes sent, answered and at work, and their share of everything sent."""
+    return _named(ledger, "probes")
+
+
+def drift(ledger: Ledger, window: int, task_type: str | None = None) -> list[dict[str, Any]]:
+    """Per annotator and task type: the mean of their last `window` scores beside that of those before."""
+    return _named(ledger, "drift", window=window, task_type=task_type)
+
+
+def _named(ledger: Ledger, name: str, **values: Any) -> list[dict[str, Any]]:
+    with ledger.transaction() as transaction:
+        return [dict(row._mapping) for row in transaction.rows(queries.named("gold")[name], **values)]

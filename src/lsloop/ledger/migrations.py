@@ -1,0 +1,135 @@
+"""The schema: plain SQL migrations applied by yoyo, then functions and views, which are replaced as a whole."""
+
+import hashlib
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lsloop import resources
+from lsloop.errors import SchemaMismatch
+from lsloop.ledger import Ledger, _engine, _url, translated
+
+
+def upgrade(database_url: str) -> list[str]:
+    """Apply what is missing, then install functions and views. Answers the migrations applied. Idempotent.
+
+    Raises Unreachable, and SchemaMismatch when the ledger is newer than this program.
+    """
+    url = _url(database_url)
+    ledger = Ledger(_engine(url))
+    with ledger.in_turn("lsloop db upgrade"):
+        _refuse_newer(_applied(ledger))
+        with translated(ledger.place):
+            done = _apply(url.render_as_string(hide_password=False))
+        _install_code(ledger)
+    ledger.close()
+    return done
+
+
+@dataclass(frozen=True)
+class Status:
+    """Migrations by name: applied, not yet applied, and those that this program does not know."""
+
+    applied: list[str]
+    missing: list[str]
+    unknown: list[str]
+    functions_current: bool
+
+    @property
+    def is_current(self) -> bool:
+        return self.functions_current and not self.missing and not self.unknown
+
+
+def status(ledger: Ledger) -> Status:
+    """How the ledger's schema stands to this program's."""
+    applied = _applied(ledger)
+    return Status(
+        applied=[name for name in shipped() if name in applied],
+        missing=[name for name in shipped() if name not in applied],
+        unknown=sorted(applied - set(shipped())),
+        functions_current=bool(applied) and _installed(ledger) == digest(),
+    )
+
+
+def check(ledger: Ledger) -> None:
+    """Raises SchemaMismatch unless the ledger's schema is this program's."""
+    applied = _applied(ledger)
+    _refuse_newer(applied)
+    if applied != set(shipped()) or _installed(ledger) != digest():
+        what = "has no schema yet" if not applied else "has an older schema than this lsloop"
+        raise SchemaMismatch(f"The ledger at {ledger.place} {what}.", "Run `lsloop db upgrade`.")
+
+
+def shipped() -> list[str]:
+    """The names of this program's migrations, oldest first."""
+    return sorted(path.stem for path in resources.path("sql", "migrations").glob("*.sql"))
+
+
+def digest() -> str:
+    """A digest of this program's functions and views."""
+    return hashlib.sha256(b"".join(path.read_bytes() for path in _code())).hexdigest()
+
+
+def _code() -> list[Path]:
+    return [
+        *sorted(resources.path("sql", "functions").glob("*.sql")),
+        *sorted(resources.path("sql", "views").glob("*.sql")),
+    ]
+
+
+def _refuse_newer(applied: set[str]) -> None:
+    unknown = sorted(applied - set(shipped()))
+    if unknown:
+        raise SchemaMismatch(
+            f"The ledger is newer than this lsloop: it has {unknown[-1]}.", "Upgrade lsloop, then run again."
+        )
+
+
+def _applied(ledger: Ledger) -> set[str]:
+    with ledger.transaction() as transaction:
+        if transaction.value("SELECT to_regclass('_yoyo_migration')") is None:
+            return set()
+        return {row.migration_id for row in transaction.rows("SELECT migration_id FROM _yoyo_migration")}
+
+
+def _installed(ledger: Ledger) -> str | None:
+    with ledger.transaction() as transaction:
+        found: str | None = transaction.value("SELECT digest FROM schema_code")
+        return found
+
+
+def _apply(url: str) -> list[str]:
+    yoyo = _yoyo()
+    backend = yoyo.get_backend(url)
+    migrations = backend.to_apply(yoyo.read_migrations(str(resources.path("sql", "migrations"))))
+    with backend.lock():
+        backend.apply_migrations(migrations)
+    backend.connection.close()
+    return [migration.id for migration in migrations]
+
+
+def _yoyo() -> Any:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # yoyo warns about its own use of pkg_resources
+        import yoyo
+    return yoyo
+
+
+def _install_code(ledger: Ledger) -> None:
+    with ledger.transaction() as transaction:
+        if _installed_in(transaction) == digest():
+            return
+        # Functions call each other; bodies are checked when all of them are there.
+        transaction.driver.execute("SET LOCAL check_function_bodies = off")
+        for path in _code():
+            transaction.driver.execute(path.read_bytes())
+        transaction.run(
+            "INSERT INTO schema_code (digest) VALUES (:digest) ON CONFLICT (only_row) DO UPDATE SET digest = :digest",
+            digest=digest(),
+        )
+
+
+def _installed_in(transaction: Any) -> str | None:
+    found: str | None = transaction.value("SELECT digest FROM schema_code")
+    return found

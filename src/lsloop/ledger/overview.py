@@ -1,0 +1,32 @@
+"""Counts of the whole ledger, for people to look at."""
+
+from datetime import datetime
+from typing import Any
+
+from lsloop.ledger import Ledger, Transaction, queries
+
+
+def counts(ledger: Ledger) -> dict[str, Any]:
+    """Samples, locks, annotations and conflicts by kind."""
+    with ledger.transaction() as transaction:
+        return {word: _one(transaction, word) for word in ("samples", "locks", "annotations", "conflicts")}
+
+
+def tasks(ledger: Ledger, server: str, task_type: str | None = None) -> list[dict[str, Any]]:
+    """How many tasks are in which state, one entry per task type that has a project on this Label Studio server."""
+    with ledger.transaction() as transaction:
+        rows = transaction.rows(queries.named("status")["tasks"], server=server, task_type=task_type)
+    return [dict(row._mapping) for row in rows]
+
+
+def now(ledger: Ledger) -> datetime:
+    """The ledger's time."""
+    with ledger.transaction() as transaction:
+        found: datetime = transaction.value("SELECT now()")
+    return found
+
+
+def _one(transaction: Transaction, name: str) -> dict[str, int]:
+    row = transaction.row(queries.named("status")[name])
+    assert row is not None
+    return dict(row._mapping)

@@ -1,0 +1,91 @@
+"""Label Studio projects as the ledger knows them: which one belongs to a task type, and how far it has been read."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from lsloop.ledger import Ledger
+from lsloop.records import Project
+
+_COLUMNS = "project_id, task_type, server, ls_project_id, marker, label_config, cursor"
+
+
+def find(ledger: Ledger, task_type: str, server: str) -> Project | None:
+    """The project of a task type on a Label Studio server, once `setup` wrote it down."""
+    with ledger.transaction() as transaction:
+        row = transaction.row(
+            f"SELECT {_COLUMNS} FROM projects WHERE task_type = :task_type AND server = :server",
+            task_type=task_type, server=server,
+        )  # fmt: skip
+    return Project(**row._mapping) if row else None
+
+
+def reserve(ledger: Ledger, task_type: str, server: str) -> Project:
+    """The project's row, made when it is missing: the marker is written down before Label Studio is asked to make it."""
+    with ledger.transaction() as transaction:
+        transaction.run(
+            "INSERT INTO projects (task_type, server) VALUES (:task_type, :server) ON CONFLICT DO NOTHING",
+            task_type=task_type, server=server,
+        )  # fmt: skip
+    found = find(ledger, task_type, server)
+    assert found is not None
+    return found
+
+
+def about_to_ask(ledger: Ledger, project: Project) -> None:
+    """From now on Label Studio may have it, although nobody knows its id there."""
+    with ledger.transaction() as transaction:
+        transaction.run(
+            "UPDATE projects SET asked_at = clock_timestamp(), asks = asks + 1 WHERE project_id = :id",
+            id=project.project_id,
+        )
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How often Label Studio was asked to make a project in the last day, and how many seconds ago it was last."""
+
+    times: int
+    age: float
+
+
+def asked(ledger: Ledger, project: Project) -> Asked:
+    """Which requests to make the project may still be at work."""
+    with ledger.transaction() as transaction:
+        row = transaction.row(
+            """SELECT asks, CAST(extract(epoch FROM clock_timestamp() - asked_at) AS double precision) AS age
+                 FROM projects WHERE project_id = :id AND asked_at > now() - interval '1 day'""",
+            id=project.project_id,
+        )
+    return Asked(row.asks, row.age) if row else Asked(0, 0.0)
+
+
+def bind(ledger: Ledger, project: Project, ls_project_id: int, label_config: str) -> Project:
+    """Write down which Label Studio project it is, and the label config that lsloop gave it."""
+    with ledger.transaction() as transaction:
+        row = transaction.row(
+            f"""UPDATE projects SET ls_project_id = :ls_project_id, label_config = :label_config,
+                       cursor = CASE WHEN ls_project_id = :ls_project_id THEN cursor END
+                 WHERE project_id = :project_id RETURNING {_COLUMNS}""",
+            ls_project_id=ls_project_id, label_config=label_config, project_id=project.project_id,
+        )  # fmt: skip
+    assert row is not None
+    return Project(**row._mapping)
+
+
+def advance(ledger: Ledger, project: Project, cursor: datetime) -> None:
+    """Everything that changed before `cursor`, in Label Studio's time, is in the ledger."""
+    with ledger.transaction() as transaction:
+        transaction.run(
+            "UPDATE projects SET cursor = greatest(cursor, :cursor), pulled_at = now() WHERE project_id = :project_id",
+            cursor=cursor, project_id=project.project_id,
+        )  # fmt: skip
+
+
+def pushed(ledger: Ledger, server: str) -> list[str]:
+    """The task types that have a project on a Label Studio server."""
+    with ledger.transaction() as transaction:
+        rows = transaction.rows(
+            "SELECT task_type FROM projects WHERE server = :server AND ls_project_id IS NOT NULL ORDER BY 1",
+            server=server,
+        )
+    return [row.task_type for row in rows]

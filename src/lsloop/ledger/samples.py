@@ -1,0 +1,140 @@
+"""Samples in bulk: upstream rows are copied into a temporary table, then one statement brings the ledger up to it."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from lsloop.ledger import Ledger, Transaction
+
+_INCOMING = """
+    CREATE TEMPORARY TABLE incoming (
+        line bigint, source text, external_id text, fields jsonb, group_key text, priority integer, media_path text,
+        media_bytes bigint, media_mtime_ns bigint, media_md5 text, duration double precision, width integer, height integer
+    ) ON COMMIT DROP
+"""
+
+Row = tuple[int, str, str, str, str | None, int, str | None, int | None, int | None]
+"""line number, source, external_id, fields as JSON text, group, priority, media path, its bytes, its mtime (ns)"""
+
+
+@dataclass(frozen=True)
+class Media:
+    """What was measured of a media file. `duration` is in seconds, `width` and `height` in pixels."""
+
+    path: str
+    md5: str
+    duration: float | None = None
+    width: int | None = None
+    height: int | None = None
+
+
+@dataclass(frozen=True)
+class Upserted:
+    """What an ingest changed. `missing` samples are in the ledger and no longer upstream."""
+
+    added: int
+    changed: int
+    restored: int
+    unchanged: int
+    missing: int
+    pruned: int
+
+
+class Incoming:
+    """The rows of one ingest, inside its transaction."""
+
+    def __init__(self, transaction: Transaction) -> None:
+        self._transaction = transaction
+
+    def copy(self, rows: Iterable[Row]) -> None:
+        """Stream rows in; memory does not grow with their number."""
+        columns = (
+            "line, source, external_id, fields, group_key, priority, media_path, media_bytes, media_mtime_ns"
+        )
+        with (
+            self._transaction.driver.cursor() as cursor,
+            cursor.copy(f"COPY incoming ({columns}) FROM STDIN") as copy,
+        ):
+            for row in rows:
+                copy.write_row(row)
+        self._transaction.run("ANALYZE incoming")
+
+    def recall_media(self) -> None:
+        """Take what the ledger knows of files whose size and time of change are still the same."""
+        # Without IS NOT NULL a hash join of PostgreSQL 18 over many rows without media does not end.
+        self._transaction.run(
+            """UPDATE incoming i SET media_md5 = s.media_md5, duration = s.duration, width = s.width, height = s.height
+                 FROM samples s WHERE s.source = i.source AND s.external_id = i.external_id AND s.media_path = i.media_path
+                  AND s.media_bytes = i.media_bytes AND s.media_mtime_ns = i.media_mtime_ns
+                  AND s.media_path IS NOT NULL AND i.media_path IS NOT NULL"""
+        )
+
+    def unmeasured(self) -> list[str]:
+        """The media paths that must be read: new ones, and those whose size or time of change differs."""
+        rows = self._transaction.rows(
+            "SELECT DISTINCT media_path FROM incoming WHERE media_path IS NOT NULL AND media_md5 IS NULL ORDER BY 1"
+        )
+        return [row.media_path for row in rows]
+
+    def measured(self, found: Iterable[Media]) -> None:
+        """Write down what was measured."""
+        with self._transaction.driver.cursor() as cursor:
+            cursor.executemany(
+                "UPDATE incoming SET media_md5 = %s, duration = %s, width = %s, height = %s WHERE media_path = %s",
+                [(m.md5, m.duration, m.width, m.height, m.path) for m in found],
+            )
+
+    def drop_media(self, path: str) -> list[int]:
+        """Leave out the rows of a file that could not be read; answers their line numbers."""
+        rows = self._transaction.rows(
+            "DELETE FROM incoming WHERE media_path = :path RETURNING line", path=path
+        )
+        return sorted(row.line for row in rows)
+
+    def apply(self, *, prune: bool) -> Upserted:
+        """Bring the ledger up to these rows. With `prune`, samples that are no longer upstream are marked as deleted."""
+        row = self._transaction.row("SELECT added, changed, restored, total FROM upsert_samples()")
+        assert row is not None
+        missing = self._transaction.value(f"SELECT count(*) {_MISSING}")
+        pruned = (
+            self._transaction.run(
+                f"UPDATE samples SET deleted_at = now() WHERE sample_id IN (SELECT sample_id {_MISSING})"
+            )
+            if prune and missing
+            else 0
+        )
+        if pruned:
+            self._transaction.run(
+                "SELECT follow_parents(ARRAY(SELECT sample_id FROM samples WHERE deleted_at = now()))"
+            )
+        unchanged = row.total - row.added - row.changed
+        return Upserted(row.added, row.changed, row.restored, unchanged, missing, pruned)
+
+
+_MISSING = """FROM samples s WHERE s.deleted_at IS NULL AND s.parent_sample_id IS NULL
+    AND s.source IN (SELECT DISTINCT source FROM incoming)
+    AND NOT EXISTS (SELECT FROM incoming i WHERE i.source = s.source AND i.external_id = s.external_id)"""
+
+
+@contextmanager
+def incoming(ledger: Ledger, *, keep: bool = True, commit: str | None = None) -> Iterator[Incoming]:
+    """One ingest as one transaction. With `keep` false it is rolled back at the end: a dry run.
+
+    `commit` is the git commit that the data is at: new content remembers it.
+    """
+    with ledger.in_turn("lsloop ingest"), ledger.transaction() as transaction:
+        transaction.value("SELECT set_config('lsloop.dvc_commit', :commit, true)", commit=commit or "")
+        transaction.run(_INCOMING)
+        yield Incoming(transaction)
+        if not keep:
+            transaction.undo()
+
+
+def counts(ledger: Ledger) -> dict[str, int]:
+    """How many samples there are, and how many of them are marked as deleted."""
+    with ledger.transaction() as transaction:
+        row = transaction.row(
+            "SELECT count(*) FILTER (WHERE deleted_at IS NULL) AS live, count(deleted_at) AS deleted FROM samples"
+        )
+        assert row is not None
+        return {"live": row.live, "deleted": row.deleted}

@@ -1,0 +1,237 @@
+"""Tasks: claimed before they are sent, opened when Label Studio has them, ended when it does not any more."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row
+
+from lsloop.ledger import Ledger, Transaction, Turn, gold
+from lsloop.records import Claim, Order, Prediction, Project, Sample
+
+_SAMPLE = "sample_id, external_id, fields, media_path, media_md5, duration, width, height, sync_version"
+
+CLAIM = """t.task_key, s.sample_id, s.external_id, shown_fields(s, t) AS fields, s.media_path, s.media_md5,
+    s.duration, s.width, s.height, s.sync_version, p.value, p.model_version, p.score, p.uncertainty,
+    CASE WHEN t.adjudicates IS NOT NULL THEN candidates(t) END AS candidates"""
+"""What a task is made from: columns of a task `t`, its sample `s` and the prediction `p` to show."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a push is asked to choose from, and how."""
+
+    task_type: str
+    reads: Sequence[str]
+    writes: Sequence[str]
+    overlap: int = 1
+    order: Order = "oldest"
+    seed: str = ""  # of the order `random`
+    gold_ratio: float = 0.0  # the share of what is sent that are gold probes
+
+
+def eligible(ledger: Ledger, plan: Plan, limit: int) -> list[Sample]:
+    """The samples that a push would claim now, in order. Changes nothing."""
+    with ledger.transaction() as transaction:
+        return _eligible(transaction, plan, limit)
+
+
+def _eligible(transaction: Transaction, plan: Plan, limit: int) -> list[Sample]:
+    rows = transaction.rows(
+        f"SELECT {_SAMPLE} FROM eligible_samples(:task_type, :reads, :order, :seed, :limit)",
+        task_type=plan.task_type, reads=list(plan.reads), order=plan.order, seed=plan.seed, limit=limit,
+    )  # fmt: skip
+    return [Sample(**row._mapping) for row in rows]
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """Keys in sending order. `probes` of them are gold, `missing` more were due and there was no gold sample for them."""
+
+    keys: list[UUID]
+    probes: int = 0
+    missing: int = 0
+
+
+def claim(ledger: Ledger, project: Project, plan: Plan, limit: int, *, claimed_by: str) -> Claimed:
+    """Claim up to `limit` tasks for this project: eligible samples, which are locked, and gold probes among them.
+
+    Samples that another transaction is at are passed over, not waited for. Without eligible samples there are no probes.
+    """
+    values = {
+        "project_id": project.project_id, "task_type": plan.task_type, "reads": list(plan.reads),
+        "writes": list(plan.writes), "overlap": plan.overlap, "by": claimed_by,
+    }  # fmt: skip
+    with ledger.transaction() as transaction:
+        due = gold.share(limit, plan.gold_ratio)
+        probes = gold.claim(transaction, due, values)
+        rows = transaction.rows(
+            """SELECT task_key
+                 FROM claim_tasks(:project_id, :task_type, :reads, :writes, :overlap, :by, :order, :seed, :limit)""",
+            order=plan.order, seed=plan.seed, limit=limit - len(probes), **values,
+        )  # fmt: skip
+        keys = [row.task_key for row in rows]
+        transaction.run("SELECT lock_claimed(:keys)", keys=keys)
+        if len(keys) + len(probes) < limit or (probes and not keys and not _eligible(transaction, plan, 1)):
+            due = min(due, gold.share_beside(len(keys), plan.gold_ratio))
+            probes = gold.keep(transaction, probes, due)
+    return Claimed(gold.mixed(keys, probes), len(probes), due - len(probes))
+
+
+def claim_adjudications(ledger: Ledger, project: Project, limit: int, *, claimed_by: str) -> list[UUID]:
+    """Claim a task for each disagreement that waits for somebody to decide it; their keys."""
+    with ledger.transaction() as transaction:
+        rows = transaction.rows(
+            "SELECT key FROM claim_adjudications(:project_id, :by, :limit) key",
+            project_id=project.project_id, by=claimed_by, limit=limit,
+        )  # fmt: skip
+    return [row.key for row in rows]
+
+
+def content(ledger: Ledger, keys: Sequence[UUID]) -> list[Claim]:
+    """Take the sample of each claimed task as it is now for what is sent; answers them in the order of `keys`."""
+    with ledger.transaction() as transaction:
+        transaction.run("SELECT snapshot_tasks(:keys)", keys=list(keys))
+        rows = transaction.rows(
+            f"""SELECT {CLAIM}
+                 FROM unnest(CAST(:keys AS uuid[])) WITH ORDINALITY k(task_key, place)
+                 JOIN tasks t USING (task_key) JOIN samples s USING (sample_id)
+                 LEFT JOIN predictions p ON p.prediction_id = t.prediction_id
+                WHERE t.state = 'claimed' ORDER BY k.place""",
+            keys=list(keys),
+        )
+    return [claim_of(row) for row in rows]
+
+
+def about_to_send(turn: Turn, shown: Mapping[UUID, str | None]) -> set[UUID]:
+    """From now on it is uncertain whether Label Studio has these tasks, until their ids are written down.
+
+    `shown` is the model version of each one's pre-annotation, None where it has none. Answers which of them to send:
+    one that a pull found in Label Studio meanwhile is not. Raises Unreachable when the turn is over.
+    """
+    with turn.transaction() as transaction:
+        rows = transaction.rows(
+            "SELECT * FROM mark_sent(CAST(:keys AS uuid[]), CAST(:versions AS text[])) AS task_key",
+            keys=list(shown),
+            versions=list(shown.values()),
+        )
+    return {row.task_key for row in rows}
+
+
+def claim_of(row: Row[Any]) -> Claim:
+    """The record of a row that has the columns of CLAIM."""
+    sample = Sample(**{name: row._mapping[name] for name in _SAMPLE.split(", ")})
+    shown = (
+        None if row.value is None else Prediction(row.value, row.model_version, row.score, row.uncertainty)
+    )
+    return Claim(row.task_key, sample, shown, tuple(row.candidates or ()))
+
+
+def opened(ledger: Ledger, project: Project, ids: Mapping[UUID, int]) -> None:
+    """Label Studio has these tasks, under these ids."""
+    with ledger.transaction() as transaction:
+        transaction.run(
+            "SELECT open_tasks(CAST(:project_id AS integer), CAST(:keys AS uuid[]), CAST(:ids AS bigint[]))",
+            project_id=project.project_id, keys=list(ids), ids=list(ids.values()),
+        )  # fmt: skip
+
+
+def park(ledger: Ledger, project: Project, skips: int) -> int:
+    """Park the tasks that so many annotators skipped: not sent again until their content changes. Answers how many."""
+    with ledger.transaction() as transaction:
+        return int(transaction.value("SELECT park_skipped(:id, :skips)", id=project.project_id, skips=skips))
+
+
+def gone(ledger: Ledger, keys: Sequence[UUID]) -> int:
+    """These tasks were deleted in Label Studio; samples at work may be sent again. Answers how many were at work."""
+    with ledger.transaction() as transaction:
+        return int(transaction.value("SELECT tasks_gone(:keys)", keys=list(keys)))
+
+
+@dataclass(frozen=True)
+class Doubtful:
+    """A task of which it is not certain that Label Studio has it, and exactly once."""
+
+    task_key: UUID
+    claimed: bool  # its id was never written down
+    sent: bool
+    age: float | None  # seconds since it was last sent
+    ls_task_id: int | None
+
+
+def doubtful(ledger: Ledger, project: Project) -> list[Doubtful]:
+    """Tasks whose push was cut off, and those that more than one request carried within the last day."""
+    with ledger.transaction() as transaction:
+        rows = transaction.rows(
+            """SELECT task_key, state = 'claimed' AS claimed, sent_at IS NOT NULL AS sent, ls_task_id,
+                      CAST(extract(epoch FROM clock_timestamp() - sent_at) AS double precision) AS age
+                 FROM tasks WHERE project_id = :project_id
+                  AND (state = 'claimed' OR sends > 1 AND sent_at > now() - interval '1 day' AND state <> 'cancelled')
+                ORDER BY claimed_at, task_key""",
+            project_id=project.project_id,
+        )
+    return [Doubtful(**row._mapping) for row in rows]
+
+
+def keep(ledger: Ledger, project: Project, key: UUID, ls_task_id: int) -> None:
+    """Of the tasks that Label Studio has under this key, this one stays."""
+    with ledger.transaction() as transaction:
+        transaction.run(
+            "SELECT keep_task(:project_id, :key, :id)", project_id=project.project_id, key=key, id=ls_task_id
+        )
+
+
+_KNOWN = "FROM tasks WHERE project_id = :id AND ls_task_id IS NOT NULL AND gone_at IS NULL"
+
+
+def known(ledger: Ledger, project: Project) -> dict[int, UUID]:
+    """Every task that Label Studio should have: its id there, and its key."""
+    with ledger.transaction() as transaction:
+        rows = transaction.rows(f"SELECT ls_task_id, task_key {_KNOWN}", id=project.project_id)
+    return {row.ls_task_id: row.task_key for row in rows}
+
+
+def seen_between(ledger: Ledger, project: Project, since: datetime, until: datetime) -> dict[int, datetime]:
+    """Tasks that were last updated from `since` to before `until` when the ledger last read them: their id in Label
+    Studio, and that moment of its clock."""
+    with ledger.transaction() as transaction:
+        rows = transaction.rows(
+            f"""SELECT ls_task_id, ls_updated_at {_KNOWN} AND ls_updated_at >= :since AND ls_updated_at < :until""",
+            id=project.project_id, since=since, until=until,
+        )  # fmt: skip
+    return {row.ls_task_id: row.ls_updated_at for row in rows}
+
+
+def count_expected(ledger: Ledger, project: Project) -> int:
+    """How many tasks Label Studio should have, those that are not ours included."""
+    with ledger.transaction() as transaction:
+        return int(
+            transaction.value(
+                f"SELECT (SELECT count(*) {_KNOWN}) + foreign_tasks FROM projects WHERE project_id = :id",
+                id=project.project_id,
+            )
+        )
+
+
+def swept(ledger: Ledger, project: Project, foreign: int) -> None:
+    """All ids in Label Studio were compared; `foreign` of them are not ours."""
+    with ledger.transaction() as transaction:
+        transaction.run(
+            "UPDATE projects SET foreign_tasks = :foreign WHERE project_id = :id",
+            foreign=foreign,
+            id=project.project_id,
+        )
+
+
+def shown_model_version(ledger: Ledger, project: Project) -> str | None:
+    """The model version of most open tasks' pre-annotations: Label Studio shows annotators those of one version."""
+    with ledger.transaction() as transaction:
+        found: str | None = transaction.value(
+            """SELECT model_version FROM tasks
+                WHERE project_id = :id AND state IN ('open', 'annotated') AND model_version IS NOT NULL
+                GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1""",
+            id=project.project_id,
+        )
+    return found

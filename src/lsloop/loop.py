@@ -1,0 +1,288 @@
+"""The loop on one page: ingest → push → (people annotate in Label Studio) → pull → conflict → revision.
+
+Each function here is one turn of it for one task type: it puts the steps together, which never know each other.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from lsloop import layouts, resources, task_types
+from lsloop.config import Config, TaskType
+from lsloop.errors import UsageError
+from lsloop.labelstudio.client import LabelStudio
+from lsloop.ledger import Ledger, Transaction, annotations, exports, gold
+from lsloop.ledger import projects as ledger_projects
+from lsloop.ledger.tasks import Plan
+from lsloop.records import Claim, Order, Project, Sample
+from lsloop.steps import annotation, conflict, consensus, project, refresh, task
+from lsloop.steps import export as steps_export
+from lsloop.steps import gold as steps_gold
+from lsloop.task_types import Kind
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How a long step tells how far it is: once `expect`, then `advance`; `waiting` when somebody else is at it."""
+
+    expect: Callable[[int], None] = lambda total: None
+    advance: Callable[[int], None] = lambda done: None
+    waiting: Callable[[], None] = lambda: None
+
+
+SILENT = Progress()
+
+
+def setup(
+    ledger: Ledger, studio: LabelStudio, config: Config, task_type: str, *, recreate: bool = False
+) -> project.Setup:
+    """Make or verify the Label Studio project of a task type."""
+    name, settings, kind = _resolved(config, task_type)
+    wanted = project.Wanted(
+        task_type=name,
+        settings=settings,
+        label_config=_template(config, name, settings),
+        server=config.label_studio_server,
+        ls_project_id=config.configured_ls_project(name),
+        settle=config.params.push.settle_seconds,
+    )
+    return project.setup(ledger, studio, wanted, kind, recreate=recreate)
+
+
+def plan_push(
+    ledger: Ledger,
+    config: Config,
+    task_type: str,
+    *,
+    limit: int | None = None,
+    order: Order | None = None,
+    seed: str = "",
+) -> list[Sample]:
+    """The samples that `push` would send now, in order."""
+    choice = _choice(config, task_type, order, seed)
+    return task.plan(ledger, choice, config.params.push.limit if limit is None else limit)
+
+
+def push(
+    ledger: Ledger,
+    studio: LabelStudio,
+    config: Config,
+    task_type: str,
+    *,
+    limit: int | None = None,
+    order: Order | None = None,
+    seed: str = "",
+    progress: Progress = SILENT,
+) -> task.Pushed:
+    """Send samples to Label Studio, each exactly once; the project is made or verified first."""
+    there = setup(ledger, studio, config, task_type).project
+    _, _, kind = _resolved(config, task_type)
+    done = _refreshed(ledger, studio, config, there, kind)
+    pushed = task.push(
+        ledger,
+        studio,
+        there,
+        kind,
+        _choice(config, task_type, order, seed),
+        limit=config.params.push.limit if limit is None else limit,
+        params=config.params.push,
+        media=_media(config),
+        advance=progress.advance,
+        waiting=progress.waiting,
+    )
+    pushed.refreshed = done.refreshed
+    pushed.unfit += done.problems
+    return pushed
+
+
+def pull(
+    ledger: Ledger,
+    studio: LabelStudio,
+    config: Config,
+    task_type: str,
+    *,
+    full: bool = False,
+    dry_run: bool = False,
+    progress: Progress = SILENT,
+) -> annotation.Pulled:
+    """Bring the answers of a task type back: annotations, and what follows from them: revisions, conflicts, decisions."""
+    there, (_, settings, kind) = _known(ledger, studio, config, task_type), _resolved(config, task_type)
+    court = _court(config, there)
+    pulled = annotation.pull(
+        ledger,
+        studio,
+        there,
+        kind,
+        params=config.params.pull,
+        judge=court.judge,
+        full=full,
+        dry_run=dry_run,
+        expect=progress.expect,
+        advance=progress.advance,
+        waiting=progress.waiting,
+        meet_twins=lambda twins: task.remove_seen_twins(ledger, studio, there, twins),
+    )
+    if not dry_run:
+        pulled.received.include(court.examine_all(ledger, there))
+        consensus.remove_needless(ledger, studio, there)
+        pulled.decided = conflict.by_rule(ledger, there, kind, settings.conflicts)
+        pulled.parked = task.park(ledger, there, config.params.pull.skips)
+        done = _refreshed(ledger, studio, config, there, kind)
+        pulled.refreshed, pulled.not_refreshed = done.refreshed, done.problems
+    pulled.problems += sorted(set(court.problems))
+    return pulled
+
+
+def _refreshed(
+    ledger: Ledger, studio: LabelStudio, config: Config, there: Project, kind: Kind
+) -> refresh.Refreshed:
+    """Tasks that nobody has started show what their samples are now."""
+
+    def made(claims: Sequence[Claim], unfit: list[str]) -> list[dict[str, Any]]:
+        return task.making(ledger, there, kind, _media(config))(claims, unfit)
+
+    return refresh.refresh(ledger, studio, there, made, params=config.params.push)
+
+
+def release(
+    ledger: Ledger,
+    config: Config,
+    annotator: str,
+    task_type: str | None,
+    *,
+    actor: str,
+    reason: str | None = None,
+) -> dict[str, dict[str, int]]:
+    """Lift an annotator's quarantines and settle what was held; what became of it, per task type."""
+    done: dict[str, dict[str, int]] = {}
+    with ledger.transaction() as transaction:
+        for name, keys in gold.release(transaction, annotator, task_type, actor, reason).items():
+            done[name] = annotations.settle(transaction, keys, _jury(config, name).judge)
+    return done
+
+
+def export(
+    ledger: Ledger,
+    config: Config,
+    *,
+    task_type: str | None = None,
+    target: Path | None = None,
+    layout: str = "tree",
+    limit: int | None = None,
+    again: bool = False,
+    with_manifest: bool = True,
+    dry_run: bool = False,
+    progress: Progress = SILENT,
+) -> steps_export.Exported:
+    """Bring data/reviewed (or `target`) up to what people accepted; without a task type for all of them."""
+    shares = config.params.export
+    wanted = steps_export.Wanted(
+        target=(target or config.reviewed_dir).resolve(),
+        raw_dir=config.raw_dir.resolve(),
+        project_dir=config.project_dir,
+        layout=layouts.load(layout),
+        kinds=_kinds(config, task_type),
+        validation=shares.validation,
+        test=shares.test,
+        limit=limit,
+        again=again,
+        with_manifest=with_manifest,
+    )
+    if dry_run:
+        return steps_export.plan(ledger, wanted)
+    told = steps_export.Progress(progress.expect, progress.advance, progress.waiting)
+    return steps_export.export(ledger, wanted, told)
+
+
+def watermark(ledger: Ledger, config: Config) -> dict[str, Any]:
+    """What an export of each task type would hold, in a few words: it changes exactly when the export would."""
+    return {name: exports.watermark(ledger, name) for name in sorted(config.params.task_types)}
+
+
+def _kinds(config: Config, task_type: str | None) -> dict[str, Kind]:
+    names = config.params.task_types if task_type is None else [task_type]
+    resolved = (_resolved(config, name) for name in names)
+    return {name: kind for name, _, kind in resolved}
+
+
+@dataclass
+class _Court:
+    """What is looked at before tasks are settled: answers to gold probes, and answers of several annotators."""
+
+    jury: consensus.Jury
+    examiner: steps_gold.Examiner | None  # None: scoring is switched off
+
+    @property
+    def problems(self) -> list[str]:
+        return self.examiner.problems if self.examiner else []
+
+    def judge(self, transaction: Transaction, keys: Sequence[UUID] | None) -> list[UUID]:
+        """Score, then compare; the other tasks that are to be settled anew for it. Without keys, all probes."""
+        more = self.examiner.judge(transaction, keys) if self.examiner else []
+        self.jury.judge(transaction, [*(keys or ()), *more])
+        return more
+
+    def examine_all(self, ledger: Ledger, there: Project) -> annotations.Received:
+        """Score what was answered while scoring was switched off, or before its reference was set."""
+        if self.examiner is None:
+            gold.scoring_is_off(ledger, there)
+            return annotations.Received()
+        with ledger.transaction() as transaction:
+            if not self.examiner.is_due(transaction):
+                return annotations.Received()
+            more = self.judge(transaction, None)
+            return annotations.Received(outcomes=annotations.settle(transaction, more, lambda *_: ()))
+
+
+def _court(config: Config, there: Project) -> _Court:
+    _, settings, kind = _resolved(config, there.task_type)
+    examiner = steps_gold.Examiner(there, kind, config.params.gold.window, settings.gold_floor)
+    return _Court(
+        _jury(config, there.task_type), None if config.environment.skip_gold_validation else examiner
+    )
+
+
+def _jury(config: Config, task_type: str) -> consensus.Jury:
+    _, settings, kind = _resolved(config, task_type)
+    return consensus.Jury(kind, settings.agreement)
+
+
+def _known(ledger: Ledger, studio: LabelStudio, config: Config, task_type: str) -> Project:
+    """The project to pull from, verified: answers to a label config that does not fit cannot be understood."""
+    name, _, _ = _resolved(config, task_type)
+    found = ledger_projects.find(ledger, name, config.label_studio_server)
+    if found is None or found.ls_project_id is None:
+        raise UsageError(
+            f"Nothing was pushed for {name} yet.", f"Run `lsloop push --task-type {name}` first."
+        )
+    return setup(ledger, studio, config, task_type).project
+
+
+def _choice(config: Config, task_type: str, order: Order | None, seed: str) -> Plan:
+    name, settings, kind = _resolved(config, task_type)
+    return Plan(
+        name, kind.READS, kind.WRITES, settings.overlap, order or config.params.push.order, seed, config.gold_ratio
+    )  # fmt: skip
+
+
+def _resolved(config: Config, task_type: str) -> tuple[str, TaskType, Kind]:
+    name, settings = config.task_type(task_type)
+    return name, settings, task_types.load(settings.kind)
+
+
+def _template(config: Config, name: str, settings: TaskType) -> str:
+    try:
+        return resources.template(settings.template, config.project_dir)
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"There is no template {settings.template}.xml for {name}.",
+            "Put it into label_studio_templates/.",
+        ) from error
+
+
+def _media(config: Config) -> task.Media:
+    expires = int(time.time() + config.params.media.url_days * 86400)
+    return task.Media(config.media_url, config.secret, expires)

@@ -1,0 +1,142 @@
+"""DVC, and the git it stands on, run as commands: only here. Importing DVC would cost a second and 100 MB."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from lsloop.errors import LsloopError
+
+# Messages are read here, so they must not be translated; and making a folder is nobody else's business.
+_QUIETLY = {"LC_ALL": "C", "DVC_NO_ANALYTICS": "1"}
+
+
+class Initialised(NamedTuple):
+    """What `initialise` had to do."""
+
+    git: bool
+    dvc: bool
+
+
+def initialise(project_dir: Path) -> Initialised:
+    """Make the folder a git repository and a DVC one, unless it lies inside one. Raises LsloopError."""
+    git = not _is_in_git(project_dir)
+    if git:
+        _checked(project_dir, "git", "init", "--quiet")
+    dvc = _run(project_dir, *_DVC, "root").returncode != 0
+    if dvc:
+        is_top = Path(_checked(project_dir, "git", "rev-parse", "--show-toplevel")) == project_dir.resolve()
+        _checked(project_dir, *_DVC, "init", "--quiet", *([] if is_top else ["--subdir"]))
+    return Initialised(git, dvc)
+
+
+def cache(project_dir: Path) -> Path | None:
+    """Where DVC keeps the content of the files it tracks; None outside a DVC repository."""
+    done = _run(project_dir, *_DVC, "cache", "dir")
+    return Path(done.stdout.strip()) if done.returncode == 0 else None
+
+
+def ignored(project_dir: Path, *paths: str) -> bool:
+    """Whether git ignores every one of the paths, which need not exist."""
+    return all(_run(project_dir, "git", "check-ignore", "--quiet", path).returncode == 0 for path in paths)
+
+
+def data_commit(project_dir: Path) -> str | None:
+    """The git commit that data/raw is at; None where git and DVC do not track it, or it has changed since."""
+    if shutil.which("git") is None:
+        return None
+    head = _run(project_dir, "git", "rev-parse", "--verify", "--quiet", "HEAD")
+    tracked = _run(project_dir, "git", "ls-files", *_RAW)
+    changed = _run(project_dir, "git", "status", "--porcelain", "--untracked-files=all", "--", *_RAW)
+    if head.returncode or not tracked.stdout or changed.returncode or changed.stdout:
+        return None
+    by_dvc = [name for name in tracked.stdout.splitlines() if name.endswith(".dvc")]
+    if by_dvc and _run(project_dir, *_DVC, "status", "--quiet", *by_dvc).returncode:
+        return None
+    return head.stdout.strip()
+
+
+_RAW = ("data/raw", "data/*.dvc")
+
+
+def repro(project_dir: Path, stage: str) -> str:
+    """Run a stage of dvc.yaml, and those it depends on, where something changed; what DVC said.
+
+    Raises LsloopError with the last words of what failed.
+    """
+    found = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    done = _run(project_dir, *_DVC, "repro", stage, PATH=found)  # the `lsloop` of dvc.yaml is this one
+    if done.returncode:
+        words = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        said = " ".join(words[-4:])
+        raise LsloopError(f"dvc repro {stage} failed: {said}", "Mend that and run it again.")
+    return done.stdout
+
+
+def stages(task_types: Sequence[str]) -> str:
+    """The `dvc.yaml` of a project with these task types."""
+    outs = "".join(f"\n    - data/reviewed/{name}:\n        persist: true" for name in task_types)
+    deps = "".join(f"\n    - data/reviewed/{name}" for name in task_types)
+    return _STAGES.format(outs=outs or " []", deps=deps or " []")
+
+
+_STAGES = """\
+# `dvc repro export_reviewed` exports when people accepted something since the last time, and is a no-op otherwise.
+# A task type that is added to params.yaml is added here, too: under outs of the export and deps of the manifest.
+stages:
+  ledger_watermark:
+    cmd: lsloop watermark data/watermark.json
+    always_changed: true
+    outs:
+    - data/watermark.json:
+        cache: false
+  export_reviewed:
+    cmd: lsloop export --no-manifest
+    deps:
+    - data/watermark.json
+    outs:{outs}
+  generate_manifest:
+    cmd: lsloop manifest
+    deps:{deps}
+    outs:
+    - data/reviewed/manifest.json:
+        cache: false
+"""
+
+_DVC = (sys.executable, "-m", "dvc")
+
+
+def _is_in_git(project_dir: Path) -> bool:
+    done = _run(project_dir, "git", "rev-parse", "--is-inside-work-tree")
+    if done.returncode and "not a git repository" not in done.stderr:
+        raise LsloopError(
+            f"git does not work in {project_dir}: {done.stderr.strip()}", "Mend that and run again."
+        )
+    return done.returncode == 0
+
+
+def _checked(project_dir: Path, *command: str) -> str:
+    done = _run(project_dir, *command)
+    if done.returncode:
+        told = (done.stderr or done.stdout).strip()
+        raise LsloopError(f"{' '.join(command)} failed in {project_dir}: {told}", "Mend that and run again.")
+    return done.stdout.strip()
+
+
+def _run(project_dir: Path, *command: str, **env: str) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            command,
+            cwd=project_dir,
+            env={**os.environ, **_QUIETLY, **env},
+            capture_output=True,
+            text=True,
+            errors="replace",
+        )
+    except FileNotFoundError as error:
+        raise LsloopError(
+            f"{command[0]} is not installed.", f"Install {command[0]} and run again."
+        ) from error

@@ -1,0 +1,125 @@
+"""The words of the house as frozen records: what the ledger returns and the steps pass on."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+from uuid import UUID
+
+Value = dict[str, Any]
+"""What people or models said about a sample: field name → value. Which keys are sample fields is the task
+type's `WRITES`; the other keys (flags, confidence, notes) are kept with the revision."""
+
+Result = list[dict[str, Any]]
+"""Regions as Label Studio stores them, in an annotation or a prediction."""
+
+Order = Literal["uncertain", "priority", "oldest", "random"]
+"""Which eligible samples a push takes first."""
+
+Split = Literal["train", "validation", "test"]
+"""What a sample is used for, for ever."""
+
+Strategy = Literal["human_wins", "crawler_wins", "merged", "pending_reflow"]
+"""How a conflict is decided."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One unit of data. `fields` holds the current value of every field, `media_path` is relative to data/raw."""
+
+    sample_id: UUID
+    external_id: str
+    fields: dict[str, Any] = field(default_factory=dict)
+    media_path: str | None = None
+    media_md5: str | None = None
+    duration: float | None = None  # seconds
+    width: int | None = None  # pixels
+    height: int | None = None  # pixels
+    sync_version: int = 1
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What one model version proposed for a sample. `score` is in [0, 1] where the model has one."""
+
+    value: Value
+    model_version: str
+    score: float | None = None
+    uncertainty: float | None = None
+
+
+@dataclass(frozen=True)
+class Project:
+    """A Label Studio project as the ledger knows it. `project_id` is the ledger's, `ls_project_id` Label Studio's."""
+
+    project_id: int
+    task_type: str
+    server: str
+    marker: UUID
+    ls_project_id: int | None = None  # None until `setup` found or made it
+    label_config: str | None = None
+    cursor: datetime | None = None  # Label Studio's time
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A task written down before it is sent: the sample as it was, and the key that travels with it.
+
+    `candidates` are the answers that an adjudication is to decide between, the one closest to the others first.
+    """
+
+    task_key: UUID
+    sample: Sample
+    prediction: Prediction | None = None
+    candidates: tuple[Value, ...] = ()
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One annotation of a task, as Label Studio has it now. Times are Label Studio's."""
+
+    ls_annotation_id: int
+    annotator: str
+    result: Result
+    value: Value | None
+    problem: str | None
+    was_cancelled: bool
+    ground_truth: bool
+    lead_time: float | None  # seconds
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task as Label Studio has it now, with the full set of its annotations."""
+
+    ls_task_id: int
+    task_key: UUID | None
+    updated_at: datetime
+    annotations: tuple[Annotation, ...]
+
+
+@dataclass(frozen=True)
+class Reviewed:
+    """A sample with what people accepted for it in one task type.
+
+    `document` is all that the ledger says of it; `answers` in it: field → value, revision, annotator, remarks and more.
+    `row` is the task type's training row. A sample without split, and gold, is not trained or tested on.
+    """
+
+    sample_id: str
+    split: Split | None
+    arrival: int
+    document: dict[str, Any]
+    row: dict[str, Any]
+    media: Path | None
+
+    @property
+    def is_gold(self) -> bool:
+        return bool(self.document["gold"])
+
+    @property
+    def media_suffix(self) -> str:
+        """`.wav`, in small letters; empty without media."""
+        return self.media.suffix.lower() if self.media else ""

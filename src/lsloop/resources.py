@@ -1,0 +1,21 @@
+"""Files that travel with lsloop: SQL, templates, default parameters. In the wheel, else in the checkout."""
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parent
+_ROOT = _PACKAGE / "_shipped" if (_PACKAGE / "_shipped").is_dir() else _PACKAGE.parents[1]
+
+
+def path(*parts: str) -> Path:
+    """Where the shipped file or folder is, for example `path("sql", "migrations")`."""
+    return _ROOT.joinpath(*parts)
+
+
+def template(name: str, project_dir: Path | None = None) -> str:
+    """A label config: the project folder's own `label_studio_templates/<name>.xml` wins over the shipped one.
+
+    Raises FileNotFoundError when neither exists.
+    """
+    own = project_dir / "label_studio_templates" / f"{name}.xml" if project_dir else None
+    found = own if own and own.is_file() else path("label_studio_templates", f"{name}.xml")
+    return found.read_text(encoding="utf-8")

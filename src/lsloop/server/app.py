@@ -1,0 +1,67 @@
+"""The HTTP server: truthful health, and media for annotators."""
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from fastapi import FastAPI, Request
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import JSONResponse, Response
+
+from lsloop import signing
+from lsloop.server import files, media
+from lsloop.server.health import Pulse
+from lsloop.server.log import AccessLog
+
+_LOOPBACK = ("localhost", "127.0.0.1")
+
+
+def create(
+    *, raw_dir: Path, dvc_cache: Path | None, secret: str, label_studio_url: str, ping: Callable[[], None]
+) -> FastAPI:
+    """The application. `ping` raises LsloopError unless PostgreSQL answers; `dvc_cache` is where links may lead."""
+    app = FastAPI(title="lsloop", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    app.add_middleware(
+        CORSMiddleware,
+        allow_origins=origins(label_studio_url),
+        allow_methods=["GET", "HEAD"],
+        allow_headers=["Range", "If-Range", "If-None-Match", "If-Modified-Since"],
+        expose_headers=["Accept-Ranges", "Content-Length", "Content-Range", "ETag", "Last-Modified"],
+        allow_private_network=True,
+    )
+    app.add_middleware(AccessLog)
+    _add_health(app, Pulse(ping))
+    _add_media(app, raw_dir, [dvc_cache] if dvc_cache else [], secret)
+    return app
+
+
+def origins(url: str) -> list[str]:
+    """The origins that browsers name when they show the pages at `url`; both spellings of this machine count."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    hosts = _LOOPBACK if host in _LOOPBACK else (f"[{host}]" if ":" in host else host,)
+    port = "" if parts.port in (None, {"http": 80, "https": 443}.get(parts.scheme)) else f":{parts.port}"
+    return [f"{parts.scheme}://{name}{port}" for name in hosts]
+
+
+def _add_health(app: FastAPI, pulse: Pulse) -> None:
+    @app.get("/health")
+    async def health() -> JSONResponse:
+        trouble = await pulse.trouble()
+        if trouble:
+            return JSONResponse({"status": "unavailable", "reason": trouble, "model_loaded": False}, 503)
+        return JSONResponse({"status": "ok", "model_loaded": False})
+
+
+def _add_media(app: FastAPI, raw_dir: Path, also: Sequence[Path], secret: str) -> None:
+    @app.api_route("/media/{path:path}", methods=["GET", "HEAD"])
+    def serve(request: Request, path: str) -> Response:
+        query = request.query_params
+        why = signing.refusal(secret, path, query.get("expires", ""), query.get("signature", ""), time.time())
+        if why:
+            return JSONResponse({"error": why}, 403)
+        file = files.open_media(raw_dir, also, path)
+        if file is None:
+            return JSONResponse({"error": "there is no such media file"}, 404)
+        return media.respond(file, path, request.headers, head=request.method == "HEAD")

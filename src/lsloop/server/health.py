@@ -1,0 +1,47 @@
+"""Whether PostgreSQL answers, asked so that a hanging one cannot hold the server up."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future
+from threading import Thread
+
+from lsloop.errors import LsloopError
+from lsloop.secrecy import without_secrets
+
+
+class Pulse:
+    """Asks with `ping`, which returns, or raises LsloopError. One question at a time, however many want to know."""
+
+    def __init__(self, ping: Callable[[], None], patience: float = 2) -> None:
+        self._ping = ping
+        self._patience = patience  # seconds
+        self._asked: Future[None] | None = None
+
+    async def trouble(self) -> str | None:
+        """What is wrong, or None when PostgreSQL answers. Known after `patience` seconds at the latest."""
+        if self._asked is None or self._asked.done():
+            self._asked = _start(self._ping)
+        waiting = asyncio.shield(asyncio.wrap_future(self._asked))
+        try:
+            await asyncio.wait_for(waiting, self._patience)
+        except TimeoutError:
+            return f"PostgreSQL has not answered for {self._patience:g} seconds."
+        except LsloopError as error:
+            return without_secrets(error.problem)
+        return None
+
+
+def _start(ping: Callable[[], None]) -> Future[None]:
+    """Run `ping` in a thread that does not outlive the process, unlike an executor's."""
+    asked: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            ping()
+        except Exception as error:  # handed to whoever waits
+            asked.set_exception(error)
+        else:
+            asked.set_result(None)
+
+    Thread(target=run, daemon=True, name="ping").start()
+    return asked

@@ -1,0 +1,145 @@
+"""One media file as an HTTP answer: whole, a range of it, or "you have it already" (RFC 9110)."""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from email.utils import formatdate, parsedate_to_datetime
+from pathlib import PurePosixPath
+from typing import BinaryIO, NamedTuple
+from urllib.parse import quote
+
+from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
+
+CHUNK = 256 * 1024  # bytes
+
+# Not the system's table: that differs between machines, and knows types that a browser would run.
+TYPES = {
+    suffix: kind
+    for kind, suffixes in {
+        "audio/wav": ".wav",
+        "audio/flac": ".flac",
+        "audio/mpeg": ".mp3",
+        "audio/ogg": ".ogg .oga .opus",
+        "audio/mp4": ".m4a",
+        "audio/aac": ".aac",
+        "audio/webm": ".weba",
+        "video/mp4": ".mp4 .m4v",
+        "video/webm": ".webm",
+        "video/quicktime": ".mov",
+        "image/png": ".png",
+        "image/jpeg": ".jpg .jpeg",
+        "image/webp": ".webp",
+        "image/gif": ".gif",
+        "image/bmp": ".bmp",
+        "image/tiff": ".tif .tiff",
+        "application/pdf": ".pdf",
+        "text/plain; charset=utf-8": ".txt",
+    }.items()
+    for suffix in suffixes.split()
+}
+
+_RANGE = re.compile(r"bytes\s*=\s*([0-9]*)\s*-\s*([0-9]*)\s*", re.IGNORECASE | re.ASCII)
+
+
+class Plan(NamedTuple):
+    """What to answer: the status, the headers, and which bytes where there is a body."""
+
+    status: int
+    headers: dict[str, str]
+    start: int = 0
+    stop: int = 0
+
+
+def respond(file: BinaryIO, name: str, request: Mapping[str, str], *, head: bool) -> Response:
+    """Answer a request for an open file, which is closed afterwards. `request` is its headers."""
+    plan = _plan(os.fstat(file.fileno()), name, request, head)
+    if head or plan.status in (304, 416):
+        file.close()
+        return Response(status_code=plan.status, headers=plan.headers)
+    return _Streamed(file, plan)
+
+
+def _plan(found: os.stat_result, name: str, request: Mapping[str, str], head: bool) -> Plan:
+    headers, size = _headers(found, name), found.st_size
+    if _has_it(request, headers, found.st_mtime):
+        return Plan(304, headers)
+    part = None if head or not _range_counts(request, headers) else wanted(request.get("range", ""), size)
+    start, stop = part or (0, size)
+    if part and start >= stop:
+        return Plan(416, headers | {"content-range": f"bytes */{size}"})
+    headers["content-type"] = TYPES.get(PurePosixPath(name).suffix.lower(), "application/octet-stream")
+    headers["content-length"] = str(stop - start)
+    if part:
+        headers["content-range"] = f"bytes {start}-{stop - 1}/{size}"
+    return Plan(206 if part else 200, headers, start, stop)
+
+
+def wanted(header: str, size: int) -> tuple[int, int] | None:
+    """The one byte range that a Range header asks for, as (start, stop).
+
+    start ≥ stop where the file has no such bytes; None when the whole file is the
+    answer: no range, several, or one that makes no sense.
+    """
+    match = _RANGE.fullmatch(header)
+    if not match or len(header) > 100:
+        return None
+    first, last = match.groups()
+    if not first:
+        return (max(size - int(last), 0), size if int(last) else 0) if last else None
+    if last and int(last) < int(first):
+        return None
+    return int(first), min(int(last) + 1, size) if last else size
+
+
+def _headers(found: os.stat_result, name: str) -> dict[str, str]:
+    """What every answer about the file says. The tag changes with any replacement, also one with the old times."""
+    return {
+        "accept-ranges": "bytes",
+        "cache-control": "private, no-cache",
+        "content-disposition": f"inline; filename*=UTF-8''{quote(PurePosixPath(name).name, safe='')}",
+        "etag": f'"{found.st_ino:x}-{found.st_size:x}-{found.st_mtime_ns:x}"',
+        "last-modified": formatdate(found.st_mtime, usegmt=True),
+        "x-content-type-options": "nosniff",
+    }
+
+
+def _has_it(request: Mapping[str, str], headers: Mapping[str, str], modified: float) -> bool:
+    """Whether the browser's copy is today's. A tag counts more than a time."""
+    if tags := request.get("if-none-match"):
+        return tags.strip() == "*" or headers["etag"] in (
+            tag.strip().removeprefix("W/") for tag in tags.split(",")
+        )
+    since = _time(request.get("if-modified-since", ""))
+    return since is not None and int(modified) <= since
+
+
+def _range_counts(request: Mapping[str, str], headers: Mapping[str, str]) -> bool:
+    """Whether a range may be sent: not when the browser holds a part of an older file."""
+    return request.get("if-range") in (None, headers["etag"], headers["last-modified"])
+
+
+def _time(text: str) -> float | None:
+    try:
+        return parsedate_to_datetime(text).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
+def _chunks(file: BinaryIO, start: int, stop: int) -> Iterator[bytes]:
+    file.seek(start)
+    while start < stop and (chunk := file.read(min(CHUNK, stop - start))):
+        start += len(chunk)
+        yield chunk
+
+
+class _Streamed(StreamingResponse):
+    """Closes the file itself: a listener who leaves would keep it open until the next garbage collection."""
+
+    def __init__(self, file: BinaryIO, plan: Plan) -> None:
+        super().__init__(_chunks(file, plan.start, plan.stop), plan.status, plan.headers)
+        self._file = file
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        with self._file:
+            await super().__call__(scope, receive, send)

@@ -1,0 +1,75 @@
+"""Whom PostgreSQL runs as. It refuses to run as root, and containers mostly are root.
+
+As root, the first of these that works: a user namespace in which root is called 1000 (files keep their
+owner, and any folder of root's can be reached), else the project folder's owner, else `nobody`.
+"""
+
+import os
+import pwd
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lsloop.errors import LsloopError
+
+NAMESPACE = ("unshare", "--user", "--map-user=1000", "--")
+
+
+@dataclass(frozen=True)
+class Account:
+    """How to run a command: after `prefix`, as `user` (uid, gid)."""
+
+    prefix: tuple[str, ...] = ()
+    user: tuple[int, int] | None = None
+
+    def keywords(self) -> dict[str, Any]:
+        """Arguments for `subprocess.run`."""
+        return {"user": self.user[0], "group": self.user[1], "extra_groups": []} if self.user else {}
+
+    def give(self, folder: Path) -> None:
+        """Make the account own `folder`, where it does not: another way may have been taken last time."""
+        if os.geteuid() != 0:
+            return
+        uid, gid = self.user or (0, 0)
+        if folder.stat().st_uid == uid:
+            return
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, uid, gid, follow_symlinks=False)
+
+
+def for_postgres(folder: Path, program: Path) -> Account:
+    """The account that can run `program` on data in `folder`. Raises LsloopError when root has no way to."""
+    if os.geteuid() != 0:
+        return Account()
+    for account in _ways(folder):
+        if _works(account, folder, program):
+            return account
+    raise LsloopError(
+        f"PostgreSQL does not run as root, and no other account reaches both {program} and {folder}.",
+        "Run lsloop as an ordinary user, or put the project in a folder that all users may enter, "
+        "or set DATABASE_URL to a PostgreSQL of your own.",
+    )
+
+
+def _ways(folder: Path) -> Iterator[Account]:
+    yield Account(prefix=NAMESPACE)
+    owner = folder.resolve().parent.stat()
+    if owner.st_uid != 0:
+        yield Account(user=(owner.st_uid, owner.st_gid))
+    nobody = pwd.getpwnam("nobody")
+    yield Account(user=(nobody.pw_uid, nobody.pw_gid))
+
+
+def _works(account: Account, folder: Path, program: Path) -> bool:
+    """Whether the account can run the program and enter the folder."""
+    if account.user:
+        # Others may pass through; the files in it stay closed to them.
+        folder.chmod(folder.stat().st_mode | 0o111)
+    script = 'test -x "$1" && exec "$2" --version'
+    command = [*account.prefix, "sh", "-c", script, "sh", str(folder), str(program)]
+    try:
+        return subprocess.run(command, capture_output=True, cwd="/", **account.keywords()).returncode == 0
+    except FileNotFoundError:  # no `unshare` here
+        return False

@@ -1,0 +1,145 @@
+"""Which services the stack has, in the order they are started, and what each needs from the one before."""
+
+import os
+import secrets
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from lsloop.config import Config
+from lsloop.stack import children, files, ports, postgres, state, studio, studio_env
+from lsloop.stack.children import Child, Failed
+from lsloop.stack.studio_env import Say
+
+LSLOOP = [sys.executable, "-P", "-m", "lsloop"]  # -P: no module of the project folder stands in for ours
+PORTS = {"postgres": 5433, "label_studio": 8085, "server": 8000}
+TRIES = 3
+SERVER_SECONDS = 60.0
+LOG_BYTES = 10_000_000
+
+
+@dataclass
+class Service:
+    """One service: how to start it on a port, and how to tell that it answers there."""
+
+    name: str
+    start: Callable[[int], Child]
+    wait: Callable[[Child, int], None]
+    port: int = 0
+    child: Child | None = None
+
+
+def start(config: Config, say: Say, upgrade: Callable[[str], None], started: list[Child]) -> None:
+    """Start all services; each child is in `started` from the moment it runs. Raises Failed."""
+    here = config.state_dir
+    state.update(here, secret=files.keep(here / "secret", secrets.token_hex(32)))
+    label_studio = None
+    if not config.environment.label_studio_url:
+        env = environment_dir(config)
+        studio_env.ensure(env, say)
+        label_studio = _label_studio(here, env)
+        say("Starting Label Studio")
+        _begin(here, label_studio, started, say)
+    if not config.environment.database_url:
+        say("Starting PostgreSQL")
+        _start_postgres(here, upgrade, started, say)
+    if label_studio:
+        _finish(here, label_studio, started, say)
+        _write_down_label_studio(here, label_studio.port)
+    say("Starting the server")
+    _start_server(config, started, say)
+
+
+def environment_dir(config: Config) -> Path:
+    """Where Label Studio's own environment is, or is to be made."""
+    given = config.environment.lsloop_studio_env
+    return config.project_dir / given.expanduser() if given else config.state_dir / "studio"
+
+
+def _start_postgres(here: Path, upgrade: Callable[[str], None], started: list[Child], say: Say) -> None:
+    data = here / "postgres"
+    service = Service(
+        "postgres",
+        lambda port: postgres.start(data, port, _log(here, "postgres")),
+        lambda child, port: postgres.wait_until_ready(child, data),
+    )
+    _begin(here, service, started, say)
+    _finish(here, service, started, say)
+    url = postgres.url(data, service.port)
+    state.update(here, database_url=url)
+    upgrade(url)
+
+
+def _label_studio(here: Path, env: Path) -> Service:
+    return Service(
+        "label_studio",
+        lambda port: studio.start(env, here / "label-studio", port, _log(here, "label-studio")),
+        studio.wait_until_ready,
+    )
+
+
+def _write_down_label_studio(here: Path, port: int) -> None:
+    admin = studio.admin(here / "label-studio")
+    state.update(
+        here,
+        label_studio_url=f"http://127.0.0.1:{port}",
+        label_studio_user=admin.email,
+        label_studio_password=admin.password,
+        label_studio_api_key=admin.token,
+    )
+
+
+def _start_server(config: Config, started: list[Child], say: Say) -> None:
+    here = config.state_dir
+    service = Service(
+        "server",
+        lambda port: _spawn_server(config, port),
+        lambda child, port: children.wait_until(
+            lambda: ports.http_status(port, "/health") != 0, child, SERVER_SECONDS
+        ),
+    )
+    _begin(here, service, started, say)
+    _finish(here, service, started, say)
+
+
+def _spawn_server(config: Config, port: int) -> Child:
+    state.update(config.state_dir, server_url=f"http://127.0.0.1:{port}")
+    command = [*LSLOOP, "-C", str(config.project_dir), "serve", "--host", ports.HOST, "--port", str(port)]
+    log = _log(config.state_dir, "server")
+    return children.spawn("The server", command, log, config.project_dir, dict(os.environ))
+
+
+def _begin(here: Path, service: Service, started: list[Child], say: Say) -> None:
+    """Start it on the port it had last time, else on its usual one, else on any."""
+    known: dict[str, int] = state.read(here).get("ports", {})
+    wanted = known.get(service.name, PORTS[service.name])
+    service.port = ports.choose([wanted, PORTS[service.name]])
+    if service.port != wanted:
+        say(f"Port {wanted} is taken: using {service.port}")
+    service.child = child = service.start(service.port)
+    started.append(child)
+    state.update(here, ports=known | {service.name: service.port})
+    state.record(here, service.name, child.process.pid, child.stop_signal)
+
+
+def _finish(here: Path, service: Service, started: list[Child], say: Say, tries: int = TRIES) -> None:
+    """Wait until it answers; begin again on another port when somebody else took this one in the meantime."""
+    child = service.child
+    assert child is not None
+    try:
+        service.wait(child, service.port)
+    except Failed:
+        if tries == 1 or child.process.poll() is None or ports.is_free(service.port):
+            raise
+        started.remove(child)
+        _begin(here, service, started, say)
+        _finish(here, service, started, say, tries - 1)
+
+
+def _log(here: Path, name: str) -> Path:
+    """The log file; a long one is put aside before the service appends to it."""
+    log = state.logs(here) / f"{name}.log"
+    if log.is_file() and log.stat().st_size > LOG_BYTES:
+        log.replace(log.with_suffix(".log.1"))
+    return log

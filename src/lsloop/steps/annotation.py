@@ -1,0 +1,214 @@
+"""Pull: what people did in Label Studio comes into the ledger, all of it, once, however often it is asked for.
+
+Tasks that changed since the cursor are read in the order of their ids, each with the full set of its annotations. So are
+those of an overlap before the cursor that the ledger has not seen as they are: a slow transaction there may commit behind
+it. The cursor moves, in Label Studio's time, only when the last of them is committed. Deleted tasks say nothing of
+themselves: they show in the count, and a sweep of the ids finds them.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+from lsloop.config import Pull
+from lsloop.labelstudio import people, tasks
+from lsloop.labelstudio.client import LabelStudio
+from lsloop.labelstudio.keyset import Page, TaskJson
+from lsloop.ledger import Ledger, annotations, projects
+from lsloop.ledger import tasks as ledger_tasks
+from lsloop.records import Annotation, Project, Task
+from lsloop.task_types import Kind
+
+
+@dataclass
+class Pulled:
+    """What a pull brought, and what followed.
+
+    `read` tasks had changed, `foreign` ones are not ours, `gone` ones were deleted there, `parked` ones were skipped too
+    often, `refreshed` ones show what their samples are now; `not_refreshed` says why others do not. `decided`: conflicts
+    that the settings decided, by strategy.
+    """
+
+    read: int = 0
+    foreign: int = 0
+    gone: int = 0
+    problems: list[str] = field(default_factory=list)
+    decided: dict[str, int] = field(default_factory=dict)
+    parked: int = 0
+    refreshed: int = 0
+    not_refreshed: list[str] = field(default_factory=list)
+    received: annotations.Received = field(default_factory=annotations.Received)
+
+
+def pull(
+    ledger: Ledger,
+    studio: LabelStudio,
+    project: Project,
+    kind: Kind,
+    *,
+    params: Pull,
+    judge: annotations.Judge,
+    full: bool = False,
+    dry_run: bool = False,
+    expect: Callable[[int], None] = lambda total: None,
+    advance: Callable[[int], None] = lambda done: None,
+    waiting: Callable[[], None] = lambda: None,
+    meet_twins: Callable[[Sequence[tuple[UUID, int]]], object] = lambda twins: None,
+) -> Pulled:
+    """Bring the ledger up to the Label Studio project. With `full` every task is read, not only those that changed.
+
+    `meet_twins` is given (key, id) of the tasks that are there a second time. Raises Unreachable; what was received
+    until then is in the ledger, and the cursor has not moved.
+    """
+    with ledger.in_turn(f"lsloop pull {project.project_id}", waiting):
+        pulled = Pulled()
+        reader = _Reader(studio, project, kind, pulled)
+        write = partial(annotations.receive, ledger, project, judge=judge, dry_run=dry_run)
+
+        def take(pages: Iterator[Page]) -> datetime | None:
+            first = None
+            for page, received in _both_at_once(reader, pages, write):
+                if first is None:
+                    first = page
+                    expect(page.remaining)
+                pulled.received.include(received)
+                advance(len(page.tasks))
+            return first.server_time if first else None
+
+        if full or project.cursor is None:
+            began = take(tasks.changed(studio, _there(project), None, params.batch))
+        else:
+            overlap = project.cursor - timedelta(seconds=params.overlap_seconds), project.cursor
+            in_overlap = tasks.count_between(studio, _there(project), *overlap)
+            began = in_overlap.server_time
+            take(tasks.changed(studio, _there(project), project.cursor, params.batch))
+            take(_late(ledger, studio, project, overlap, in_overlap.remaining, params.batch))
+        if not dry_run:
+            meet_twins(pulled.received.twins)
+            pulled.gone = _sweep(ledger, studio, project, always=full)
+            if began is not None:
+                projects.advance(ledger, project, began)
+    return pulled
+
+
+def _there(project: Project) -> int:
+    assert project.ls_project_id is not None
+    return project.ls_project_id
+
+
+def _late(
+    ledger: Ledger,
+    studio: LabelStudio,
+    project: Project,
+    overlap: tuple[datetime, datetime],
+    there: int,
+    batch: int,
+) -> Iterator[Page]:
+    """The tasks last updated in the overlap that the ledger does not have as they are.
+
+    `there` of them were counted before anything else was read. When as many stand just as the ledger has seen them,
+    none is new: two requests then do for what would be read again whole.
+    """
+    seen = ledger_tasks.seen_between(ledger, project, *overlap)
+    if tasks.count_as_seen(studio, _there(project), seen, salt=str(overlap)) == there:
+        return
+    now = tasks.moments_between(studio, _there(project), *overlap)
+    differing = [ls_task_id for ls_task_id, moment in now.items() if seen.get(ls_task_id) != moment]
+    yield from tasks.of_ids(studio, _there(project), differing, batch)
+
+
+def _both_at_once(
+    reader: "_Reader", pages: Iterator[Page], write: Callable[[list[Task]], annotations.Received]
+) -> Iterator[tuple[Page, annotations.Received]]:
+    """Understand one page and write it down while the next one is read."""
+
+    def taken_in(page: Page) -> annotations.Received:
+        return write(reader.understood(page))
+
+    with ThreadPoolExecutor(max_workers=1) as line:
+        writing: tuple[Page, Future[annotations.Received]] | None = None
+        for page in pages:
+            if writing:
+                yield writing[0], writing[1].result()
+            writing = (page, line.submit(taken_in, page))
+        if writing:
+            yield writing[0], writing[1].result()
+
+
+class _Reader:
+    """Turns Label Studio's tasks into records, with the values that the task type understands."""
+
+    def __init__(self, studio: LabelStudio, project: Project, kind: Kind, pulled: Pulled) -> None:
+        assert project.label_config is not None
+        self.project = project
+        self._studio, self._kind, self._config, self._pulled = studio, kind, project.label_config, pulled
+        self._names: Mapping[int, str] = {}
+
+    def understood(self, page: Page) -> list[Task]:
+        """The tasks of a page that are ours."""
+        found = [self._task(task) for task in page.tasks]
+        self._pulled.read += len(found)
+        self._pulled.foreign += sum(task.task_key is None for task in found)
+        return found
+
+    def _task(self, task: TaskJson) -> Task:
+        given = (self._annotation(a) for a in task["annotations"])
+        return Task(int(task["id"]), _key(task["data"]), _moment(task["updated_at"]), tuple(given))
+
+    def _annotation(self, a: Mapping[str, Any]) -> Annotation:
+        value, problem = None, None
+        if not a["was_cancelled"]:
+            try:
+                value = self._kind.from_result(a["result"], self._config)
+            except ValueError as error:
+                problem = str(error)
+                self._pulled.problems.append(f"annotation {a['id']} of task {a['task']}: {problem}")
+        return Annotation(
+            ls_annotation_id=int(a["id"]),
+            annotator=self._annotator(a["completed_by"]),
+            result=a["result"],
+            value=value,
+            problem=problem,
+            was_cancelled=bool(a["was_cancelled"]),
+            ground_truth=bool(a["ground_truth"]),
+            lead_time=a["lead_time"],
+            created_at=_moment(a["created_at"]),
+            updated_at=_moment(a["updated_at"]),
+        )
+
+    def _annotator(self, completed_by: Any) -> str:
+        """The annotator's e-mail address; people are asked for again when a new one turns up."""
+        number = completed_by["id"] if isinstance(completed_by, dict) else completed_by
+        if number is None:
+            return "unknown"
+        if number not in self._names:
+            self._names = people.names(self._studio)
+        return self._names.get(number, f"user {number}")
+
+
+def _key(data: Mapping[str, Any]) -> UUID | None:
+    try:
+        return UUID(str(data.get(tasks.KEY)))
+    except ValueError:
+        return None
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _sweep(ledger: Ledger, studio: LabelStudio, project: Project, *, always: bool) -> int:
+    """End the tasks that are gone from Label Studio; answers how many. Reads all ids, so only when the counts differ."""
+    expected = ledger_tasks.count_expected(ledger, project)
+    if not always and tasks.count(studio, _there(project)) == expected:
+        return 0
+    missing, foreign = ledger_tasks.known(ledger, project), 0
+    for ids in tasks.ids(studio, _there(project)):
+        for ls_task_id in ids:
+            foreign += missing.pop(ls_task_id, None) is None
+    ledger_tasks.swept(ledger, project, foreign)
+    return ledger_tasks.gone(ledger, list(missing.values()))

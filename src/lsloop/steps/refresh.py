@@ -1,0 +1,93 @@
+"""Refresh: a task that nobody has started shows what its sample is now, in place.
+
+Label Studio is changed first, the ledger after it. Cut off in between, the ledger goes by what the task showed before: an
+answer then makes a conflict at worst, and the next refresh does it again. A page that was opened before a refresh still
+shows the old content; what was begun before the refresh is therefore judged by the old base (`earlier_bases`).
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from lsloop.config import Push
+from lsloop.errors import Refused
+from lsloop.labelstudio import tasks
+from lsloop.labelstudio.client import LabelStudio
+from lsloop.ledger import Ledger, refreshing
+from lsloop.ledger.refreshing import Stale
+from lsloop.records import Claim, Project
+
+Made = Callable[[Sequence[Claim], list[str]], list[dict[str, Any]]]
+"""Makes {"data", "predictions"} of tasks; what had to be left out goes into the list."""
+
+
+@dataclass
+class Refreshed:
+    """What a refresh did. `started` tasks were left alone because somebody is at them; `problems` were refused."""
+
+    refreshed: int = 0
+    started: int = 0
+    problems: list[str] = field(default_factory=list)
+
+
+def refresh(ledger: Ledger, studio: LabelStudio, project: Project, made: Made, *, params: Push) -> Refreshed:
+    """Bring up to `params.refresh` tasks up to their samples.
+
+    Raises Unreachable; what was done until then is in the ledger.
+    """
+    done, loading = Refreshed(), timedelta(seconds=params.loading_seconds)
+    assert project.ls_project_id is not None
+    with ledger.in_turn(f"lsloop refresh {project.project_id}"):
+        stale = refreshing.stale(ledger, project, params.refresh)
+        if not stale:
+            return done
+        there = tasks.shown(studio, project.ls_project_id, [task.ls_task_id for task in stale])
+        for task, content in zip(stale, made([task.claim for task in stale], done.problems), strict=True):
+            try:
+                old = there.get(task.ls_task_id)
+                _refresh(ledger, studio, project.ls_project_id, task, old, content, loading, done)
+            # One task that Label Studio will not take must not keep the others waiting.
+            except Refused as refusal:
+                done.problems.append(f"task {task.ls_task_id}: {refusal.problem}")
+    return done
+
+
+def _refresh(
+    ledger: Ledger,
+    studio: LabelStudio,
+    ls_project_id: int,
+    task: Stale,
+    there: dict[str, Any] | None,
+    content: dict[str, Any],
+    loading: timedelta,
+    done: Refreshed,
+) -> None:
+    if there is None or there["data"].get(tasks.KEY) != str(task.task_key):
+        return  # gone, or its id is another task's now: the next pull finds out
+    if any(not a["was_cancelled"] for a in there["annotations"]) or tasks.has_drafts(studio, task.ls_task_id):
+        done.started += 1
+        return
+    _show(studio, ls_project_id, task.ls_task_id, there["predictions"], content["predictions"])
+    changed = tasks.update_data(studio, task.ls_task_id, content["data"])
+    until = datetime.fromisoformat(changed["updated_at"]) + loading
+    version = next((p["model_version"] for p in content["predictions"]), None)
+    done.refreshed += refreshing.refreshed(ledger, task, version, until)
+
+
+def _show(
+    studio: LabelStudio,
+    ls_project_id: int,
+    ls_task_id: int,
+    there: list[dict[str, Any]],
+    wanted: list[dict[str, Any]],
+) -> None:
+    """Put the pre-annotation in the place of those that are there; none of them is deleted."""
+    new = list(wanted)
+    for old in there:
+        replacement = (
+            new.pop() if new else {"result": [], "model_version": old["model_version"], "score": None}
+        )
+        tasks.change_prediction(studio, ls_project_id, old["id"], replacement)
+    for prediction in new:
+        tasks.add_prediction(studio, ls_project_id, ls_task_id, prediction)

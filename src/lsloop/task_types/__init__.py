@@ -1,0 +1,102 @@
+"""Kinds of labelling job: each module here is one, and its file name is its registration.
+
+An installed package adds kinds through the entry-point group `lsloop.task_types`.
+"""
+
+import importlib
+import pkgutil
+from collections.abc import Mapping
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, Protocol, runtime_checkable
+from uuid import UUID
+
+from lsloop import regions
+from lsloop.errors import UsageError
+from lsloop.records import Result, Sample, Value
+from lsloop.regions import Control
+
+GROUP = "lsloop.task_types"
+
+
+@runtime_checkable
+class Kind(Protocol):
+    """What a module must have to be a kind.
+
+    Every function is pure, and raises ValueError with one sentence that says what it cannot understand.
+    `config` is a label config: the XML that Label Studio holds.
+    """
+
+    READS: tuple[str, ...]
+    """Sample fields that the annotator judges from; `media` is the media file."""
+
+    WRITES: tuple[str, ...]
+    """Sample fields that the answer sets."""
+
+    NEEDS: Mapping[str, Control]
+    """Controls that a label config must keep for answers to be understood; the others may go."""
+
+    def task_data(self, sample: Sample, media_url: str | None) -> dict[str, Any]:
+        """What the template shows: the same keys for every sample. Nothing tells a gold probe from another.
+
+        `candidates` is empty here; in an adjudication it holds the answers to decide between, as HTML.
+        """
+
+    def to_result(self, value: Value, config: str, sample: Sample) -> Result:
+        """`value` as a pre-annotation. Remarks that the label config has no control for are left out."""
+
+    def from_result(self, result: Result, config: str) -> Value:
+        """The inverse of `to_result`, for whatever Label Studio's page or another client sends."""
+
+    def upstream_value(self, sample: Sample) -> Value | None:
+        """What the sample's own fields say already, to be corrected; None when they say nothing."""
+
+    def agree(self, a: Value, b: Value) -> float:
+        """How far two values agree in the fields that the kind writes: symmetric, in [0, 1]."""
+
+    def word_errors(self, value: Value, reference: Value) -> tuple[int, int] | None:
+        """Wrong, missing and extra words, and all words of the reference; None where words do not measure the job."""
+
+    def merge(self, base: Value, ours: Value, theirs: Value) -> Value | None:
+        """Both sides' changes of `base` in one value; None where they clash and people must look."""
+
+    def training_row(self, sample: Sample, value: Value) -> dict[str, Any]:
+        """The neutral row that export and training share."""
+
+
+def names() -> list[str]:
+    """The kinds there are, sorted: the modules here and those that installed packages add."""
+    return sorted(_shipped() | _installed().keys())
+
+
+def load(kind: str) -> Kind:
+    """The kind called `kind`. Raises UsageError for one that does not exist or lacks a part."""
+    found: object
+    if kind in _shipped():
+        found = importlib.import_module(f"{__name__}.{kind}")
+    elif kind in (installed := _installed()):
+        found = installed[kind].load()
+    else:
+        raise UsageError(f"There is no kind of task {kind!r}.", f"Use one of: {', '.join(names())}.")
+    if not isinstance(found, Kind):
+        raise UsageError(f"The kind {kind!r} is not complete.", f"Give it every member of {__name__}.Kind.")
+    return found
+
+
+def misfits(kind: Kind, config: str) -> list[str]:
+    """What keeps a label config from working with a kind of task; empty when it fits."""
+    problems = regions.misfits(config, kind.NEEDS)
+    if problems:
+        return problems
+    shown = kind.task_data(Sample(UUID(int=0), ""), None)
+    return [
+        f"it shows ${name}, which tasks do not have"
+        for name in sorted(regions.variables(config) - shown.keys())
+    ]
+
+
+def _shipped() -> set[str]:
+    return {module.name for module in pkgutil.iter_modules(__path__)}
+
+
+def _installed() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=GROUP)}

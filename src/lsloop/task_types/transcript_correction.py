@@ -1,0 +1,98 @@
+"""Hear a recording and correct its transcript.
+
+A value: `transcript`; `quality_flags` (sorted), `confidence` (1–5 or None), `notes`. The transcript is empty
+exactly when the flag `no_speech` is set: a recording without speech is an answer, an empty box is a slip.
+"""
+
+from typing import Any
+
+from lsloop import agreement, merging, regions
+from lsloop.records import Result, Sample, Value
+from lsloop.regions import Control
+from lsloop.text import clean
+
+READS = ("media",)
+WRITES = ("transcript",)
+NEEDS = {"transcription": Control("textarea")}
+NO_SPEECH = "no_speech"
+
+
+def task_data(sample: Sample, media_url: str | None) -> dict[str, Any]:
+    """The recording, and the transcript as it came."""
+    return {
+        "audio": media_url or "",
+        "text": clean(sample.fields.get("transcript")),
+        "candidates": "",
+        "sample_id": str(sample.sample_id),
+    }
+
+
+def to_result(value: Value, config: str, sample: Sample) -> Result:
+    """The value as regions. Raises ValueError when the label config has no place for the transcript."""
+    regions.require(config, NEEDS)
+    return [
+        *regions.text_region(config, "transcription", clean(value.get("transcript"))),
+        *regions.choices_region(config, "quality_flags", value.get("quality_flags", [])),
+        *regions.rating_region(config, "confidence", value.get("confidence")),
+        *regions.text_region(config, "notes", clean(value.get("notes"))),
+    ]
+
+
+def from_result(result: Result, config: str) -> Value:
+    """The regions as a value. Raises ValueError when the transcript is empty and `no_speech` is not set."""
+    regions.require(config, NEEDS)
+    flags = regions.read_choices(result, "quality_flags")
+    # The page hides the text box when the flag is set, but still sends what stood in it.
+    transcript = "" if NO_SPEECH in flags else regions.read_text(result, "transcription")
+    if not transcript and NO_SPEECH not in flags:
+        raise ValueError(f"The transcript is empty and the flag {NO_SPEECH!r} is not set.")
+    return {
+        "transcript": transcript,
+        "quality_flags": flags,
+        "confidence": regions.read_rating(result, "confidence"),
+        "notes": regions.read_text(result, "notes"),
+    }
+
+
+def upstream_value(sample: Sample) -> Value | None:
+    """The transcript as it came, without remarks."""
+    transcript = clean(sample.fields.get("transcript"))
+    if not transcript:
+        return None
+    return {"transcript": transcript, "quality_flags": [], "confidence": None, "notes": ""}
+
+
+def agree(a: Value, b: Value) -> float:
+    """1 − word edit distance ÷ words of the longer transcript."""
+    return agreement.word_agreement(clean(a.get("transcript")), clean(b.get("transcript")))
+
+
+def word_errors(value: Value, reference: Value) -> tuple[int, int] | None:
+    """What the word error rate is made of."""
+    return agreement.word_errors(clean(value.get("transcript")), clean(reference.get("transcript")))
+
+
+def merge(base: Value, ours: Value, theirs: Value) -> Value | None:
+    """Word-level merge of the transcripts; flags as sets; of confidence and notes, ours first."""
+    was, a, b = (clean(value.get("transcript")) for value in (base, ours, theirs))
+    transcript = merging.words(was, a, b)
+    flags = merging.items(*(value.get("quality_flags") for value in (base, ours, theirs)))
+    if transcript is None or bool(transcript) == (NO_SPEECH in flags):
+        return None
+    return {
+        "transcript": transcript,
+        "quality_flags": flags,
+        "confidence": merging.whole(*(value.get("confidence") for value in (base, ours, theirs))),
+        "notes": merging.whole(*(clean(value.get("notes")) for value in (base, ours, theirs))),
+    }
+
+
+def training_row(sample: Sample, value: Value) -> dict[str, Any]:
+    """A recording and what is said in it."""
+    return {
+        "sample_id": str(sample.sample_id),
+        "media": sample.media_path,
+        "duration": sample.duration,
+        "transcript": clean(value.get("transcript")),
+        "quality_flags": value.get("quality_flags", []),
+    }

@@ -1,0 +1,135 @@
+"""An import that was given up for lost arrives after it was sent again: one of two tasks goes, no answer with it."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from faults import promises, proxy
+from faults.conftest import BATCH, abandoned, looking_ahead, patient, through
+from faults.proxy import Proxy, nth
+from lsloop.errors import Uncertain
+from lsloop.labelstudio import tasks
+from world import World, wait_until
+
+IMPORT = ("POST", r"/import\b")
+DELETE = ("POST", r"/dm/actions\?.*delete_tasks")
+NEXT: list[Callable[[World], Any]] = [World.push, World.pull]
+
+
+@pytest.fixture
+def twins(scene: World, between: Proxy) -> list[list[dict[str, Any]]]:
+    """The tasks of the second batch, each with its late twin: the one that the ledger knows is first."""
+    gate, world = threading.Event(), patient(scene, settle=0)
+    late = between.on(*IMPORT, abandoned(gate), nth(2))
+    with pytest.raises(Uncertain):
+        through(world, between).push()
+    world.push()
+    promises.check_sent_once(world)
+    gate.set()
+    late.wait(forwarded=1)
+    known = {row.ls_task_id for row in world.rows("SELECT ls_task_id FROM tasks")}
+    by_key: dict[str, list[dict[str, Any]]] = {}
+    for task in promises.in_label_studio(world):
+        by_key.setdefault(task["data"][tasks.KEY], []).append(task)
+    found = [sorted(each, key=lambda task: task["id"] not in known) for each in by_key.values() if len(each) > 1]
+    assert len(found) == BATCH
+    return found
+
+
+@pytest.mark.parametrize("next_run", NEXT, ids=["push", "pull"])
+def test_twins_are_removed_by_the_next_run(
+    scene: World, twins: list[Any], next_run: Callable[[World], Any]
+) -> None:
+    next_run(scene)
+    promises.check_sent_once(scene)
+    answers = promises.answer_all(scene)
+    scene.pull()
+    promises.check_received_once(scene, answers)
+    promises.check_accepted(scene, answers)
+
+
+@pytest.mark.parametrize("next_run", NEXT, ids=["push", "pull"])
+@pytest.mark.parametrize("answered", [0, 1], ids=["the known one", "the late one"])
+def test_the_twin_that_somebody_answered_stays(
+    scene: World, twins: list[Any], answered: int, next_run: Callable[[World], Any]
+) -> None:
+    answers = [promises.answer(scene, pair[answered]) for pair in twins]
+    next_run(scene)
+    promises.check_sent_once(scene)
+    scene.pull()
+    promises.check_received_once(scene, answers)
+    promises.check_accepted(scene, answers)
+
+
+@pytest.mark.parametrize("next_run", NEXT, ids=["push", "pull"])
+def test_when_both_twins_are_answered_both_answers_stay(
+    scene: World, twins: list[Any], next_run: Callable[[World], Any]
+) -> None:
+    answers = [promises.answer(scene, task) for task in twins[0]]
+    next_run(scene)
+    next_run(scene)
+    scene.pull()
+    there = {task["id"] for task in promises.in_label_studio(scene)}
+    assert {task["id"] for task in twins[0]} <= there
+    promises.check_received_once(scene, answers)
+    promises.check_accepted(scene, answers[:1])
+
+
+@pytest.mark.parametrize("next_run", NEXT, ids=["push", "pull"])
+def test_a_twin_answered_in_the_moment_of_its_removal_stays(
+    scene: World, between: Proxy, twins: list[Any], next_run: Callable[[World], Any]
+) -> None:
+    given: list[promises.Answer] = []
+    between.on(*DELETE, proxy.before(lambda: given.append(promises.answer(scene, twins[0][1]))), nth(1))
+    next_run(through(scene, between))
+    assert len(given) == 1
+    scene.pull()
+    promises.check_sent_once(scene)
+    promises.check_received_once(scene, given)
+    promises.check_accepted(scene, given)
+
+
+@pytest.mark.parametrize("next_run", NEXT, ids=["push", "pull"])
+def test_a_removal_without_an_answer_is_repeated_by_the_next_run(
+    scene: World, between: Proxy, twins: list[Any], next_run: Callable[[World], Any]
+) -> None:
+    between.on(*DELETE, proxy.answering(500), nth(1))
+    arrived = max(datetime.fromisoformat(late["updated_at"]) for _, late in twins)
+    wait_until(lambda: datetime.now(UTC) > arrived + timedelta(seconds=1))  # the cursor counts whole seconds
+    with pytest.raises(Uncertain):
+        next_run(through(looking_ahead(scene), between))
+    next_run(looking_ahead(scene))
+    promises.check_sent_once(scene)
+
+
+def test_a_pull_that_meets_twins_waits_for_the_push_at_work(scene: World, between: Proxy) -> None:
+    """Label Studio gives the ids of deleted tasks to new ones, and a push makes new ones."""
+    gate, end, world = threading.Event(), threading.Event(), patient(scene, settle=0)
+    late = between.on(*IMPORT, abandoned(gate), nth(2))
+    with pytest.raises(Uncertain):
+        through(world, between).push()
+    held = between.on(*IMPORT, proxy.hold(end), nth(3))
+    with ThreadPoolExecutor() as pool:
+        push = pool.submit(through(world, between).push)
+        held.wait(fired=1)
+        gate.set()
+        late.wait(forwarded=1)
+        pull = pool.submit(world.pull)
+        wait_until(lambda: world.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"))
+        end.set()
+        push.result()
+        assert len(pull.result().received.twins) == BATCH
+    promises.check_sent_once(world)
+
+
+def test_the_known_twin_deleted_by_hand_gives_its_place_to_the_late_one(scene: World, twins: list[Any]) -> None:
+    tasks.delete(scene.studio, scene.ls_project_id, [known["id"] for known, _ in twins])
+    answers = [promises.answer(scene, late) for _, late in twins]
+    scene.pull()
+    promises.check_sent_once(scene)
+    promises.check_received_once(scene, answers)
+    promises.check_accepted(scene, answers)

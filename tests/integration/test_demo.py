@@ -1,0 +1,85 @@
+"""`lsloop demo` as a user runs it: whole, on its own PostgreSQL and Label Studio."""
+
+import json
+import statistics
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from lsloop import config
+from lsloop.commands import main
+
+pytestmark = pytest.mark.studio
+
+
+def answer_times(url: str, count: int) -> list[float]:
+    """Seconds until each answer, over one kept connection, as a browser asks."""
+    with httpx.Client(trust_env=False) as browser:
+        return [browser.get(url).elapsed.total_seconds() for _ in range(count)]
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, studio_environment: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with nothing in it; services that the demo must not touch are named in the environment."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("LSLOOP_STUDIO_ENV", str(studio_environment.resolve()))
+    monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")
+    monkeypatch.setenv("LABEL_STUDIO_URL", "http://127.0.0.1:1")
+    return tmp_path
+
+
+def told(report: dict[str, Any]) -> dict[str, Any]:
+    """A report without what may differ: times, ports and passwords."""
+    acts = [(act["name"], act["told"]) for act in report["acts"]]
+    return {**report, "acts": acts, "place": None}
+
+
+def everything_happens_in(report: dict[str, Any]) -> None:
+    """The story as it is meant: changes are met in every way, and annotators are ranked as they were made."""
+    became = report["changes"]
+    assert became["translation"].keys() == {"no conflict"}
+    assert became["media"].keys() == {"refreshed", "pending_reflow"}
+    assert {"refreshed", "merged", "human_wins"} <= {*became["mended"], *became["misheard"]}
+    assert report["agreement"]["below"] > 0
+    people = report["annotators"][:3]
+    assert [one["error_rate"] for one in people] == [0.02, 0.1, 0.3]
+    assert [one["measured"] for one in people] == sorted(one["measured"] for one in people)
+    assert all(one["low"] <= one["error_rate"] <= one["high"] for one in people)
+    assert all(one["probes"] >= 5 for one in people)
+    assert report["error_rate_after"] < report["error_rate_before"] / 3
+
+
+def test_the_demo_tells_the_same_story_twice_and_every_promise_holds(
+    elsewhere: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reports = []
+    for _ in range(2):
+        assert main(["demo", "--samples", "12", "--seed", "5", "--json", "--quiet"]) == 0
+        reports.append(json.loads(capsys.readouterr().out))
+    first, second = map(told, reports)
+    assert first == second
+    assert len(first["checks"]) == 11
+    assert not any(check["broken"] for check in first["checks"])
+    assert first["error_rate_after"] < first["error_rate_before"]
+    assert list(elsewhere.iterdir()) == []
+
+
+def test_a_kept_demo_runs_on_until_it_is_stopped(
+    elsewhere: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    try:
+        assert main(["demo", "--keep", "kept", "--json", "--quiet"]) == 0
+        report = json.loads(capsys.readouterr().out)
+        everything_happens_in(report)
+        monkeypatch.delenv("DATABASE_URL")
+        monkeypatch.delenv("LABEL_STUDIO_URL")
+        stack = config.load(elsewhere / "kept").stack
+        assert report["place"]["label_studio_url"] == f"{stack['label_studio_url']}/projects/1/data"
+        assert report["place"]["label_studio_password"] == stack["label_studio_password"]
+        assert main(["-C", "kept", "pull", "--json", "--quiet"]) == 0
+        assert statistics.median(answer_times(f"{stack['server_url']}/media/nothing", 20)) < 0.03
+    finally:
+        main(["-C", "kept", "down"])
+    assert not config.load(elsewhere / "kept").stack["ready"]

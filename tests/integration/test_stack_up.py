@@ -1,0 +1,258 @@
+"""`lsloop up` and `lsloop down`: what runs, what ends it, what is left. Label Studio is somewhere else here."""
+
+import json
+import os
+import signal
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import psycopg
+import pytest
+
+import projects
+from lsloop.stack import ports
+from projects import Project, gone, kill, taken_port, wait_for
+
+ELSEWHERE = {"LABEL_STUDIO_URL": "http://127.0.0.1:9", "LABEL_STUDIO_API_KEY": "none"}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Iterator[Project]:
+    made = projects.make(tmp_path / "a project", **ELSEWHERE)
+    yield made
+    left = made.family()
+    made.lsloop("down")
+    wait_for(lambda: gone(left))
+
+
+def rows(project: Project) -> int:
+    with psycopg.connect(project.stack["database_url"]) as connection:
+        found = connection.execute("SELECT count(*) FROM kept").fetchone()
+    assert found
+    return int(found[0])
+
+
+def keep_a_row(project: Project) -> None:
+    with psycopg.connect(project.stack["database_url"]) as connection:
+        connection.execute("CREATE TABLE IF NOT EXISTS kept (id int)")
+        connection.execute("INSERT INTO kept VALUES (1)")
+
+
+def test_up_in_the_background_returns_when_all_answers_and_down_ends_all(project: Project) -> None:
+    done = project.lsloop("up", "--detach")
+    assert done.returncode == 0, done.stderr
+    assert httpx.get(f"{project.stack['server_url']}/health").status_code == 200
+    assert project.stack["server_url"] in done.stdout
+    family = project.family()
+    assert {"supervisor", "postgres", "server"} == set(project.processes())
+
+    assert project.lsloop("down").stdout == "Stopped.\n"
+    assert gone(family)
+    again = project.lsloop("down")
+    assert (again.returncode, again.stdout) == (0, "Nothing was running here.\n")
+
+
+def test_down_ends_a_stack_whose_parent_does_not_look_after_it(project: Project) -> None:
+    with project.foreground():  # the test is the parent, and waits for it only after this block
+        family = project.family()
+        done = project.lsloop("down")
+        assert (done.returncode, done.stdout) == (0, "Stopped.\n")
+        assert gone(family)
+
+
+def test_down_in_a_folder_that_never_ran_says_so(tmp_path: Path) -> None:
+    done = projects.Project(tmp_path, dict(os.environ)).lsloop("down")
+    assert (done.returncode, done.stdout) == (0, "Nothing was running here.\n")
+    assert not (tmp_path / ".lsloop").exists()
+
+
+def test_a_second_up_says_that_it_is_already_running_and_starts_nothing(project: Project) -> None:
+    with project.foreground():
+        family = project.processes()
+        for flags in ([], ["--detach"]):
+            second = project.lsloop("up", *flags)
+            assert second.returncode == 0, second.stderr
+            assert "already running" in second.stdout
+            assert project.stack["server_url"] in second.stdout
+        assert project.processes() == family
+
+
+def test_two_ups_at_once_end_as_one_stack(project: Project) -> None:
+    with project.foreground() as first:
+        pass  # so that the data folder is there, and the two meet sooner
+    assert first.returncode == 0
+    both = [
+        subprocess.Popen(
+            project.command("up", "--detach"), env=project.env, stdout=subprocess.PIPE, text=True
+        )
+        for _ in range(2)
+    ]
+    told = [one.communicate(timeout=120)[0] for one in both]
+    assert [one.returncode for one in both] == [0, 0], told
+    assert all(project.stack["server_url"] in text for text in told)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_every_child_and_is_no_error(project: Project, number: signal.Signals) -> None:
+    with project.foreground() as process:
+        family = project.family()
+        assert len(family) > 5  # the server, PostgreSQL and its helpers
+        process.send_signal(number)
+        assert process.wait(60) == 0, project.said()
+    assert gone(family)
+    assert "Traceback" not in project.said()
+
+
+def test_children_do_not_outlive_a_supervisor_that_was_killed(project: Project) -> None:
+    with project.foreground() as process:
+        family = project.family()
+        process.kill()
+        wait_for(lambda: gone(family))
+
+
+def test_data_and_addresses_survive_a_crash_of_everything(project: Project) -> None:
+    with project.foreground():
+        before = project.stack
+        keep_a_row(project)
+        family = project.family()
+        kill(family)
+    assert (project.state / "postgres" / "postmaster.pid").is_file()  # what a crash leaves
+    with project.foreground():
+        assert rows(project) == 1
+        assert {**project.stack, "pids": None} == {**before, "pids": None}
+
+
+def test_a_pid_that_now_belongs_to_somebody_else_is_left_alone(project: Project) -> None:
+    with project.foreground():
+        pass
+    stranger = subprocess.Popen(["sleep", "60"])
+    try:
+        kept = project.stack | {"pids": {"server": {"pid": stranger.pid, "started": 1.0, "signal": 15}}}
+        (project.state / "stack.json").write_text(json.dumps(kept))
+        pidfile = project.state / "postgres" / "postmaster.pid"
+        pidfile.write_text(f"{stranger.pid}\n{project.state / 'postgres'}\n0\n1\n\n127.0.0.1\n\nready\n")
+        with project.foreground():
+            assert stranger.poll() is None
+    finally:
+        stranger.kill()
+        stranger.wait()
+
+
+@pytest.mark.parametrize("victim", ["postgres", "server"])
+def test_a_child_that_dies_ends_the_stack_with_its_name_and_its_last_words(
+    project: Project, victim: str
+) -> None:
+    with project.foreground() as process:
+        family = project.family()
+        project.processes()[victim].kill()
+        assert process.wait(60) == 1
+    assert gone(family)
+    assert {"postgres": "PostgreSQL", "server": "The server"}[victim] + " ended by itself" in project.said()
+    assert str(project.state / "logs") in project.said()
+
+
+def test_a_taken_port_is_replaced_told_and_remembered(project: Project) -> None:
+    with taken_port() as one, taken_port() as two:
+        project.keep_ports(postgres=one, server=two)
+        first = project.lsloop("up", "--detach")
+        chosen = project.stack["ports"]
+        assert not {one, two} & {chosen["postgres"], chosen["server"]}
+        assert f"Port {one} is taken: using {chosen['postgres']}" in first.stderr
+        assert f":{chosen['server']}" in first.stdout
+        project.lsloop("down")
+    project.lsloop("up", "--detach")
+    assert project.stack["ports"] == chosen
+
+
+def test_only_the_owner_may_read_the_secrets(project: Project) -> None:
+    done = project.lsloop("up", "--detach")
+    assert done.returncode == 0
+    assert stat.S_IMODE(project.state.stat().st_mode) == 0o700
+    assert stat.S_IMODE((project.state / "stack.json").stat().st_mode) == 0o600
+    password = project.stack["database_url"].split(":")[2].split("@")[0]
+    shown = done.stdout + done.stderr + (project.state / "logs" / "up.log").read_text()
+    assert password not in shown
+    assert project.stack["secret"] not in shown
+
+
+def test_postgres_listens_on_this_machine_only(project: Project) -> None:
+    with project.foreground():
+        connections = project.processes()["postgres"].net_connections(kind="all")
+        listening = [one for one in connections if one.status == psutil.CONN_LISTEN]
+        assert [one.laddr.ip for one in listening] == ["127.0.0.1"]
+        assert not [one for one in psutil.net_connections("unix") if str(one.laddr).endswith(".s.PGSQL.5432")]
+
+
+def test_a_database_of_the_environment_is_used_and_no_other_is_started(
+    project: Project, database_url: str
+) -> None:
+    project.env["DATABASE_URL"] = database_url
+    with project.foreground():
+        assert set(project.processes()) == {"supervisor", "server"}
+        assert httpx.get(f"{project.stack['server_url']}/health").status_code == 200
+        assert "from DATABASE_URL" in project.said()
+    assert not (project.state / "postgres").exists()
+
+
+def test_a_broken_stack_file_is_put_aside_and_no_data_is_lost(project: Project) -> None:
+    with project.foreground():
+        keep_a_row(project)
+        secret = project.stack["secret"]
+    (project.state / "stack.json").write_text('{"ports"')
+    assert project.lsloop("down").returncode == 0
+    project.keep_ports(postgres=ports.choose([]), server=ports.choose([]))
+    with project.foreground():
+        assert rows(project) == 1
+        assert project.stack["secret"] == secret
+
+
+def test_a_lost_password_is_replaced_and_no_data_is_lost(project: Project) -> None:
+    with project.foreground():
+        keep_a_row(project)
+        before = project.stack["database_url"]
+    (project.state / "postgres" / "lsloop.password").unlink()
+    with project.foreground():
+        assert rows(project) == 1
+        assert project.stack["database_url"] != before
+
+
+def test_up_that_cannot_start_tells_the_reason_and_leaves_nothing(project: Project) -> None:
+    with project.foreground():
+        pass
+    (project.state / "postgres" / "global" / "pg_control").unlink()
+    for flags in ([], ["--detach"]):
+        done = project.lsloop("up", *flags)
+        assert done.returncode == 1
+        assert "PostgreSQL ended while starting" in done.stderr
+        assert "could not open file" in done.stderr
+    assert not project.processes()
+
+
+@pytest.mark.parametrize("flags", [[], ["--detach"]])
+def test_settings_that_are_wrong_are_told_before_anything_starts(project: Project, flags: list[str]) -> None:
+    (project.folder / "params.yaml").write_text("push: {limit: many}")
+    done = project.lsloop("up", *flags)
+    assert done.returncode == 2
+    assert "push.limit" in done.stderr
+    assert not (project.state / "logs").exists()
+
+
+def test_commands_say_that_it_is_down_once_it_is(project: Project) -> None:
+    with project.foreground():
+        assert project.lsloop("db", "status").returncode == 0
+    done = project.lsloop("db", "status")
+    assert done.returncode == 3
+    assert "lsloop up" in done.stderr
+
+
+def test_nothing_stays_behind_when_up_is_stopped_while_it_starts(project: Project) -> None:
+    process = subprocess.Popen(project.command("up"), env=project.env, stderr=subprocess.DEVNULL)
+    wait_for(lambda: "postgres" in project.processes())
+    family = project.family()
+    process.send_signal(signal.SIGINT)
+    assert process.wait(60) == 130
+    wait_for(lambda: gone(family))
