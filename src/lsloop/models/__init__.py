@@ -1,0 +1,107 @@
+"""Model families: each module here is one, and its file name is its registration. Only here is torch known.
+
+A family is written top to bottom; a few lines that two families share are written twice. Nothing heavy is imported
+before a model is loaded.
+"""
+
+import importlib
+import json
+import pkgutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from lsloop.errors import UsageError
+from lsloop.records import Value
+
+Row = dict[str, Any]
+"""What a model is asked about or trained on: a training row of the task type, `media` as a path that can be opened."""
+
+
+@dataclass(frozen=True)
+class Guess:
+    """A model's answer for one row. `score` and `uncertainty` are in [0, 1]; `problem` says why there is no value."""
+
+    value: Value | None
+    score: float | None = None
+    uncertainty: float | None = None
+    problem: str | None = None
+
+
+class Predictor(Protocol):
+    """A model in memory."""
+
+    def predict(self, rows: Sequence[Row]) -> list[Guess]:
+        """N answers for N rows, in order. A row that cannot be read is a problem of that row only."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """What a fine-tuning run is told. `settings` are params.yaml's for the task type (epochs, learning rate, LoRA, …)."""
+
+    base: str  # a folder, or the id of a model on a hub
+    out: Path  # checkpoints while it trains, then the model, complete, under `model/`
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    seed: int = 0
+    resume: bool = False
+    log: Callable[[Mapping[str, float]], None] = lambda metrics: None
+
+
+@runtime_checkable
+class Family(Protocol):
+    """What a module must have to be a family."""
+
+    KINDS: tuple[str, ...]
+    """The kinds of task it answers: modules of `task_types`."""
+
+    ARCHITECTURES: tuple[str, ...]
+    """What the `architectures` of a checkpoint's config.json end in: `ForCTC`, `ForConditionalGeneration`, …"""
+
+    def load(self, model: str, device: str = "auto") -> Predictor:
+        """Load a model. Raises UsageError for one that is not there, partial, altered, or of another family."""
+
+    def train(self, rows: Sequence[Row], validation: Sequence[Row], training: Training) -> Path:
+        """Fine-tune and save; the folder of the model, which `load` takes. Resumes from the last checkpoint if told to.
+
+        Raises LsloopError for what ends a run: nothing to train on, a loss that is not a number, too little memory.
+        """
+
+
+def names() -> list[str]:
+    """The families there are, sorted."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+
+
+def family(kind: str, model: str) -> Family:
+    """The family that answers a kind of task with a model. Raises UsageError when none does."""
+    found: list[Family] = [importlib.import_module(f"{__name__}.{name}") for name in names()]
+    fits = [one for one in found if kind in one.KINDS]
+    if not fits:
+        raise UsageError(f"No model family answers {kind}.", f"There are: {', '.join(names())}.")
+    architectures = _architectures(model)
+    for one in fits:
+        if any(name.endswith(one.ARCHITECTURES) for name in architectures):
+            return one
+    what = ", ".join(architectures) or "no architecture in its config.json"
+    raise UsageError(f"The model {model} ({what}) cannot answer {kind}.", "Name another model in params.yaml.")
+
+
+def _architectures(model: str) -> list[str]:
+    """What a checkpoint says of itself: a local folder's config.json, else what the hub's says."""
+    folder = Path(model)
+    if folder.is_dir():
+        try:
+            return list(json.loads((folder / "config.json").read_text(encoding="utf-8")).get("architectures") or [])
+        except (FileNotFoundError, ValueError) as error:
+            problem = f"{model} is not a whole model: its config.json cannot be read."
+            raise UsageError(problem, "Run `dvc pull`, or name another model.") from error
+    if folder.is_absolute() or model.startswith(".") or model.count("/") != 1:
+        raise UsageError(f"There is no model at {model}.", "Run `dvc pull`, or name another model in params.yaml.")
+    from transformers import AutoConfig
+
+    try:
+        return list(AutoConfig.from_pretrained(model).architectures or [])
+    except (OSError, ValueError) as error:
+        problem = f"The model {model} is neither a folder here nor to be had from the hub."
+        raise UsageError(problem, "Run `dvc pull`, or check the name and the network.") from error
