@@ -4,19 +4,25 @@ A family is written top to bottom; a few lines that two families share are writt
 before a model is loaded.
 """
 
+import hashlib
 import importlib
 import json
 import pkgutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 from lsloop.errors import UsageError
 from lsloop.records import Value
 
 Row = dict[str, Any]
-"""What a model is asked about or trained on: a training row of the task type, `media` as a path that can be opened."""
+"""What a model is asked about or trained on: a training row of the task type, `media` as a path that can be opened.
+
+To be asked about, it may also have `language` (of the speech) and `prompt` (what an annotator said of it); a family
+that can do nothing with them leaves them be.
+"""
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,11 @@ class Predictor(Protocol):
 
 @dataclass(frozen=True)
 class Training:
-    """What a fine-tuning run is told. `settings` are params.yaml's for the task type (epochs, learning rate, LoRA, …)."""
+    """What a fine-tuning run is told. `settings` are params.yaml's for the task type (see `_training.Settings`).
+
+    `log` is called with `step` and what was measured at it; first of all with `rows` and `left_out` (rows that nothing
+    can be learnt from: no recording that can be read, no answer).
+    """
 
     base: str  # a folder, or the id of a model on a hub
     out: Path  # checkpoints while it trains, then the model, complete, under `model/`
@@ -58,8 +68,11 @@ class Family(Protocol):
     ARCHITECTURES: tuple[str, ...]
     """What the `architectures` of a checkpoint's config.json end in: `ForCTC`, `ForConditionalGeneration`, …"""
 
-    def load(self, model: str, device: str = "auto") -> Predictor:
-        """Load a model. Raises UsageError for one that is not there, partial, altered, or of another family."""
+    def load(self, model: str, device: str = "auto", settings: Mapping[str, Any] = MappingProxyType({})) -> Predictor:
+        """Load a model; `settings` are params.yaml's for predicting (batch size, languages, beams, …).
+
+        Raises UsageError for one that is not there, partial, altered, or of another family.
+        """
 
     def train(self, rows: Sequence[Row], validation: Sequence[Row], training: Training) -> Path:
         """Fine-tune and save; the folder of the model, which `load` takes. Resumes from the last checkpoint if told to.
@@ -71,6 +84,41 @@ class Family(Protocol):
 def names() -> list[str]:
     """The families there are, sorted."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+
+
+def fingerprint(model: str | Path) -> str:
+    """A short hash of a model's weights, its version: equal for equal weights, wherever they lie. Needs no torch.
+
+    A hub's model must have been loaded before. Raises UsageError for a folder without weights.
+    """
+    hashes = (sha256(file) for file in weights(_folder(model)))
+    return hashlib.sha256("\n".join(hashes).encode()).hexdigest()[:12]
+
+
+def sha256(file: Path) -> str:
+    """The SHA-256 of a file, however large."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def weights(folder: Path) -> list[Path]:
+    """The files that hold a model's weights, by name. Raises UsageError when there are none."""
+    for suffix in ("safetensors", "bin"):
+        if found := sorted(file for file in folder.glob(f"*.{suffix}") if file.name != "training_args.bin"):
+            return found
+    raise UsageError(f"{folder} is not a whole model: it has no weights.", "Run `dvc pull`, or name another model.")
+
+
+def _folder(model: str | Path) -> Path:
+    if Path(model).is_dir():
+        return Path(model)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(str(model), local_files_only=True))
+    except (LocalEntryNotFoundError, ValueError) as error:
+        raise UsageError(f"There is no model at {model}.", "Run `dvc pull`, or name another model.") from error
 
 
 def family(kind: str, model: str) -> Family:
