@@ -2,16 +2,16 @@
 
 -- Writes a version down. Answers false when it is there already: the same weights from the same data.
 CREATE OR REPLACE FUNCTION register_model(
-    p_version text, p_task_type text, p_path text, p_weights_sha256 text, p_base text, p_base_version text,
+    p_version text, p_task_type text, p_path text, p_weights text, p_base text, p_base_version text,
     p_data_sha256 text, p_params jsonb, p_seed bigint, p_code_version text, p_metrics jsonb
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     IF EXISTS (SELECT FROM model_versions m WHERE m.version = p_version AND m.task_type <> p_task_type) THEN
         RAISE 'The model version % is one of another task type.', p_version USING HINT = 'Train with another seed.';
     END IF;
-    INSERT INTO model_versions (version, task_type, path, weights_sha256, base, base_version, data_sha256, params, seed,
+    INSERT INTO model_versions (version, task_type, path, weights, base, base_version, data_sha256, params, seed,
                                 code_version, metrics)
-    VALUES (p_version, p_task_type, p_path, p_weights_sha256, p_base, p_base_version, p_data_sha256, p_params, p_seed,
+    VALUES (p_version, p_task_type, p_path, p_weights, p_base, p_base_version, p_data_sha256, p_params, p_seed,
             p_code_version, p_metrics)
     ON CONFLICT DO NOTHING;
     RETURN FOUND;

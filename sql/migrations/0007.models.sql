@@ -5,7 +5,7 @@ CREATE TABLE model_versions (
     version text PRIMARY KEY CHECK (version <> ''),
     task_type text NOT NULL,
     path text NOT NULL,
-    weights_sha256 text NOT NULL,
+    weights text NOT NULL,
     base text NOT NULL,
     base_version text REFERENCES model_versions,
     data_sha256 text NOT NULL,
@@ -24,6 +24,7 @@ CREATE INDEX models_of_task_type ON model_versions (task_type, created_at);
 COMMENT ON TABLE model_versions IS 'every model that a training run made, with all that it was made of';
 COMMENT ON COLUMN model_versions.version IS 'from the weights and the data: the same for the same two';
 COMMENT ON COLUMN model_versions.path IS 'its folder, relative to the project folder';
+COMMENT ON COLUMN model_versions.weights IS 'their fingerprint: other weights than these are another model';
 COMMENT ON COLUMN model_versions.base IS 'what it was fine-tuned from: a version, a folder, or a hub id';
 COMMENT ON COLUMN model_versions.data_sha256 IS 'of the index of the exported folder';
 COMMENT ON COLUMN model_versions.replaces IS 'the version that was in use before it was promoted; NULL: none, so the base';

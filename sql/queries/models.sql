@@ -1,14 +1,14 @@
 -- Models and trainings, as people read them.
 
 -- name: versions
-SELECT version, task_type, path, weights_sha256, base, base_version, data_sha256, params, seed, code_version, metrics,
+SELECT version, task_type, path, weights, base, base_version, data_sha256, params, seed, code_version, metrics,
        created_at, replaces, promoted_at, demoted_at, promoted_at IS NOT NULL AND demoted_at IS NULL AS in_use
   FROM model_versions
  WHERE CAST(:task_type AS text) IS NULL OR task_type = :task_type
  ORDER BY task_type, created_at DESC, version;
 
 -- name: promoted
-SELECT version, task_type, path, weights_sha256, base, base_version, data_sha256, params, seed, code_version, metrics,
+SELECT version, task_type, path, weights, base, base_version, data_sha256, params, seed, code_version, metrics,
        created_at, replaces, promoted_at, demoted_at, true AS in_use
   FROM model_versions WHERE task_type = :task_type AND promoted_at IS NOT NULL AND demoted_at IS NULL;
 

@@ -88,6 +88,25 @@ class Media(_Section):
     url_days: float = Field(default=60, gt=0)
 
 
+class Model(_Section):
+    """The model of a task type. `training` and `predicting` are the model family's own settings."""
+
+    base: str | None = None  # a folder of the project (DVC may track it), or the id of a model on a hub
+    start: Literal["promoted", "base"] = "promoted"
+    seed: int = Field(default=0, ge=0, lt=2**32)
+    minimum_test: int = Field(default=20, ge=2)
+    keep: int = Field(default=3, ge=1)
+    training: dict[str, Any] = Field(default_factory=dict)
+    predicting: dict[str, Any] = Field(default_factory=dict)
+
+
+class Retrain(_Section):
+    """How many accepted annotations call for a training, each once: `milestones`, then `every` so many (0: never)."""
+
+    milestones: list[int] = [100, 500, 1000, 5000, 10_000]
+    every: int = Field(default=10_000, ge=0)
+
+
 class Params(_Section):
     """`params.yaml`."""
 
@@ -98,6 +117,8 @@ class Params(_Section):
     gold: Gold = Gold()
     export: Export = Export()
     media: Media = Media()
+    models: dict[str, Model] = Field(default_factory=dict)
+    retrain: Retrain = Retrain()
 
 
 class Environment(BaseSettings):
@@ -201,6 +222,15 @@ class Config:
             "audio_segmentation": self.environment.ls_project_segmentation,
         }
         return names.get(task_type)
+
+    def model(self, task_type: str) -> Model:
+        """The settings of a task type's model; without an entry in params.yaml there is no base."""
+        return self.params.models.get(task_type, Model())
+
+    def model_path(self, name: str) -> str:
+        """Where a model is: a folder of the project by its whole path; anything else (a hub id) as it is."""
+        inside = self.project_dir / name
+        return str(inside) if inside.is_dir() else name
 
     @property
     def gold_ratio(self) -> float:

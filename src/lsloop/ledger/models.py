@@ -15,12 +15,15 @@ CHANNEL = "lsloop_promoted"
 
 @dataclass(frozen=True)
 class Version:
-    """A model that a training made, with its lineage. `path` is relative to the project folder."""
+    """A model that a training made, with its lineage.
+
+    `path` is relative to the project folder; `weights` is their fingerprint.
+    """
 
     version: str
     task_type: str
     path: str
-    weights_sha256: str
+    weights: str
     base: str
     base_version: str | None
     data_sha256: str
@@ -79,7 +82,7 @@ def register(ledger: Ledger, version: Version) -> bool:
     with ledger.transaction() as transaction:
         return bool(
             transaction.value(
-                """SELECT register_model(:version, :task_type, :path, :weights_sha256, :base, CAST(:base_version AS text),
+                """SELECT register_model(:version, :task_type, :path, :weights, :base, CAST(:base_version AS text),
                        :data_sha256, CAST(:params AS jsonb), :seed, :code_version, CAST(:metrics AS jsonb))""",
                 **{
                     name: json.dumps(value, allow_nan=False) if isinstance(value, dict) else value
