@@ -25,6 +25,7 @@ OURS = (
     "AUDIO_SERVER_URL",
     "MEDIA_URL",
     "LSLOOP_SECRET",
+    "LSLOOP_API_TOKEN",
 )
 
 

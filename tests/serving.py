@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
-from lsloop.server import app
+from lsloop.server import api, app
 
 SECRET = "a key for tests"
 STUDIO = "http://localhost:8080"
@@ -22,10 +22,11 @@ def serving(
     cache: Path | None = None,
     ping: Callable[[], None] = lambda: None,
     studio: str = STUDIO,
+    desk: api.Desk | None = None,
 ) -> Iterator[str]:
     """The address of a running server, which stops at the end."""
     application = app.create(
-        raw_dir=raw_dir, dvc_cache=cache, secret=SECRET, label_studio_url=studio, ping=ping
+        raw_dir=raw_dir, dvc_cache=cache, secret=SECRET, label_studio_url=studio, ping=ping, desk=desk
     )
     server = uvicorn.Server(uvicorn.Config(application, log_config=None, access_log=False))
     with socket.create_server(("127.0.0.1", 0)) as listener:

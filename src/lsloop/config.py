@@ -19,6 +19,8 @@ from lsloop.records import Order
 
 STATE = ".lsloop"
 
+API_TOKEN = "api_token"  # noqa: S105  # the name of its file in the state folder
+
 ALIASES = {"transcript_verification": "transcript_correction"}
 """Names of task types that the field also uses."""
 
@@ -137,6 +139,7 @@ class Environment(BaseSettings):
     gold_sample_ratio: float | None = Field(default=None, ge=0, lt=1)
     skip_gold_validation: bool = False
     lsloop_secret: SecretStr | None = None
+    lsloop_api_token: SecretStr | None = None
     lsloop_studio_env: Path | None = None
 
 
@@ -202,6 +205,14 @@ class Config:
         given = self.environment.lsloop_secret
         secret = given.get_secret_value() if given else self.stack.get("secret")
         return str(secret) if secret else _not_running("The signing secret", "LSLOOP_SECRET")
+
+    @property
+    def api_token(self) -> str | None:
+        """The token that opens /api; None when it is neither set nor made yet (`lsloop serve` makes it)."""
+        if given := self.environment.lsloop_api_token:
+            return given.get_secret_value()
+        path = self.state_dir / API_TOKEN
+        return path.read_text(encoding="utf-8").strip() or None if path.is_file() else None
 
     def task_type(self, name: str) -> tuple[str, TaskType]:
         """The configured task type called `name` (or by its alias), with its name. Raises UsageError."""

@@ -1,6 +1,7 @@
 """`lsloop serve`: the HTTP server."""
 
 import errno
+import secrets
 import signal
 import socket
 import sys
@@ -11,15 +12,17 @@ import uvicorn
 from lsloop import ledger, pipeline
 from lsloop.commands._call import Call
 from lsloop.commands._options import HostOpt, PortOpt
+from lsloop.config import API_TOKEN, Config
 from lsloop.errors import LsloopError, UsageError
-from lsloop.server import app
+from lsloop.server import api, app
 
 
 def serve(ctx: typer.Context, host: HostOpt = "127.0.0.1", port: PortOpt = 8000) -> None:
-    """Serve health and media over HTTP until Ctrl-C or SIGTERM.
+    """Serve health, media and the API over HTTP until Ctrl-C or SIGTERM.
 
     Only this machine can reach it unless --host says otherwise. Annotators' browsers fetch media from it with
-    signed links that expire.
+    signed links that expire. The API (/api/conflicts, /api/stats) wants the token of LSLOOP_API_TOKEN, or else the
+    one in .lsloop/api_token, which is made by the first start.
 
     Example:
       lsloop serve --port 8000
@@ -27,12 +30,14 @@ def serve(ctx: typer.Context, host: HostOpt = "127.0.0.1", port: PortOpt = 8000)
     """
     call = Call.of(ctx)
     config = call.config
+    ledger_ = ledger.connect(config.database_url, check_schema=False)
     application = app.create(
         raw_dir=config.raw_dir,
         dvc_cache=pipeline.cache(config.project_dir),
         secret=config.secret,
         label_studio_url=config.label_studio_url,
-        ping=ledger.connect(config.database_url, check_schema=False).ping,
+        ping=ledger_.ping,
+        desk=api.Desk(ledger_, config, _token(config)),
     )
     # uvicorn stops gracefully and then raises the signal again, which would end in "Terminated"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
@@ -43,6 +48,16 @@ def serve(ctx: typer.Context, host: HostOpt = "127.0.0.1", port: PortOpt = 8000)
         application, access_log=False, log_config=None, server_header=False, timeout_graceful_shutdown=5
     )
     uvicorn.Server(settings).run(sockets=[listener])
+
+
+def _token(config: Config) -> str:
+    """The token that opens the API; made up once, in a file that only its owner may read."""
+    if token := config.api_token:
+        return token
+    from lsloop.stack import files, state
+
+    state.prepare(config.state_dir)
+    return files.keep(config.state_dir / API_TOKEN, secrets.token_urlsafe(32))
 
 
 def _listen(host: str, port: int) -> socket.socket:

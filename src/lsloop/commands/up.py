@@ -95,9 +95,13 @@ def _tell(call: Call, state: str) -> None:
     port = now.stack.get("ports", {}).get("postgres")
     rows = [
         ("Label Studio", document["label_studio_url"], sign_in if embedded else "from LABEL_STUDIO_URL"),
-        ("Server", document["server_url"], ""),
+        ("Server", document["server_url"], f"the token of its API: {_token_at(now)}"),
         ("PostgreSQL", f"127.0.0.1:{port}", "password in .lsloop/stack.json")
         if document["embedded_postgres"]
         else ("PostgreSQL", "", "from DATABASE_URL"),
     ]
     call.out.result(document, Table(("Service", "Where", ""), rows, title=f"lsloop is {state}."))
+
+
+def _token_at(now: config.Config) -> str:
+    return "LSLOOP_API_TOKEN" if now.environment.lsloop_api_token else f"{config.STATE}/{config.API_TOKEN}"

@@ -127,3 +127,13 @@ def _json(value: Any) -> str:
 def result_hash(result: Result) -> str:
     """A digest of the regions, whatever the order of their keys."""
     return hashlib.sha256(orjson.dumps(result, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def is_known(ledger: Ledger, server: str, ls_annotation_id: int) -> bool:
+    """Whether the ledger has an annotation of this number from a Label Studio server."""
+    with ledger.transaction() as transaction:
+        found = transaction.value(
+            "SELECT EXISTS (SELECT FROM annotations WHERE server = :server AND ls_annotation_id = :id)",
+            server=server, id=ls_annotation_id,
+        )  # fmt: skip
+    return bool(found)

@@ -32,6 +32,7 @@ class Conflict:
     task_key: UUID
     ls_project_id: int | None
     ls_task_id: int | None
+    ls_annotation_id: int
     annotator: str
     fields: list[str]
     moved: dict[str, str]
@@ -63,14 +64,18 @@ class Filter:
     status: Status | None = "open"
 
 
-def find(ledger: Ledger, which: Filter, limit: int | None = None) -> list[Conflict]:
-    """Conflicts: open ones oldest first, others newest first."""
-    order = "ASC" if which.status == "open" else "DESC"
+def find(
+    ledger: Ledger, which: Filter, limit: int | None = None, after: int | None = None
+) -> list[Conflict]:
+    """Conflicts: open ones oldest first, others newest first; those that come after the conflict `after`, if given."""
+    order, beyond = ("ASC", ">") if which.status == "open" else ("DESC", "<")
+    page = [] if after is None else [f"c.conflict_id {beyond} :after"]
     statement = (
-        f"{queries.named('conflicts')['all']} {_where(which)} ORDER BY c.conflict_id {order} LIMIT :limit"
+        f"{queries.named('conflicts')['all']} {_where(which, page)} ORDER BY c.conflict_id {order} LIMIT :limit"
     )
     with ledger.transaction() as transaction:
-        return [_conflict(row) for row in transaction.rows(statement, **vars(which), limit=limit)]
+        rows = transaction.rows(statement, **vars(which), limit=limit, after=after)
+    return [_conflict(row) for row in rows]
 
 
 def count(ledger: Ledger, which: Filter) -> int:
@@ -92,6 +97,14 @@ def get(ledger: Ledger, conflict_id: int) -> Conflict:
             "`lsloop conflicts list --status all` shows those there are.",
         )
     return _conflict(row)
+
+
+def of_annotation(ledger: Ledger, server: str, ls_annotation_id: int) -> list[Conflict]:
+    """The conflicts that there were about an annotation of a Label Studio server, newest first."""
+    statement = f"""{queries.named("conflicts")["all"]}
+        WHERE a.server = :server AND a.ls_annotation_id = :id ORDER BY c.conflict_id DESC"""
+    with ledger.transaction() as transaction:
+        return [_conflict(row) for row in transaction.rows(statement, server=server, id=ls_annotation_id)]
 
 
 def undecided(ledger: Ledger, project: Project) -> list[Conflict]:
@@ -164,7 +177,7 @@ def tried(ledger: Ledger, conflicts: Sequence[Conflict]) -> None:
         )
 
 
-def _where(which: Filter) -> str:
+def _where(which: Filter, also: Sequence[str] = ()) -> str:
     """Only the conditions that are asked for, so that each question finds its index."""
     conditions = {
         "task_type": "t.task_type = :task_type",
@@ -172,7 +185,7 @@ def _where(which: Filter) -> str:
         "status": f"c.status = '{which.status}'",
     }
     asked = [condition for name, condition in conditions.items() if getattr(which, name) is not None]
-    return f"WHERE {' AND '.join(asked)}" if asked else ""
+    return f"WHERE {' AND '.join([*asked, *also])}" if asked or also else ""
 
 
 def _conflict(row: Row[Any]) -> Conflict:

@@ -1,4 +1,4 @@
-"""The HTTP server: truthful health, and media for annotators."""
+"""The HTTP server: truthful health, media for annotators, and the API for who holds its token."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -10,7 +10,8 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import JSONResponse, Response
 
 from lsloop import signing
-from lsloop.server import files, media
+from lsloop.ledger import metrics as ledger_metrics
+from lsloop.server import api, files, guard, media, metrics
 from lsloop.server.health import Pulse
 from lsloop.server.log import AccessLog
 
@@ -18,9 +19,18 @@ _LOOPBACK = ("localhost", "127.0.0.1")
 
 
 def create(
-    *, raw_dir: Path, dvc_cache: Path | None, secret: str, label_studio_url: str, ping: Callable[[], None]
+    *,
+    raw_dir: Path,
+    dvc_cache: Path | None,
+    secret: str,
+    label_studio_url: str,
+    ping: Callable[[], None],
+    desk: api.Desk | None = None,
 ) -> FastAPI:
-    """The application. `ping` raises LsloopError unless PostgreSQL answers; `dvc_cache` is where links may lead."""
+    """The application. `ping` raises LsloopError unless PostgreSQL answers; `dvc_cache` is where links may lead.
+
+    Without a `desk` there are no API and no metrics.
+    """
     app = FastAPI(title="lsloop", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.add_middleware(
         CORSMiddleware,
@@ -30,10 +40,21 @@ def create(
         expose_headers=["Accept-Ranges", "Content-Length", "Content-Range", "ETag", "Last-Modified"],
         allow_private_network=True,
     )
+    app.add_middleware(guard.Limits)
+    app.add_middleware(guard.Headers)
     app.add_middleware(AccessLog)
+    guard.explain(app)
     _add_health(app, Pulse(ping))
     _add_media(app, raw_dir, [dvc_cache] if dvc_cache else [], secret)
+    if desk:
+        _add_desk(app, desk)
     return app
+
+
+def _add_desk(app: FastAPI, desk: api.Desk) -> None:
+    api.add(app, desk)
+    server = desk.config.label_studio_server
+    metrics.add(app, lambda: ledger_metrics.read(desk.ledger, server), desk.token)
 
 
 def origins(url: str) -> list[str]:

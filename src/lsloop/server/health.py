@@ -4,9 +4,12 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
 from threading import Thread
+from typing import TypeVar
 
 from lsloop.errors import LsloopError
 from lsloop.secrecy import without_secrets
+
+T = TypeVar("T")
 
 
 class Pulse:
@@ -20,7 +23,7 @@ class Pulse:
     async def trouble(self) -> str | None:
         """What is wrong, or None when PostgreSQL answers. Known after `patience` seconds at the latest."""
         if self._asked is None or self._asked.done():
-            self._asked = _start(self._ping)
+            self._asked = in_thread(self._ping)
         waiting = asyncio.shield(asyncio.wrap_future(self._asked))
         try:
             await asyncio.wait_for(waiting, self._patience)
@@ -31,17 +34,15 @@ class Pulse:
         return None
 
 
-def _start(ping: Callable[[], None]) -> Future[None]:
-    """Run `ping` in a thread that does not outlive the process, unlike an executor's."""
-    asked: Future[None] = Future()
+def in_thread(ask: Callable[[], T]) -> Future[T]:
+    """Run `ask` in a thread that does not outlive the process, unlike an executor's."""
+    asked: Future[T] = Future()
 
     def run() -> None:
         try:
-            ping()
+            asked.set_result(ask())
         except Exception as error:  # handed to whoever waits
             asked.set_exception(error)
-        else:
-            asked.set_result(None)
 
-    Thread(target=run, daemon=True, name="ping").start()
+    Thread(target=run, daemon=True, name="ask").start()
     return asked
