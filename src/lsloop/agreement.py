@@ -58,10 +58,15 @@ def time_agreement(a: Iterable[Span], b: Iterable[Span]) -> float:
     Dice, "Measures of the amount of ecologic association between species", Ecology 26 (1945); the F1 of
     precision and recall over time. Overlapping spans of one label count once.
     """
+    shared, labelled = time_shared(a, b)
+    return shared / labelled if labelled else 1.0
+
+
+def time_shared(a: Iterable[Span], b: Iterable[Span]) -> tuple[int, int]:
+    """Twice the time that both give the same label, and the labelled time of both, in milliseconds."""
     ours, theirs = _by_label(a), _by_label(b)
     labelled = _length(*ours.values()) + _length(*theirs.values())
-    shared = sum(_overlap(spans, theirs.get(label, [])) for label, spans in ours.items())
-    return 2 * shared / labelled if labelled else 1.0
+    return 2 * sum(_overlap(spans, theirs.get(label, [])) for label, spans in ours.items()), labelled
 
 
 def nominal_alpha(units: Iterable[Iterable[str]]) -> float | None:

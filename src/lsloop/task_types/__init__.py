@@ -12,6 +12,7 @@ from uuid import UUID
 
 from lsloop import regions
 from lsloop.errors import UsageError
+from lsloop.evaluation import Measure, Measures
 from lsloop.records import Result, Sample, Value
 from lsloop.regions import Control
 
@@ -79,6 +80,13 @@ def load(kind: str) -> Kind:
         raise UsageError(f"There is no kind of task {kind!r}.", f"Use one of: {', '.join(names())}.")
     if not isinstance(found, Kind):
         raise UsageError(f"The kind {kind!r} is not complete.", f"Give it every member of {__name__}.Kind.")
+    return found
+
+
+def measures(kind: Kind) -> Measures:
+    """How answers of a kind are measured against references: its `MEASURES`; without any, by how far they agree."""
+    by_agreement = Measure("agreement", lambda answer, reference: (kind.agree(answer, reference), 1.0))
+    found: Measures = getattr(kind, "MEASURES", (by_agreement,))
     return found
 
 

@@ -5,9 +5,11 @@ millisecond and sorted tags; `audio_quality` (1–5 or None). There is at least 
 """
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from lsloop import agreement, merging, regions
+from lsloop.evaluation import Measure
 from lsloop.records import Result, Sample, Value
 from lsloop.regions import Control
 from lsloop.text import clean
@@ -59,6 +61,18 @@ def upstream_value(sample: Sample) -> Value | None:
     """The segments as they came. Raises ValueError when one of them cannot be understood."""
     segments = _segments(_marks(sample.fields.get("segments")))
     return {"segments": segments, "audio_quality": None} if segments else None
+
+
+def _shared(answer: Value, reference: Value, only: str | None = None) -> tuple[int, int]:
+    """The parts of frame F1, of one language or of all: time instead of frames, so that it holds for any frame length."""
+    spans = ([m[:3] for m in _marks(v.get("segments")) if only in (None, m[2])] for v in (answer, reference))
+    return agreement.time_shared(*spans)
+
+
+MEASURES = (
+    Measure("frame_f1", _shared),
+    *(Measure(f"frame_f1_{name.lower()}", partial(_shared, only=name)) for name in LANGUAGES),
+)
 
 
 def agree(a: Value, b: Value) -> float:

@@ -6,7 +6,7 @@ exactly when the flag `no_speech` is set: a recording without speech is an answe
 
 from typing import Any
 
-from lsloop import agreement, merging, regions
+from lsloop import agreement, evaluation, merging, regions
 from lsloop.records import Result, Sample, Value
 from lsloop.regions import Control
 from lsloop.text import clean
@@ -15,6 +15,7 @@ READS = ("media",)
 WRITES = ("transcript",)
 NEEDS = {"transcription": Control("textarea")}
 NO_SPEECH = "no_speech"
+MEASURES = (evaluation.word_error_rate("transcript"), evaluation.character_error_rate("transcript"))
 
 
 def task_data(sample: Sample, media_url: str | None) -> dict[str, Any]:

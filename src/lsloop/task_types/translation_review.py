@@ -7,7 +7,7 @@ translation is empty exactly when the issue `source_unusable` is set: then there
 from html import escape
 from typing import Any
 
-from lsloop import agreement, merging, regions
+from lsloop import agreement, evaluation, merging, regions
 from lsloop.records import Result, Sample, Value
 from lsloop.regions import Control
 from lsloop.text import clean
@@ -16,6 +16,9 @@ READS = ("transcript",)
 WRITES = ("translation",)
 NEEDS = {"translation": Control("textarea")}
 UNUSABLE = "source_unusable"
+MEASURES = (
+    evaluation.sentence_chrf("translation"), evaluation.corpus_chrf("translation"), evaluation.bleu("translation"),
+)  # fmt: skip
 
 
 def task_data(sample: Sample, media_url: str | None) -> dict[str, Any]:
