@@ -1,0 +1,94 @@
+"""Recordings as a model hears them: one channel, at its rate. Whatever cannot be read is told in one sentence."""
+
+from math import ceil, gcd
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import soundfile
+import torch
+from numpy.typing import NDArray
+
+from lsloop.errors import LsloopError
+from lsloop.models import Row
+
+Wave = NDArray[np.float32]
+
+SHORTEST = 0.1
+"""Seconds. A shorter recording gets silence behind it: no model's first layers can work on less than a few frames."""
+
+ZEROS = 6
+"""How many zero crossings of the sinc filter on each side: more is sharper and slower."""
+
+
+class Unreadable(LsloopError):
+    """A recording that nobody can hear anything in."""
+
+
+def seconds(row: Row) -> float:
+    """How long the recording of a row is, from its header alone. Raises Unreadable."""
+    path = _path(row)
+    try:
+        about = soundfile.info(path)
+    except (soundfile.SoundFileError, OSError) as error:
+        raise Unreadable(
+            f"The recording {path.name} cannot be read: it is no sound file or a damaged one."
+        ) from error
+    if about.frames <= 0:
+        raise Unreadable(f"The recording {path.name} has zero length.")
+    return float(about.frames / about.samplerate)
+
+
+def read(row: Row, rate: int) -> Wave:
+    """The recording of a row as one channel at `rate` samples a second. Raises Unreadable."""
+    path = _path(row)
+    try:
+        wave, its_rate = soundfile.read(path, dtype="float32", always_2d=True)
+    except (soundfile.SoundFileError, OSError) as error:
+        raise Unreadable(
+            f"The recording {path.name} cannot be read: it is no sound file or a damaged one."
+        ) from error
+    if not len(wave):
+        raise Unreadable(f"The recording {path.name} has zero length.")
+    if not np.isfinite(wave).all():
+        raise Unreadable(f"The recording {path.name} has samples that are not numbers.")
+    mono = resample(wave.mean(axis=1), its_rate, rate)
+    return np.pad(mono, (0, max(0, int(SHORTEST * rate) - len(mono))))
+
+
+def resample(wave: Wave, source: int, target: int) -> Wave:
+    """`wave` at another rate: a polyphase filter, a sinc under a Hann window, cut off below the lower half rate.
+
+    After J. O. Smith, Digital Audio Resampling, https://ccrma.stanford.edu/~jos/resample/.
+    """
+    if source == target:
+        return wave
+    down, up = source // gcd(source, target), target // gcd(source, target)
+    kernels, reach = _kernels(down, up)
+    length = ceil(len(wave) * up / down)
+    steps = ceil(length / up)
+    behind = max(0, (steps - 1) * down + kernels.shape[-1] - reach - len(wave))
+    padded = torch.nn.functional.pad(torch.from_numpy(np.ascontiguousarray(wave)), (reach, behind))
+    out = torch.nn.functional.conv1d(padded[None, None], kernels, stride=down)
+    resampled: Wave = out[0].T.reshape(-1)[:length].numpy()
+    return resampled
+
+
+def _kernels(down: int, up: int) -> tuple[torch.Tensor, int]:
+    """One filter for each of the `up` phases, and how many samples it reaches back."""
+    cutoff = min(down, up) * 0.99  # a little below the lower rate's half, so that nothing folds back
+    reach = ceil(ZEROS * down / cutoff)
+    at = torch.arange(-reach, reach + down, dtype=torch.float64)[None] / down
+    phase = torch.arange(up, dtype=torch.float64)[:, None] / up
+    time = ((at - phase) * cutoff).clamp(-ZEROS, ZEROS)
+    window = torch.cos(time * torch.pi / ZEROS / 2) ** 2
+    return (torch.sinc(time) * window * cutoff / down).to(torch.float32)[:, None], reach
+
+
+def _path(row: Row) -> Path:
+    media: Any = row.get("media")
+    if not media:
+        raise Unreadable("The sample has no recording.")
+    if not Path(media).is_file():
+        raise Unreadable(f"The recording {Path(media).name} is missing.")
+    return Path(media)
