@@ -37,15 +37,13 @@ LANGUAGE sql STABLE AS $$
                               'media_path', s.media_path, 'media_md5', s.media_md5)
 $$;
 
--- The order in which samples are sent, as the text of an ORDER BY over `samples s`.
-CREATE OR REPLACE FUNCTION sending_order(p_order text, p_task_type text, p_reads text[], p_seed text) RETURNS text
-LANGUAGE sql IMMUTABLE AS $$
+-- The order in which samples are sent, as the text of an ORDER BY over `samples s`. For `uncertain` see uncertain_first.
+DROP FUNCTION IF EXISTS sending_order(text, text, text[], text);
+CREATE OR REPLACE FUNCTION sending_order(p_order text, p_seed text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE p_order
         WHEN 'oldest' THEN 's.arrival'
         WHEN 'priority' THEN 's.priority DESC, s.arrival'
         WHEN 'random' THEN format('md5(s.sample_id::text || %L)', p_seed)
-        WHEN 'uncertain' THEN
-            format('(current_prediction(s, %L, %L)).uncertainty DESC NULLS LAST, s.arrival', p_task_type, p_reads)
     END
 $$;
 
@@ -56,13 +54,16 @@ RETURNS SETOF samples LANGUAGE plpgsql STABLE AS $$
 BEGIN
     RETURN QUERY EXECUTE format(
         'SELECT s.* FROM samples s WHERE %s ORDER BY %s LIMIT $3', eligibility(),
-        sending_order(p_order, p_task_type, p_reads, p_seed)) USING p_task_type, p_reads, p_limit;
+        sending_order(p_order, p_seed)) USING p_task_type, p_reads, p_limit;
 END $$;
 
+-- With p_among, of these samples the first that can be sent, in their order. `place` is where a sample stands among those
+-- chosen; with p_among, where it stands there.
 DROP FUNCTION IF EXISTS claim_tasks(integer, text, text[], text[], integer, text, text, text, integer);
+DROP FUNCTION IF EXISTS claim_tasks(integer, text, text[], text[], integer, text, text, text, integer, uuid[]);
 CREATE FUNCTION claim_tasks(
     p_project_id integer, p_task_type text, p_reads text[], p_writes text[], p_overlap integer, p_claimed_by text,
-    p_order text, p_seed text, p_limit integer
+    p_order text, p_seed text, p_limit integer, p_among uuid[] DEFAULT NULL
 ) RETURNS TABLE (task_key uuid, place bigint) LANGUAGE plpgsql AS $$
 DECLARE
     v_ids uuid[];
@@ -71,9 +72,10 @@ BEGIN
     -- chosen by them costs the square of the backlog.
     PERFORM set_config('enable_nestloop', 'off', true);
     EXECUTE format(
-        'SELECT array_agg(sample_id) FROM (SELECT s.sample_id FROM samples s WHERE %s
+        'SELECT array_agg(sample_id) FROM (SELECT s.sample_id FROM samples s WHERE %s AND ($4 IS NULL OR s.sample_id = ANY ($4))
           ORDER BY %s LIMIT $3 FOR UPDATE OF s SKIP LOCKED) c', eligibility(),
-        sending_order(p_order, p_task_type, p_reads, p_seed)) INTO v_ids USING p_task_type, p_reads, p_limit;
+        CASE WHEN p_among IS NULL THEN sending_order(p_order, p_seed) ELSE 'array_position($4, s.sample_id)' END)
+       INTO v_ids USING p_task_type, p_reads, p_limit, p_among;
     PERFORM set_config('enable_nestloop', 'on', true);
 
     -- A statement of its own: it sees the locks and tasks that were committed while the one above collected its rows.
@@ -81,7 +83,8 @@ BEGIN
                      WHERE s.sample_id = ANY ($3) AND %s', eligibility()) INTO v_ids USING p_task_type, p_reads, v_ids;
     RETURN QUERY
     WITH chosen AS MATERIALIZED (
-        SELECT s, c.place FROM unnest(v_ids) WITH ORDINALITY c(sample_id, place) JOIN samples s USING (sample_id)),
+        SELECT s, coalesce(array_position(p_among, c.sample_id), c.place) AS place
+          FROM unnest(v_ids) WITH ORDINALITY c(sample_id, place) JOIN samples s USING (sample_id)),
     expired AS (
         UPDATE locks l SET released_at = now() FROM chosen
          WHERE l.sample_id = (chosen.s).sample_id AND l.released_at IS NULL AND l.expires_at <= now()),

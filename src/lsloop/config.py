@@ -52,6 +52,7 @@ class Push(_Section):
     limit: int = Field(default=500, ge=1)
     batch: int = Field(default=500, ge=1, le=5000)
     order: Order = "oldest"
+    random_share: float = Field(default=0.1, ge=0, le=1)
     settle_seconds: float = Field(default=20, ge=0)
     refresh: int = Field(default=500, ge=0)
     loading_seconds: float = Field(default=30, ge=0)

@@ -263,8 +263,9 @@ def _known(ledger: Ledger, studio: LabelStudio, config: Config, task_type: str) 
 
 def _choice(config: Config, task_type: str, order: Order | None, seed: str) -> Plan:
     name, settings, kind = _resolved(config, task_type)
+    wanted = config.params.push
     return Plan(
-        name, kind.READS, kind.WRITES, settings.overlap, order or config.params.push.order, seed, config.gold_ratio
+        name, kind.READS, kind.WRITES, settings.overlap, order or wanted.order, seed, wanted.random_share, config.gold_ratio
     )  # fmt: skip
 
 

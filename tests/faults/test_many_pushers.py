@@ -25,7 +25,7 @@ NEVER_BOTH = """
 
 # The order of a choice is known when somebody lets go of 42.
 CHOOSE_SLOWLY = """
-    CREATE OR REPLACE FUNCTION sending_order(p_order text, p_task_type text, p_reads text[], p_seed text) RETURNS text
+    CREATE OR REPLACE FUNCTION sending_order(p_order text, p_seed text) RETURNS text
     LANGUAGE sql IMMUTABLE AS $$ SELECT 'pg_advisory_xact_lock_shared(42)::text, s.arrival' $$
 """
 

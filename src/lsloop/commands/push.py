@@ -22,7 +22,7 @@ def push(
     limit: LimitOpt = None,
     order: OrderOpt = None,
     seed: Annotated[
-        str | None, typer.Option("--seed", help="Of --order random: the same seed, the same order.")
+        str | None, typer.Option("--seed", help="Of what chance decides: the same seed, the same order.")
     ] = None,
     dry_run: DryRunOpt = False,
 ) -> None:

@@ -1,7 +1,7 @@
 """Tasks: claimed before they are sent, opened when Label Studio has them, ended when it does not any more."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -28,14 +28,42 @@ class Plan:
     writes: Sequence[str]
     overlap: int = 1
     order: Order = "oldest"
-    seed: str = ""  # of the order `random`
+    seed: str = ""  # of the order `random`, and of what chance chooses in the order `uncertain`
+    random_share: float = 0.0  # in the order `uncertain`, the share of places that chance fills
     gold_ratio: float = 0.0  # the share of what is sent that are gold probes
 
 
 def eligible(ledger: Ledger, plan: Plan, limit: int) -> list[Sample]:
     """The samples that a push would claim now, in order. Changes nothing."""
     with ledger.transaction() as transaction:
-        return _eligible(transaction, plan, limit)
+        line = _lined_up(transaction, plan, limit)
+        return _eligible(transaction, plan, limit) if line is None else _samples(transaction, line)
+
+
+def line_up(ledger: Ledger, plan: Plan, limit: int) -> list[UUID] | None:
+    """The samples that a push takes, in order, where that is decided once for all its batches; else None."""
+    with ledger.transaction() as transaction:
+        return _lined_up(transaction, plan, limit)
+
+
+def _lined_up(transaction: Transaction, plan: Plan, limit: int) -> list[UUID] | None:
+    # One of each speaker before the second of any: what was sent in the first batch counts in the next.
+    if plan.order != "uncertain":
+        return None
+    rows = transaction.rows(
+        "SELECT sample_id FROM uncertain_first(:task_type, :reads, :seed, CAST(:share AS double precision), :limit)",
+        task_type=plan.task_type, reads=list(plan.reads), seed=plan.seed, share=plan.random_share, limit=limit,
+    )  # fmt: skip
+    return [row.sample_id for row in rows]
+
+
+def _samples(transaction: Transaction, ids: Sequence[UUID]) -> list[Sample]:
+    rows = transaction.rows(
+        f"""SELECT {_SAMPLE} FROM unnest(CAST(:ids AS uuid[])) WITH ORDINALITY line(sample_id, place)
+              JOIN samples USING (sample_id) ORDER BY place""",
+        ids=list(ids),
+    )
+    return [Sample(**row._mapping) for row in rows]
 
 
 def _eligible(transaction: Transaction, plan: Plan, limit: int) -> list[Sample]:
@@ -48,17 +76,30 @@ def _eligible(transaction: Transaction, plan: Plan, limit: int) -> list[Sample]:
 
 @dataclass(frozen=True)
 class Claimed:
-    """Keys in sending order. `probes` of them are gold, `missing` more were due and there was no gold sample for them."""
+    """Keys in sending order. `probes` of them are gold, `missing` more were due and there was no gold sample for them.
+
+    `passed` samples of a line were claimed or cannot be: the next claim begins after them.
+    """
 
     keys: list[UUID]
     probes: int = 0
     missing: int = 0
+    passed: int = 0
 
 
-def claim(ledger: Ledger, project: Project, plan: Plan, limit: int, *, claimed_by: str) -> Claimed:
+def claim(
+    ledger: Ledger,
+    project: Project,
+    plan: Plan,
+    limit: int,
+    *,
+    claimed_by: str,
+    among: Sequence[UUID] | None = None,
+) -> Claimed:
     """Claim up to `limit` tasks for this project: eligible samples, which are locked, and gold probes among them.
 
-    Samples that another transaction is at are passed over, not waited for. Without eligible samples there are no probes.
+    The samples are the first that can be sent of `among`, else of all. Samples that another transaction is at are passed
+    over, not waited for. Without eligible samples there are no probes.
     """
     values = {
         "project_id": project.project_id, "task_type": plan.task_type, "reads": list(plan.reads),
@@ -68,16 +109,24 @@ def claim(ledger: Ledger, project: Project, plan: Plan, limit: int, *, claimed_b
         due = gold.share(limit, plan.gold_ratio)
         probes = gold.claim(transaction, due, values)
         rows = transaction.rows(
-            """SELECT task_key
-                 FROM claim_tasks(:project_id, :task_type, :reads, :writes, :overlap, :by, :order, :seed, :limit)""",
+            """SELECT task_key, place
+                 FROM claim_tasks(:project_id, :task_type, :reads, :writes, :overlap, :by, :order, :seed, :limit,
+                                  CAST(:among AS uuid[]))""",
             order=plan.order, seed=plan.seed, limit=limit - len(probes), **values,
+            among=None if among is None else list(among),
         )  # fmt: skip
         keys = [row.task_key for row in rows]
+        is_full = len(keys) == limit - len(probes)
         transaction.run("SELECT lock_claimed(:keys)", keys=keys)
-        if len(keys) + len(probes) < limit or (probes and not keys and not _eligible(transaction, plan, 1)):
+        if len(keys) + len(probes) < limit or (probes and not keys and not _any(transaction, plan)):
             due = min(due, gold.share_beside(len(keys), plan.gold_ratio))
             probes = gold.keep(transaction, probes, due)
-    return Claimed(gold.mixed(keys, probes), len(probes), due - len(probes))
+    passed = rows[-1].place if is_full and keys else len(among or ())
+    return Claimed(gold.mixed(keys, probes), len(probes), due - len(probes), passed)
+
+
+def _any(transaction: Transaction, plan: Plan) -> bool:
+    return bool(_eligible(transaction, replace(plan, order="oldest"), 1))
 
 
 def claim_adjudications(ledger: Ledger, project: Project, limit: int, *, claimed_by: str) -> list[UUID]:

@@ -121,9 +121,13 @@ def _claims(
     pushed.adjudications = len(keys)
     yield from _in_batches(keys, batch)
     limit -= len(keys)
+    line = ledger_tasks.line_up(ledger, choice, limit) if limit > 0 else None
     while limit > 0:
-        claimed = ledger_tasks.claim(ledger, project, choice, min(batch, limit), claimed_by=claimed_by)
-        if not claimed.keys:
+        size = min(batch, limit)
+        next_ones = None if line is None else line[:size]
+        claimed = ledger_tasks.claim(ledger, project, choice, size, claimed_by=claimed_by, among=next_ones)
+        line = None if line is None else line[claimed.passed :]
+        if not claimed.keys and not line:
             return
         pushed.probes += claimed.probes
         pushed.missing_probes += claimed.missing
