@@ -72,7 +72,8 @@ class World:
         self, task: dict[str, Any], text: str, by: LabelStudio | None = None, **options: Any
     ) -> dict[str, Any]:
         """Submit a transcript, as the page would."""
-        return tasks.annotate(by or self.studio, task["id"], transcript(text), lead_time=2.5, **options)
+        given = {"lead_time": 2.5, **options}
+        return tasks.annotate(by or self.studio, task["id"], transcript(text), **given)
 
     def rows(self, statement: str, **values: Any) -> list[Any]:
         with self.ledger.transaction() as transaction:

@@ -1,18 +1,34 @@
 -- Conflicts: what moved while people were at work, from both sides.
 
 -- A task as the annotator saw it: its base is the one that it showed when the annotation was begun. A page that was open
--- while the task was refreshed in place still shows what was there before.
-CREATE OR REPLACE FUNCTION as_seen(t tasks, a annotations) RETURNS tasks LANGUAGE plpgsql STABLE AS $$
+-- while the task was refreshed in place still shows what was there before; where it may have been either, the one from
+-- which something moved since, for that is what the annotator may not have seen.
+DROP FUNCTION IF EXISTS as_seen(tasks, annotations);
+CREATE OR REPLACE FUNCTION as_seen(t tasks, s samples, a annotations) RETURNS tasks LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    v_lead double precision := least(greatest(coalesce(a.lead_time, 0), 0), 31536000);
+    v_begun timestamptz := a.ls_created_at - make_interval(secs => least(greatest(coalesce(a.lead_time, 0), 0), 31536000));
+    v_first tasks;
+    b record;
 BEGIN
-    SELECT b.base, b.sync_version INTO t.base, t.sync_version
-      FROM (SELECT 0 AS place, b.until, b.base, b.sync_version FROM earlier_bases b
-             WHERE b.task_key = t.task_key AND b.until > a.ls_created_at - make_interval(secs => v_lead)
-            UNION ALL SELECT 1, NULL, t.base, t.sync_version) b
-     ORDER BY b.place, b.until LIMIT 1;
-    RETURN t;
+    FOR b IN SELECT * FROM bases_of(t) WHERE since <= v_begun AND until > v_begun ORDER BY until LOOP
+        t.base := b.base;
+        t.sync_version := b.sync_version;
+        IF moved_fields(t, s, a.value) <> '{}' THEN
+            RETURN t;
+        END IF;
+        v_first := coalesce(v_first, t);
+    END LOOP;
+    RETURN v_first;
 END $$;
+
+-- Everything that a task showed, and from when to when somebody may have begun from it.
+CREATE OR REPLACE FUNCTION bases_of(t tasks)
+RETURNS TABLE (since timestamptz, until timestamptz, base jsonb, sync_version integer) LANGUAGE sql STABLE AS $$
+    SELECT coalesce(lag(b.ended_at) OVER (ORDER BY b.until), '-infinity'), b.until, b.base, b.sync_version
+      FROM (SELECT e.until, coalesce(e.ended_at, e.until) AS ended_at, e.base, e.sync_version FROM earlier_bases e
+             WHERE e.task_key = t.task_key
+            UNION ALL SELECT 'infinity', 'infinity', t.base, t.sync_version) b
+$$;
 
 -- The fields in which accepting this task would overwrite what the annotator has not seen, and who moved each of them:
 -- upstream, after the task was sent, or people through another task.
@@ -67,7 +83,8 @@ BEGIN
     END IF;
     SELECT * INTO STRICT s FROM samples WHERE sample_id = c.sample_id;
     SELECT * INTO STRICT a FROM annotations WHERE annotation_id = c.annotation_id;
-    SELECT (as_seen(tasks, a)).* INTO STRICT t FROM tasks WHERE task_key = c.task_key;
+    SELECT * INTO STRICT t FROM tasks WHERE task_key = c.task_key;
+    t := as_seen(t, s, a);
     c.base := t.base;
     c.ours := a.value;
     c.result_hash := a.result_hash;

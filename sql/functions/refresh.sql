@@ -28,10 +28,12 @@ BEGIN
     RETURN QUERY SELECT m.task_key FROM moved_tasks(p_project_id) m ORDER BY m.opened_at, m.ls_task_id;
 END $$;
 
--- Label Studio shows the sample as it was at p_sync_version now. Answers begun before p_until may have been begun on what
--- was shown before. Refused (false) when an answer came in meanwhile: then that is what it was given to.
+-- Label Studio shows the sample as it was at p_sync_version since p_since. Answers begun before p_until may have been begun
+-- on what was shown before. Refused (false) when an answer came in meanwhile: then that is what it was given to.
+DROP FUNCTION IF EXISTS refresh_task(uuid, integer, jsonb, bigint, text, timestamptz);
 CREATE OR REPLACE FUNCTION refresh_task(
-    p_task_key uuid, p_sync_version integer, p_base jsonb, p_prediction_id bigint, p_model_version text, p_until timestamptz
+    p_task_key uuid, p_sync_version integer, p_base jsonb, p_prediction_id bigint, p_model_version text, p_since timestamptz,
+    p_until timestamptz
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     t tasks;
@@ -40,7 +42,8 @@ BEGIN
     IF t.state <> 'open' OR has_answers(t) OR t.sync_version > p_sync_version THEN
         RETURN false;
     END IF;
-    INSERT INTO earlier_bases (task_key, until, base, sync_version) VALUES (t.task_key, p_until, t.base, t.sync_version)
+    INSERT INTO earlier_bases (task_key, until, ended_at, base, sync_version)
+    VALUES (t.task_key, p_until, p_since, t.base, t.sync_version)
     ON CONFLICT DO NOTHING;
     UPDATE tasks SET base = p_base, sync_version = p_sync_version, prediction_id = p_prediction_id,
            model_version = p_model_version

@@ -107,6 +107,7 @@ DECLARE
     s samples;
     a annotations;
     c conflicts;
+    v_seen tasks;
     v_moved jsonb;
 BEGIN
     SELECT * INTO t FROM tasks WHERE task_key = p_task_key;
@@ -129,9 +130,10 @@ BEGIN
     IF t.state = 'resolved' AND c.status = 'resolved' AND c.annotation_id = a.annotation_id AND c.result_hash = a.result_hash THEN
         RETURN NULL;
     END IF;
-    v_moved := moved_fields(as_seen(t, a), s, a.value);
+    v_seen := as_seen(t, s, a);
+    v_moved := moved_fields(v_seen, s, a.value);
     IF v_moved <> '{}' OR c.status = 'open' AND NOT c.automatic THEN
-        RETURN open_conflict(as_seen(t, a), s, a, v_moved);
+        RETURN open_conflict(v_seen, s, a, v_moved);
     END IF;
     IF c.status = 'open' THEN
         PERFORM resolve_human_wins(c.conflict_id, 'lsloop', 'nothing is in dispute any more');

@@ -1,5 +1,7 @@
 """Tasks that nobody has started show what their samples are now; of what people are at, nothing is changed or lost."""
 
+import time
+
 import pytest
 
 from lsloop.labelstudio import tasks
@@ -57,6 +59,28 @@ def test_what_is_answered_after_a_refresh_is_no_conflict(sent: World) -> None:
     sent.annotate(sent.tasks()["clip-001"], "heard")
     assert sent.pull().received.outcomes == {"accepted": 1}
     assert [origin for _, _, origin in sent.history("clip-001")] == ["upstream", "upstream", "human"]
+
+
+def test_an_answer_in_the_moment_of_a_refresh_is_a_conflict_when_upstream_goes_back(sent: World) -> None:
+    """It may be about either content; upstream says what the older one said, and that may be what nobody looked at."""
+    change(sent)
+    assert sent.push().refreshed == 1
+    sent.annotate(sent.tasks()["clip-001"], "heard", lead_time=0)
+    change(sent, FIRST)
+    sent.pull()
+    (row,) = sent.rows("SELECT base, theirs FROM conflicts")
+    assert (row.base["fields"]["transcript"], row.theirs["fields"]["transcript"]) == ("crawled anew", FIRST)
+
+
+def test_an_answer_begun_before_a_refresh_is_none_when_upstream_goes_back(sent: World) -> None:
+    """What came and went while the page was open was never shown in it."""
+    task, annotator = sent.tasks()["clip-001"], sent.annotator("linh")
+    begun = time.time()
+    change(sent)
+    assert sent.push().refreshed == 1
+    change(sent, FIRST)
+    sent.annotate(task, "heard", by=annotator, lead_time=time.time() - begun + 1)
+    assert sent.pull().received.outcomes == {"accepted": 1}
 
 
 def test_what_was_begun_before_a_refresh_and_submitted_after_it_is_a_conflict_and_not_a_loss(

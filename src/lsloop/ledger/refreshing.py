@@ -41,20 +41,24 @@ def stale(ledger: Ledger, project: Project, limit: int) -> list[Stale]:
     return [Stale(claim_of(row), row.ls_task_id, row.base, row.prediction_id) for row in rows]
 
 
-def refreshed(ledger: Ledger, task: Stale, model_version: str | None, until: datetime) -> bool:
-    """Label Studio shows the new content; answers begun before `until`, in its time, may be about the old one.
+def refreshed(
+    ledger: Ledger, task: Stale, model_version: str | None, *, since: datetime, until: datetime
+) -> bool:
+    """Label Studio shows the new content `since` then; answers begun before `until` may be about the old one.
 
-    Answers False when an answer came in meanwhile: the task is then judged by what it showed before.
+    Both are in Label Studio's time. Answers False when an answer came in meanwhile: the task is then judged by what
+    it showed before.
     """
     with ledger.transaction() as transaction:
         return bool(
             transaction.value(
-                "SELECT refresh_task(:key, :version, CAST(:base AS jsonb), :prediction, :model, :until)",
+                "SELECT refresh_task(:key, :version, CAST(:base AS jsonb), :prediction, :model, :since, :until)",
                 key=task.task_key,
                 version=task.claim.sample.sync_version,
                 base=orjson.dumps(task.base).decode(),
                 prediction=task.prediction_id,
                 model=model_version,
+                since=since,
                 until=until,
             )
         )

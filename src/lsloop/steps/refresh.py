@@ -70,9 +70,9 @@ def _refresh(
         return
     _show(studio, ls_project_id, task.ls_task_id, there["predictions"], content["predictions"])
     changed = tasks.update_data(studio, task.ls_task_id, content["data"])
-    until = datetime.fromisoformat(changed["updated_at"]) + loading
+    since = datetime.fromisoformat(changed["updated_at"])
     version = next((p["model_version"] for p in content["predictions"]), None)
-    done.refreshed += refreshing.refreshed(ledger, task, version, until)
+    done.refreshed += refreshing.refreshed(ledger, task, version, since=since, until=since + loading)
 
 
 def _show(
