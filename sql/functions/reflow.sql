@@ -33,6 +33,25 @@ BEGIN
     RETURN v_child;
 END $$;
 
+-- The child in which a sample goes round for a task type, if one lives.
+CREATE OR REPLACE FUNCTION reflow_of(p_sample_id uuid, p_task_type text) RETURNS samples LANGUAGE sql STABLE AS $$
+    SELECT s::samples FROM samples s
+     WHERE s.parent_sample_id = p_sample_id AND s.deleted_at IS NULL AND s.only_task_type IS NOT DISTINCT FROM p_task_type
+     ORDER BY was_reviewed(s), s.arrival DESC, s.external_id LIMIT 1
+$$;
+
+CREATE OR REPLACE FUNCTION was_reviewed(s samples) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT FROM tasks t WHERE t.sample_id = s.sample_id AND t.state IN ('accepted', 'resolved'))
+$$;
+
+-- What its annotator begins from; answers what that was before. Only who has not been sent it yet is shown the new value.
+CREATE OR REPLACE FUNCTION begin_from(p_child uuid, p_value jsonb) RETURNS jsonb LANGUAGE sql AS $$
+    UPDATE predictions p SET value = coalesce(p_value, p.value)
+      FROM (SELECT prediction_id, value FROM predictions WHERE sample_id = p_child AND model_version = 'human-reflow' FOR UPDATE) was
+     WHERE p.prediction_id = was.prediction_id
+    RETURNING was.value
+$$;
+
 -- For any program: sends a sample round again. An open conflict of the sample is thereby decided (pending_reflow); without
 -- one, the last answer is what the annotator begins from. Asked twice, it answers the child that is still under way.
 DROP FUNCTION IF EXISTS create_conflict_sample(uuid, text, text);
@@ -40,6 +59,7 @@ CREATE FUNCTION create_conflict_sample(p_original_sample_id uuid, p_reason text,
 LANGUAGE plpgsql AS $$
 DECLARE
     v_conflict bigint;
+    v_going samples;
     v_child uuid;
     v record;
 BEGIN
@@ -56,13 +76,9 @@ BEGIN
     SELECT t.task_type, t.writes, a.value INTO v FROM annotations a JOIN tasks t USING (task_key)
      WHERE t.sample_id = p_original_sample_id AND t.task_type = coalesce(p_task_type, t.task_type) AND a.value IS NOT NULL
      ORDER BY a.ls_updated_at DESC, a.annotation_id DESC LIMIT 1;
-    SELECT s.sample_id INTO v_child FROM samples s
-     WHERE s.parent_sample_id = p_original_sample_id AND s.deleted_at IS NULL
-       AND s.only_task_type IS NOT DISTINCT FROM coalesce(p_task_type, v.task_type)
-       AND NOT EXISTS (SELECT FROM tasks t WHERE t.sample_id = s.sample_id AND t.state IN ('accepted', 'resolved'))
-     LIMIT 1;
-    IF FOUND THEN
-        RETURN v_child;
+    v_going := reflow_of(p_original_sample_id, coalesce(p_task_type, v.task_type));
+    IF v_going.sample_id IS NOT NULL AND NOT was_reviewed(v_going) THEN
+        RETURN v_going.sample_id;
     END IF;
     v_child := make_reflow_sample(p_original_sample_id, coalesce(p_task_type, v.task_type), v.writes, v.value, session_user::text);
     PERFORM write_audit(session_user::text, 'reflow', 'sample ' || p_original_sample_id, p_reason,

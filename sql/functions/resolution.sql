@@ -94,22 +94,39 @@ BEGIN
     PERFORM close_conflict(v.c, 'merged', p_actor, p_reason, v_before);
 END $$;
 
--- The other side stands, and goes round again in a sample of its own, with the annotation to begin from.
+-- The other side stands, and goes round again in a sample of its own, with the annotation to begin from. Where it is going
+-- round already, because the answer was edited after such a decision, that is where the edit goes, too.
 CREATE OR REPLACE FUNCTION resolve_pending_reflow(
     p_conflict_id bigint, p_actor text, p_reason text DEFAULT NULL, p_seen text DEFAULT NULL
 ) RETURNS uuid LANGUAGE plpgsql AS $$
 DECLARE
     v record := take_conflict(p_conflict_id, p_seen);
     v_before jsonb := state_of((v.t).task_key);
-    v_other tasks := other_at_work(v.t);
-    v_child uuid;
+    v_going samples := reflow_of((v.t).sample_id, (v.t).task_type);
+    v_child uuid := v_going.sample_id;
+BEGIN
+    PERFORM check_reflow(v.t, v_going);
+    PERFORM release_fields(v.t, decided(v.c, 'pending_reflow', p_actor, p_reason));
+    IF v_child IS NULL THEN
+        v_child := make_reflow_sample((v.t).sample_id, (v.t).task_type, (v.t).writes, (v.a).value, p_actor);
+    ELSE
+        v_before := v_before || jsonb_build_object('went_round', v_child, 'began_from', begin_from(v_child, (v.a).value));
+    END IF;
+    PERFORM close_conflict(v.c, 'pending_reflow', p_actor, p_reason, v_before, v_child);
+    RETURN v_child;
+END $$;
+
+-- Raises when somebody is at the new content already, or is done with it.
+CREATE OR REPLACE FUNCTION check_reflow(t tasks, p_going samples) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    v_other tasks := other_at_work(t);
 BEGIN
     IF v_other.task_key IS NOT NULL THEN
         PERFORM refuse(format('the new content is at work already, in task %s', coalesce(v_other.ls_task_id::text, v_other.task_key::text)),
                        'Decide with human_wins or crawler_wins.');
     END IF;
-    PERFORM release_fields(v.t, decided(v.c, 'pending_reflow', p_actor, p_reason));
-    v_child := make_reflow_sample((v.t).sample_id, (v.t).task_type, (v.t).writes, (v.a).value, p_actor);
-    PERFORM close_conflict(v.c, 'pending_reflow', p_actor, p_reason, v_before, v_child);
-    RETURN v_child;
+    IF p_going.sample_id IS NOT NULL AND was_reviewed(p_going) THEN
+        PERFORM refuse(format('the new content went round already, and %s was reviewed', p_going.external_id),
+                       'Decide with human_wins or crawler_wins.');
+    END IF;
 END $$;

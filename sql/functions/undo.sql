@@ -28,7 +28,7 @@ BEGIN
     END IF;
     SELECT coalesce(w.ls_task_id::text, w.task_key::text) INTO v_child FROM tasks w
      WHERE w.sample_id = c.reflow_sample_id AND w.state <> 'cancelled';
-    IF FOUND THEN
+    IF FOUND AND NOT p_before ? 'went_round' THEN
         PERFORM refuse(format('conflict %s cannot be undone: its content went round again, in task %s', c.conflict_id, v_child),
                        'Delete that task in Label Studio and run `lsloop pull`, then undo.');
     END IF;
@@ -96,7 +96,11 @@ BEGIN
     END LOOP;
     PERFORM restore_task(t, v_before);
     UPDATE annotations SET superseded_at = NULL WHERE annotation_id = c.annotation_id AND c.resolution = 'crawler_wins';
-    UPDATE samples SET deleted_at = now() WHERE sample_id = c.reflow_sample_id;
+    IF v_before ? 'went_round' THEN
+        PERFORM begin_from(c.reflow_sample_id, v_before -> 'began_from');
+    ELSE
+        UPDATE samples SET deleted_at = now() WHERE sample_id = c.reflow_sample_id;
+    END IF;
     UPDATE conflicts SET status = 'open', resolution = NULL, decided_because = NULL, actor = NULL, resolved_at = NULL,
            reflow_sample_id = NULL, automatic = false
      WHERE conflict_id = p_conflict_id;

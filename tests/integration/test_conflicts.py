@@ -207,6 +207,53 @@ def test_pending_reflow_sends_the_new_content_round_again_with_the_answer_to_beg
     )
 
 
+@pytest.fixture
+def going_round(office: Office) -> Office:
+    """A sample whose answer went round again, and was edited after that."""
+    office.crawl("a", media="2", transcript="one two three four five", translation="x")
+    office.answer("a", "ONE")
+    assert office.by_rule() == {"pending_reflow": 1}
+    assert office.answer("a", "ONE TWO") == {"conflicted": 1}
+    return office
+
+
+def children(office: Office) -> list[str]:
+    found = office.rows("SELECT external_id FROM samples WHERE parent_sample_id IS NOT NULL")
+    return [row.external_id for row in found]
+
+
+def begins_from(office: Office) -> str:
+    return str(office.value("SELECT value ->> 'transcript' FROM predictions WHERE model_version = 'human-reflow'"))
+
+
+def test_an_answer_edited_while_its_content_goes_round_does_not_send_it_twice(going_round: Office) -> None:
+    assert going_round.by_rule() == {"pending_reflow": 1}
+    assert (children(going_round), begins_from(going_round)) == (["a#reflow-1"], "ONE TWO")
+    assert going_round.send() == ["a#reflow-1"]
+    assert going_round.answer("a", "ONE TWO THREE") == {"conflicted": 1}
+    assert going_round.by_rule() == {"pending_reflow": 1}, "an annotator is at it, and the edit is in the history"
+    assert children(going_round) == ["a#reflow-1"]
+
+
+def test_undo_of_the_second_decision_leaves_what_the_first_one_sent_round(going_round: Office) -> None:
+    before = going_round.everything()
+    going_round.by_rule()
+    conflicts.undo(going_round.ledger, 2, actor="lead")
+    assert going_round.everything() == before
+    assert (children(going_round), begins_from(going_round)) == (["a#reflow-1"], "ONE")
+    assert going_round.value("SELECT deleted_at FROM samples WHERE parent_sample_id IS NOT NULL") is None
+    going_round.decide("human_wins")
+
+
+def test_an_edit_after_the_new_content_was_reviewed_is_for_people(going_round: Office) -> None:
+    going_round.send()
+    going_round.answer("a#reflow-1", "reviewed")
+    assert going_round.by_rule() == {}
+    with pytest.raises(Refused, match="a#reflow-1 was reviewed"):
+        going_round.decide("pending_reflow")
+    going_round.decide("crawler_wins")
+
+
 def test_what_is_no_longer_upstream_does_not_go_round_again(office: Office) -> None:
     office.crawl("a", media="2", transcript="one two three four five", translation="x")
     office.answer("a", "ONE")
