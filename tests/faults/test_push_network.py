@@ -117,3 +117,20 @@ def test_a_push_to_a_label_studio_that_is_gone_ends_with_3_and_changes_nothing(s
     assert failed.wait() == 3
     assert "Label Studio" in failed.said
     promises.check_sent_once(scene, samples=BATCH)
+
+
+def test_predictions_that_label_studio_lost_are_sent_again(scene: World, between: Proxy) -> None:
+    """On SQLite, under a lock, it stores the tasks without them and answers 201."""
+
+    def lose_two(exchange: Exchange) -> None:
+        sent = json.loads(exchange.body)
+        for task in sent[:2]:
+            task["predictions"] = []
+        exchange.body = json.dumps(sent).encode()
+        exchange.reply(exchange.forward())
+
+    between.on(*IMPORT, lose_two, nth(1))
+    assert through(scene, between).push().sent == SAMPLES
+    for task in scene.tasks().values():
+        (there,) = scene.studio.get("api/predictions", params={"task": task["id"]})
+        assert there["result"][0]["value"]["text"] == [task["data"]["text"]]

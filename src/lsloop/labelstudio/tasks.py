@@ -32,7 +32,8 @@ POLL_SECONDS = 1.0
 def import_batch(studio: LabelStudio, ls_project_id: int, tasks: list[TaskJson]) -> list[int]:
     """Send tasks ({"data": …, "predictions": […]}) in one request, all or none; their new ids, ascending.
 
-    Which id is which task must be found out by key. Raises Refused (nothing was imported) or Uncertain.
+    Which id is which task must be found out by key. Predictions that did not arrive are sent once more, one by one.
+    Raises Refused (nothing was imported) or Uncertain.
     """
     params: Params = {"return_task_ids": "true", "commit_to_project": "true"}
     answer = studio.post(f"api/projects/{ls_project_id}/import", params=params, json=tasks)
@@ -42,7 +43,20 @@ def import_batch(studio: LabelStudio, ls_project_id: int, tasks: list[TaskJson])
     if len(ids) != len(tasks):
         what = f"Label Studio answered an import of {len(tasks)} tasks with {len(ids)} ids."
         raise Uncertain(what, "Run again: the tasks are found by their keys.")
+    # A Label Studio on SQLite that meets a lock may store the tasks, lose their predictions and answer that all is well.
+    if answer.get("prediction_count", len(tasks)) < sum(len(task.get("predictions", ())) for task in tasks):
+        _add_missing_predictions(studio, ls_project_id, tasks, ids)
     return [int(i) for i in ids]
+
+
+def _add_missing_predictions(
+    studio: LabelStudio, ls_project_id: int, sent: Sequence[TaskJson], ids: Sequence[int]
+) -> None:
+    wanted = {str(task["data"].get(KEY)): task.get("predictions", ()) for task in sent}
+    for ls_task_id, there in shown(studio, ls_project_id, ids).items():
+        if not there["predictions"]:
+            for prediction in wanted.get(str(there["data"].get(KEY)), ()):
+                add_prediction(studio, ls_project_id, ls_task_id, prediction)
 
 
 def carry(studio: LabelStudio, ls_project_id: int, pairs: Sequence[tuple[int, str]]) -> bool:
