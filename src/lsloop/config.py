@@ -4,10 +4,13 @@ A service that is not configured is the embedded one; where that runs stands in 
 `lsloop up` writes.
 """
 
+import hashlib
+import hmac
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
@@ -64,6 +67,11 @@ class Pull(_Section):
     skips: int = Field(default=3, ge=1)
 
 
+class Events(_Section):
+    tries: int = Field(default=10, ge=1)
+    keep_days: float = Field(default=7, ge=0)
+
+
 class Lock(_Section):
     minutes: float = Field(default=30, gt=0)
     abandoned_days: float = Field(default=14, gt=0)
@@ -116,6 +124,7 @@ class Params(_Section):
     task_types: dict[str, TaskType] = Field(default_factory=dict)
     push: Push = Push()
     pull: Pull = Pull()
+    events: Events = Events()
     lock: Lock = Lock()
     gold: Gold = Gold()
     export: Export = Export()
@@ -141,6 +150,8 @@ class Environment(BaseSettings):
     skip_gold_validation: bool = False
     lsloop_secret: SecretStr | None = None
     lsloop_api_token: SecretStr | None = None
+    lsloop_webhook_url: str | None = None
+    lsloop_webhook_secret: SecretStr | None = None
     lsloop_studio_env: Path | None = None
 
 
@@ -214,6 +225,26 @@ class Config:
             return given.get_secret_value()
         path = self.state_dir / API_TOKEN
         return path.read_text(encoding="utf-8").strip() or None if path.is_file() else None
+
+    @property
+    def webhook_url(self) -> str | None:
+        """Where Label Studio is to send events; None when nobody has said where it reaches the server."""
+        given = self.environment.lsloop_webhook_url
+        if given is None and self.environment.label_studio_url is None:
+            given = self.stack.get("server_url")
+        if not given:
+            return None
+        parts = urlsplit(str(given))
+        return str(given) if parts.path.strip("/") else f"{parts.scheme}://{parts.netloc}/webhook"
+
+    @property
+    def webhook_secret(self) -> str:
+        """What Label Studio sends with every event, so that nobody else can."""
+        given = self.environment.lsloop_webhook_secret
+        if given:
+            return given.get_secret_value()
+        # One key, two uses: media links are signed over other words, with a line break in them.
+        return hmac.new(self.secret.encode(), b"webhook", hashlib.sha256).hexdigest()
 
     def task_type(self, name: str) -> tuple[str, TaskType]:
         """The configured task type called `name` (or by its alias), with its name. Raises UsageError."""

@@ -1,10 +1,10 @@
-"""The loop on one page: ingest → push → (people annotate in Label Studio) → pull → conflict → revision.
+"""The loop on one page: ingest → push → (people annotate in Label Studio) → pull, or an event → conflict → revision.
 
 Each function here is one turn of it for one task type: it puts the steps together, which never know each other.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,11 +14,11 @@ from lsloop import layouts, resources, task_types
 from lsloop.config import Config, TaskType
 from lsloop.errors import UsageError
 from lsloop.labelstudio.client import LabelStudio
-from lsloop.ledger import Ledger, Transaction, annotations, exports, gold
+from lsloop.ledger import Ledger, Transaction, annotations, events, exports, gold
 from lsloop.ledger import projects as ledger_projects
 from lsloop.ledger.tasks import Plan
 from lsloop.records import Claim, Order, Project, Sample
-from lsloop.steps import annotation, conflict, consensus, project, refresh, task
+from lsloop.steps import annotation, conflict, consensus, event, project, refresh, task
 from lsloop.steps import export as steps_export
 from lsloop.steps import gold as steps_gold
 from lsloop.task_types import Kind
@@ -109,7 +109,7 @@ def pull(
     progress: Progress = SILENT,
 ) -> annotation.Pulled:
     """Bring the answers of a task type back: annotations, and what follows from them: revisions, conflicts, decisions."""
-    there, (_, settings, kind) = _known(ledger, studio, config, task_type), _resolved(config, task_type)
+    there, (_, _, kind) = _known(ledger, studio, config, task_type), _resolved(config, task_type)
     court = _court(config, there)
     pulled = annotation.pull(
         ledger,
@@ -126,14 +126,66 @@ def pull(
         meet_twins=lambda twins: task.remove_seen_twins(ledger, studio, there, twins),
     )
     if not dry_run:
-        pulled.received.include(court.examine_all(ledger, there))
-        consensus.remove_needless(ledger, studio, there)
-        pulled.decided = conflict.by_rule(ledger, there, kind, settings.conflicts)
-        pulled.parked = task.park(ledger, there, config.params.pull.skips)
+        _follow(ledger, studio, config, there, court, pulled)
         done = _refreshed(ledger, studio, config, there, kind)
         pulled.refreshed, pulled.not_refreshed = done.refreshed, done.problems
     pulled.problems += sorted(set(court.problems))
     return pulled
+
+
+def look(
+    ledger: Ledger, studio: LabelStudio, config: Config, there: Project, ls_task_ids: Collection[int]
+) -> annotation.Pulled:
+    """Do for some tasks of a project what a pull does for all that changed: read them, and let follow what follows.
+
+    The project is not verified and the cursor stays where it is.
+    """
+    _, _, kind = _resolved(config, there.task_type)
+    court = _court(config, there)
+    looked = annotation.look(
+        ledger, studio, there, kind, ls_task_ids, params=config.params.pull, judge=court.judge
+    )
+    _follow(ledger, studio, config, there, court, looked)
+    looked.problems += sorted(set(court.problems))
+    return looked
+
+
+def _follow(
+    ledger: Ledger, studio: LabelStudio, config: Config, there: Project, court: "_Court", pulled: annotation.Pulled
+) -> None:
+    """What follows from answers that came in."""
+    _, settings, kind = _resolved(config, there.task_type)
+    pulled.received.include(court.examine_all(ledger, there))
+    consensus.remove_needless(ledger, studio, there)
+    pulled.decided = conflict.by_rule(ledger, there, kind, settings.conflicts)
+    pulled.parked = task.park(ledger, there, config.params.pull.skips)
+
+
+def process_events(ledger: Ledger, studio: LabelStudio, config: Config) -> event.Processed:
+    """Look at the tasks that stored events name, those of a burst once; answers when no event is due any more."""
+    with ledger.in_turn("lsloop events"):  # two at once would look at the same tasks
+        return event.process(
+            ledger,
+            config.label_studio_server,
+            lambda there, ids: look(ledger, studio, config, there, ids),
+            tries=config.params.events.tries,
+        )
+
+
+def attend(ledger: Ledger, studio: LabelStudio, config: Config, stop: Callable[[], bool]) -> None:
+    """Process events as they arrive, until `stop()`. Raises Unreachable when PostgreSQL goes away."""
+    with events.arriving(ledger) as wait:
+        forget_at = 0.0
+        while not stop():
+            process_events(ledger, studio, config)
+            if time.monotonic() > forget_at:
+                events.forget(ledger, config.params.events.keep_days)
+                forget_at = time.monotonic() + _HOUR
+            wait(_PATIENCE)
+
+
+_HOUR = 3600.0
+_PATIENCE = 1.0  # seconds until events are looked for that are due again, and until a stop is noticed
 
 
 def _refreshed(

@@ -59,6 +59,7 @@ class Project:
     ls_project_id: int | None = None  # None until `setup` found or made it
     label_config: str | None = None
     cursor: datetime | None = None  # Label Studio's time
+    webhook_url: str | None = None  # where Label Studio was asked to send its events
 
 
 @dataclass(frozen=True)

@@ -57,6 +57,23 @@ class Ledger:
                 )
                 connection.commit()
 
+    @contextmanager
+    def listening(self, channel: str) -> Iterator[Callable[[float], bool]]:
+        """Listen on a channel: a function that waits up to so many seconds, and says whether anything was notified."""
+        with translated(self.place), self._engine.connect() as connection:
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+            connection.execute(text(f"LISTEN {channel}"))
+            driver = connection.connection.driver_connection
+            assert isinstance(driver, DriverConnection)
+
+            def wait(seconds: float) -> bool:
+                return any(True for _ in driver.notifies(timeout=seconds, stop_after=1))
+
+            try:
+                yield wait
+            finally:
+                connection.invalidate()  # not for the pool: notifications may still arrive
+
     def ping(self) -> None:
         """Raises Unreachable unless PostgreSQL answers."""
         with self.transaction() as transaction:

@@ -6,7 +6,7 @@ from datetime import datetime
 from lsloop.ledger import Ledger
 from lsloop.records import Project
 
-_COLUMNS = "project_id, task_type, server, ls_project_id, marker, label_config, cursor"
+_COLUMNS = "project_id, task_type, server, ls_project_id, marker, label_config, cursor, webhook_url"
 
 
 def find(ledger: Ledger, task_type: str, server: str) -> Project | None:
@@ -79,6 +79,24 @@ def advance(ledger: Ledger, project: Project, cursor: datetime) -> None:
             "UPDATE projects SET cursor = greatest(cursor, :cursor), pulled_at = now() WHERE project_id = :project_id",
             cursor=cursor, project_id=project.project_id,
         )  # fmt: skip
+
+
+def tell_webhook(ledger: Ledger, project: Project, url: str | None) -> None:
+    """Label Studio was asked to send the project's events to this address; None: to none."""
+    with ledger.transaction() as transaction:
+        transaction.run(
+            "UPDATE projects SET webhook_url = :url WHERE project_id = :id", url=url, id=project.project_id
+        )
+
+
+def of_server(ledger: Ledger, server: str) -> list[Project]:
+    """Every project on a Label Studio server whose number there is known."""
+    with ledger.transaction() as transaction:
+        rows = transaction.rows(
+            f"SELECT {_COLUMNS} FROM projects WHERE server = :server AND ls_project_id IS NOT NULL",
+            server=server,
+        )
+    return [Project(**row._mapping) for row in rows]
 
 
 def pushed(ledger: Ledger, server: str) -> list[str]:

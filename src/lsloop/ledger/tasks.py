@@ -1,6 +1,6 @@
 """Tasks: claimed before they are sent, opened when Label Studio has them, ended when it does not any more."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -199,6 +199,22 @@ def gone(ledger: Ledger, keys: Sequence[UUID]) -> int:
         return int(transaction.value("SELECT tasks_gone(:keys)", keys=list(keys)))
 
 
+def gone_from(ledger: Ledger, project: Project, known: Mapping[int, UUID]) -> int:
+    """Of these tasks of a project, id there and key, those still known under that id are gone; how many were at work."""
+    with ledger.transaction() as transaction:
+        return int(
+            transaction.value(
+                """SELECT tasks_gone(array_agg(t.task_key))
+                     FROM tasks t JOIN unnest(CAST(:ids AS bigint[]), CAST(:keys AS uuid[])) told(ls_task_id, task_key)
+                          USING (ls_task_id, task_key)
+                    WHERE t.project_id = :project_id AND t.gone_at IS NULL""",
+                ids=list(known),
+                keys=list(known.values()),
+                project_id=project.project_id,
+            )
+        )
+
+
 @dataclass(frozen=True)
 class Doubtful:
     """A task of which it is not certain that Label Studio has it, and exactly once."""
@@ -239,6 +255,16 @@ def known(ledger: Ledger, project: Project) -> dict[int, UUID]:
     """Every task that Label Studio should have: its id there, and its key."""
     with ledger.transaction() as transaction:
         rows = transaction.rows(f"SELECT ls_task_id, task_key {_KNOWN}", id=project.project_id)
+    return {row.ls_task_id: row.task_key for row in rows}
+
+
+def known_of(ledger: Ledger, project: Project, ids: Collection[int]) -> dict[int, UUID]:
+    """Those of these tasks that Label Studio should have: id there, and key."""
+    with ledger.transaction() as transaction:
+        rows = transaction.rows(
+            f"SELECT ls_task_id, task_key {_KNOWN} AND ls_task_id = ANY (CAST(:ids AS bigint[]))",
+            id=project.project_id, ids=list(ids),
+        )  # fmt: skip
     return {row.ls_task_id: row.task_key for row in rows}
 
 

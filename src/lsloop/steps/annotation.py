@@ -4,9 +4,11 @@ Tasks that changed since the cursor are read in the order of their ids, each wit
 those of an overlap before the cursor that the ledger has not seen as they are: a slow transaction there may commit behind
 it. The cursor moves, in Label Studio's time, only when the last of them is committed. Deleted tasks say nothing of
 themselves: they show in the count, and a sweep of the ids finds them.
+
+A look takes some tasks by their ids through the same path: what an event says is never believed, only looked at.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,6 +18,7 @@ from uuid import UUID
 
 from lsloop.config import Pull
 from lsloop.labelstudio import people, tasks
+from lsloop.labelstudio import projects as projects_there
 from lsloop.labelstudio.client import LabelStudio
 from lsloop.labelstudio.keyset import Page, TaskJson
 from lsloop.ledger import Ledger, annotations, projects
@@ -66,18 +69,8 @@ def pull(
     """
     with ledger.in_turn(f"lsloop pull {project.project_id}", waiting):
         pulled = Pulled()
-        reader = _Reader(studio, project, kind, pulled)
         write = partial(annotations.receive, ledger, project, judge=judge, dry_run=dry_run)
-
-        def take(pages: Iterator[Page]) -> datetime | None:
-            first = None
-            for page, received in _both_at_once(reader, pages, write):
-                if first is None:
-                    first = page
-                    expect(page.remaining)
-                pulled.received.include(received)
-                advance(len(page.tasks))
-            return first.server_time if first else None
+        take = partial(_take_in, _Reader(studio, project, kind, pulled), write, expect=expect, advance=advance)
 
         if full or project.cursor is None:
             began = take(tasks.changed(studio, _there(project), None, params.batch))
@@ -93,6 +86,56 @@ def pull(
             if began is not None:
                 projects.advance(ledger, project, began)
     return pulled
+
+
+def look(
+    ledger: Ledger,
+    studio: LabelStudio,
+    project: Project,
+    kind: Kind,
+    ls_task_ids: Collection[int],
+    *,
+    params: Pull,
+    judge: annotations.Judge,
+) -> Pulled:
+    """Bring the ledger up to these tasks of the Label Studio project, whatever its cursor says. Idempotent.
+
+    A task that Label Studio has no more, although the project is there, is gone. Raises Unreachable.
+    """
+    pulled, seen = Pulled(), set[int]()
+    known = ledger_tasks.known_of(ledger, project, ls_task_ids)
+    write = partial(annotations.receive, ledger, project, judge=judge)
+    pages = tasks.of_ids(studio, _there(project), sorted(ls_task_ids), params.batch)
+    _take_in(_Reader(studio, project, kind, pulled), write, _noting(pages, seen))
+    missing = {ls_task_id: key for ls_task_id, key in known.items() if ls_task_id not in seen}
+    if missing and projects_there.get(studio, _there(project)) is not None:
+        pulled.gone = ledger_tasks.gone_from(ledger, project, missing)
+    return pulled
+
+
+def _noting(pages: Iterator[Page], seen: set[int]) -> Iterator[Page]:
+    for page in pages:
+        seen.update(task["id"] for task in page.tasks)
+        yield page
+
+
+def _take_in(
+    reader: "_Reader",
+    write: Callable[[list[Task]], annotations.Received],
+    pages: Iterator[Page],
+    *,
+    expect: Callable[[int], None] = lambda total: None,
+    advance: Callable[[int], None] = lambda done: None,
+) -> datetime | None:
+    """Write all pages down; answers Label Studio's time at the first, None where there was none."""
+    began = None
+    for page, received in _both_at_once(reader, pages, write):
+        if began is None:
+            began = page.server_time
+            expect(page.remaining)
+        reader.pulled.received.include(received)
+        advance(len(page.tasks))
+    return began
 
 
 def _there(project: Project) -> int:
@@ -145,14 +188,15 @@ class _Reader:
     def __init__(self, studio: LabelStudio, project: Project, kind: Kind, pulled: Pulled) -> None:
         assert project.label_config is not None
         self.project = project
-        self._studio, self._kind, self._config, self._pulled = studio, kind, project.label_config, pulled
+        self.pulled = pulled
+        self._studio, self._kind, self._config = studio, kind, project.label_config
         self._names: Mapping[int, str] = {}
 
     def understood(self, page: Page) -> list[Task]:
         """The tasks of a page that are ours."""
         found = [self._task(task) for task in page.tasks]
-        self._pulled.read += len(found)
-        self._pulled.foreign += sum(task.task_key is None for task in found)
+        self.pulled.read += len(found)
+        self.pulled.foreign += sum(task.task_key is None for task in found)
         return found
 
     def _task(self, task: TaskJson) -> Task:
@@ -166,7 +210,7 @@ class _Reader:
                 value = self._kind.from_result(a["result"], self._config)
             except ValueError as error:
                 problem = str(error)
-                self._pulled.problems.append(f"annotation {a['id']} of task {a['task']}: {problem}")
+                self.pulled.problems.append(f"annotation {a['id']} of task {a['task']}: {problem}")
         return Annotation(
             ls_annotation_id=int(a["id"]),
             annotator=self._annotator(a["completed_by"]),
