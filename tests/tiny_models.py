@@ -24,3 +24,60 @@ def recordings(folder: Path, count: int, seed: int = 0) -> list[Row]:
 def losses(logged: list[dict[str, Any]]) -> list[float]:
     """The losses that a training logged, oldest first."""
     return [entry["loss"] for entry in logged if "loss" in entry]
+
+
+def whisper(folder: Path, texts: list[str], std: float = 0.06) -> Path:
+    """A Whisper that hears two seconds. Its tokenizer has every language: the place in the list is the language."""
+    import transformers
+    from transformers.models.whisper.tokenization_whisper import LANGUAGES
+
+    tokenizer = _whisper_tokenizer(texts, [f"<|{code}|>" for code in LANGUAGES])
+    ids = tokenizer.convert_tokens_to_ids
+    end, start = ids("<|endoftext|>"), ids("<|startoftranscript|>")
+    transformers.set_seed(0)
+    model = transformers.WhisperForConditionalGeneration(
+        transformers.WhisperConfig(
+            vocab_size=len(tokenizer), num_mel_bins=80, d_model=96, init_std=std, encoder_layers=1, decoder_layers=1,
+            encoder_attention_heads=4, decoder_attention_heads=4, encoder_ffn_dim=192, decoder_ffn_dim=192,
+            max_source_positions=100, max_target_positions=48, decoder_start_token_id=start, pad_token_id=end,
+            bos_token_id=end, eos_token_id=end, suppress_tokens=[], begin_suppress_tokens=[],
+        )
+    )  # fmt: skip
+    model.generation_config = transformers.GenerationConfig(
+        is_multilingual=True, return_timestamps=False, max_length=48, max_initial_timestamp_index=50,
+        lang_to_id={f"<|{code}|>": ids(f"<|{code}|>") for code in LANGUAGES}, alignment_heads=[[0, 0]],
+        task_to_id={task: ids(f"<|{task}|>") for task in ("translate", "transcribe")},
+        no_timestamps_token_id=ids("<|notimestamps|>"), prev_sot_token_id=ids("<|startofprev|>"),
+        decoder_start_token_id=start, eos_token_id=end, pad_token_id=end, bos_token_id=end,
+    )  # fmt: skip
+    model.save_pretrained(folder)
+    extractor = transformers.WhisperFeatureExtractor(feature_size=80, chunk_length=2)
+    transformers.WhisperProcessor(extractor, tokenizer).save_pretrained(folder)
+    return folder
+
+
+def _whisper_tokenizer(texts: list[str], languages: list[str]) -> Any:
+    import json
+
+    import tokenizers
+    import transformers
+    from tokenizers import decoders, pre_tokenizers, trainers
+
+    raw = tokenizers.Tokenizer(tokenizers.models.BPE())
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    raw.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    raw.train_from_iterator(
+        texts, trainers.BpeTrainer(vocab_size=400, initial_alphabet=alphabet, show_progress=False)
+    )
+    learnt = json.loads(raw.to_str())["model"]
+    merges = [tuple(merge.split(" ") if isinstance(merge, str) else merge) for merge in learnt["merges"]]
+    tokenizer = transformers.WhisperTokenizer(
+        vocab=learnt["vocab"], merges=merges, language=None, task="transcribe"
+    )
+    marks = ["translate", "transcribe", "startoflm", "startofprev", "nospeech", "notimestamps"]
+    special = ["<|startoftranscript|>", *languages, *(f"<|{mark}|>" for mark in marks)]
+    tokenizer.add_special_tokens({"extra_special_tokens": special})
+    tokenizer.add_special_tokens({"pad_token": "<|endoftext|>"})
+    tokenizer.add_tokens([f"<|{step * 0.02:.2f}|>" for step in range(101)])
+    return tokenizer

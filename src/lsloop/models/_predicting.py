@@ -58,6 +58,11 @@ def precision(settings: Mapping[str, Any]) -> torch.dtype:
     return kinds[name]
 
 
+def like(tensor: torch.Tensor, model: Any) -> torch.Tensor:
+    """A tensor where the model is, and as exact as it computes."""
+    return tensor.to(model.device, model.dtype if tensor.is_floating_point() else tensor.dtype)
+
+
 class Batches:
     """Cuts rows into batches. Once a batch did not fit into memory, later ones are as small as the one that did."""
 

@@ -42,7 +42,7 @@ class Predictor:
     def _hear(self, rows: list[Row]) -> list[Guess]:
         """Best symbol of each frame. Frames of padding count as blank: else they are decoded as speech."""
         inputs, heard = self.ears.inputs([self.ears.features(row) for row in rows])
-        inputs = {name: _like(tensor, self.model) for name, tensor in inputs.items()}
+        inputs = {name: _predicting.like(tensor, self.model) for name, tensor in inputs.items()}
         chances = self.model(**inputs).logits.float().log_softmax(-1)
         blank = self.model.config.pad_token_id
         lengths = frames(self.model, heard, chances.shape[1]).to(self.device)
@@ -136,10 +136,6 @@ def _guess(text: str, chances: torch.Tensor, spoken: torch.Tensor) -> Guess:
 
 def _share(number: torch.Tensor) -> float:
     return min(1.0, max(0.0, float(number)))
-
-
-def _like(tensor: torch.Tensor, model: Any) -> torch.Tensor:
-    return tensor.to(model.device, model.dtype if tensor.is_floating_point() else tensor.dtype)
 
 
 def _unusable(row: Row) -> bool:

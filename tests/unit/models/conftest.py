@@ -26,3 +26,10 @@ def ctc(tmp_path_factory: pytest.TempPathFactory) -> str:
 def out(tmp_path: Path) -> Path:
     """Where a training run writes."""
     return tmp_path / "run"
+
+
+@pytest.fixture(scope="session")
+def whisper(tmp_path_factory: pytest.TempPathFactory, rows: list[Row]) -> str:
+    """An untrained Whisper that hears two seconds."""
+    texts = [row["transcript"] for row in rows]
+    return str(tiny_models.whisper(tmp_path_factory.mktemp("whisper") / "model", texts))
