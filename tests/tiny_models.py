@@ -81,3 +81,71 @@ def _whisper_tokenizer(texts: list[str], languages: list[str]) -> Any:
     tokenizer.add_special_tokens({"pad_token": "<|endoftext|>"})
     tokenizer.add_tokens([f"<|{step * 0.02:.2f}|>" for step in range(101)])
     return tokenizer
+
+
+def sentences(count: int, seed: int = 0) -> list[Row]:
+    """Transcripts of the demo's language, and what they mean."""
+    said = language.utterances(count, seed)
+    return [
+        {"sample_id": f"{seed}-{number}", "transcript": one.text, "translation": one.translation}
+        for number, one in enumerate(said)
+    ]
+
+
+def marian(folder: Path, rows: list[Row]) -> Path:
+    """A Marian whose two vocabularies are learnt from the rows."""
+    import json
+
+    import sentencepiece
+    import transformers
+
+    folder.mkdir(parents=True)
+    vocabulary = {"</s>": 0, "<unk>": 1}
+    for side, name in (("source", "transcript"), ("target", "translation")):
+        sentencepiece.SentencePieceTrainer.train(
+            sentence_iterator=iter([row[name] for row in rows]), model_prefix=str(folder / side), vocab_size=120,
+            model_type="unigram", character_coverage=1.0, hard_vocab_limit=False, bos_id=-1, eos_id=0, unk_id=1,
+            minloglevel=2,
+        )  # fmt: skip
+        (folder / f"{side}.model").rename(folder / f"{side}.spm")
+        pieces = sentencepiece.SentencePieceProcessor(model_file=str(folder / f"{side}.spm"))
+        for number in range(pieces.get_piece_size()):
+            vocabulary.setdefault(pieces.id_to_piece(number), len(vocabulary))
+    pad = vocabulary["<pad>"] = len(vocabulary)
+    (folder / "vocab.json").write_text(json.dumps(vocabulary))
+    files = {f"{side}_spm": str(folder / f"{side}.spm") for side in ("source", "target")}
+    tokenizer = transformers.MarianTokenizer(
+        **files, vocab=str(folder / "vocab.json"), source_lang="vi", target_lang="en"
+    )
+    transformers.set_seed(0)
+    config = transformers.MarianConfig(
+        vocab_size=len(vocabulary), d_model=96, init_std=0.06, encoder_layers=1, decoder_layers=1, dropout=0.0,
+        encoder_attention_heads=4, decoder_attention_heads=4, encoder_ffn_dim=192, decoder_ffn_dim=192,
+        max_position_embeddings=64, pad_token_id=pad, decoder_start_token_id=pad, eos_token_id=0, bos_token_id=None,
+        forced_eos_token_id=0, scale_embedding=True,
+    )  # fmt: skip
+    model = transformers.MarianMTModel(config)
+    model.generation_config.update(bad_words_ids=[[pad]], num_beams=1)
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def nllb(folder: Path, rows: list[Row]) -> Path:
+    """An NLLB that spells: one model of 200 languages, told which two by tokens."""
+    import transformers
+
+    letters = sorted({letter for row in rows for letter in row["transcript"] + row["translation"]} - {" "})
+    symbols = ["<s>", "<pad>", "</s>", "<unk>", "▁", *letters]
+    tokenizer = transformers.NllbTokenizer(
+        vocab={symbol: number for number, symbol in enumerate(symbols)}, merges=[]
+    )
+    transformers.set_seed(0)
+    config = transformers.M2M100Config(
+        vocab_size=len(tokenizer), d_model=64, init_std=0.06, encoder_layers=1, decoder_layers=1, dropout=0.0,
+        encoder_attention_heads=4, decoder_attention_heads=4, encoder_ffn_dim=128, decoder_ffn_dim=128,
+        max_position_embeddings=80, pad_token_id=1, bos_token_id=0, eos_token_id=2, decoder_start_token_id=2,
+    )  # fmt: skip
+    transformers.M2M100ForConditionalGeneration(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder

@@ -33,3 +33,9 @@ def whisper(tmp_path_factory: pytest.TempPathFactory, rows: list[Row]) -> str:
     """An untrained Whisper that hears two seconds."""
     texts = [row["transcript"] for row in rows]
     return str(tiny_models.whisper(tmp_path_factory.mktemp("whisper") / "model", texts))
+
+
+@pytest.fixture(scope="session")
+def marian(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """An untrained Marian."""
+    return str(tiny_models.marian(tmp_path_factory.mktemp("marian") / "model", tiny_models.sentences(300)))
