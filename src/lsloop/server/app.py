@@ -15,6 +15,9 @@ from lsloop.server import api, files, guard, media, metrics
 from lsloop.server.health import Pulse
 from lsloop.server.log import AccessLog
 
+LARGER: dict[str, int] = {}
+"""Paths whose requests may carry more than guard.BODY, and how many bytes."""
+
 _LOOPBACK = ("localhost", "127.0.0.1")
 
 
@@ -40,7 +43,7 @@ def create(
         expose_headers=["Accept-Ranges", "Content-Length", "Content-Range", "ETag", "Last-Modified"],
         allow_private_network=True,
     )
-    app.add_middleware(guard.Limits)
+    app.add_middleware(guard.Limits, larger=LARGER)
     app.add_middleware(guard.Headers)
     app.add_middleware(AccessLog)
     guard.explain(app)
