@@ -149,3 +149,57 @@ def nllb(folder: Path, rows: list[Row]) -> Path:
     transformers.M2M100ForConditionalGeneration(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+FRAME_LABELS = ("Vietnamese", "English", "Silence")
+
+
+def frames(folder: Path) -> Path:
+    """A wav2vec2 that labels each frame of 20 ms."""
+    import transformers
+
+    transformers.set_seed(0)
+    config = transformers.Wav2Vec2Config(
+        hidden_size=64, num_hidden_layers=1, num_attention_heads=4, intermediate_size=128, conv_dim=(32,) * 5,
+        conv_stride=(5, 4, 4, 2, 2), conv_kernel=(10, 8, 8, 4, 4), feat_extract_norm="layer", conv_bias=True,
+        do_stable_layer_norm=True, num_conv_pos_embeddings=15, num_conv_pos_embedding_groups=4, mask_time_prob=0.0,
+        layerdrop=0.0, hidden_dropout=0.0, attention_dropout=0.0, feat_proj_dropout=0.0,
+        num_labels=len(FRAME_LABELS), id2label=dict(enumerate(FRAME_LABELS)),
+        label2id={label: number for number, label in enumerate(FRAME_LABELS)},
+    )  # fmt: skip
+    transformers.Wav2Vec2ForAudioFrameClassification(config).save_pretrained(folder)
+    extractor = transformers.Wav2Vec2FeatureExtractor(
+        feature_size=1, sampling_rate=16_000, padding_value=0.0, do_normalize=True, return_attention_mask=True
+    )
+    extractor.save_pretrained(folder)
+    return folder
+
+
+def conversations(folder: Path, count: int, seed: int = 0) -> list[Row]:
+    """Clips of two or three stretches: Vietnamese in a low voice, English in a high one, silence."""
+    import numpy as np
+
+    folder.mkdir(parents=True, exist_ok=True)
+    return [
+        _conversation(folder / f"{seed}-{number:03d}.wav", np.random.default_rng([seed, number]))
+        for number in range(count)
+    ]
+
+
+def _conversation(path: Path, rng: Any) -> Row:
+    import numpy as np
+
+    sounds: list[Any] = []
+    segments, at = [], 0.0
+    for label in rng.permutation(FRAME_LABELS)[: rng.integers(2, 4)]:
+        words = list(language.VIETNAMESE) if label == "Vietnamese" else list(language.VIETNAMESE.values())
+        voice = 0.85 if label == "Vietnamese" else 1.15
+        silent = rng.normal(0, 30, int(rng.uniform(0.3, 0.6) * speech.RATE)).astype(np.int16)
+        sounds.append(
+            silent if label == "Silence" else speech.say(" ".join(rng.choice(words, 2)), voice, rng)
+        )
+        end = at + len(sounds[-1]) / speech.RATE
+        segments.append({"start": at, "end": end, "language": str(label), "tags": []})
+        at = end
+    speech.write_wav(path, np.concatenate(sounds))
+    return {"sample_id": path.stem, "media": str(path), "duration": at, "segments": segments}

@@ -24,7 +24,9 @@ def test_equal_weights_have_equal_fingerprints_and_others_do_not(tmp_path: Path)
 
 
 @pytest.mark.parametrize("model", ["", "nowhere", "somebody/something"])
-def test_what_has_no_weights_has_no_fingerprint(tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_has_no_weights_has_no_fingerprint(
+    tmp_path: Path, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "training_args.bin").write_bytes(b"")
     with pytest.raises(UsageError):

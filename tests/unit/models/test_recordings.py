@@ -38,7 +38,9 @@ def test_stereo_and_8_khz_are_heard_and_the_unreadable_is_a_problem_of_its_row(
         "infinite.wav": (np.full(4000, np.inf, np.float32), rate),
     }
     for name, (sound, its_rate) in files.items():
-        soundfile.write(tmp_path / name, sound, its_rate, subtype="PCM_16" if name == "flac.flac" else "FLOAT")
+        soundfile.write(
+            tmp_path / name, sound, its_rate, subtype="PCM_16" if name == "flac.flac" else "FLOAT"
+        )
     (tmp_path / "corrupt.wav").write_bytes(b"RIFF" + bytes(100))
     (tmp_path / "cut.flac").write_bytes((tmp_path / "flac.flac").read_bytes()[:60])
     names = [*files, "corrupt.wav", "cut.flac", "missing.wav"]

@@ -75,6 +75,8 @@ def test_prompts_and_beams_change_the_answer_only(trained: tuple[str, list[Any]]
     assert all(0 < float(guess.score or 0) <= 1 for guess in guesses)
 
 
-def test_a_multilingual_model_is_not_trained_without_a_language(whisper: str, rows: list[Row], out: Path) -> None:
+def test_a_multilingual_model_is_not_trained_without_a_language(
+    whisper: str, rows: list[Row], out: Path
+) -> None:
     with pytest.raises(UsageError, match="one language"):
         speech_seq2seq.train(rows, [], Training(whisper, out))
