@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
-from lsloop.server import api, app
+from lsloop.server import api, app, webhook
 
 SECRET = "a key for tests"
 STUDIO = "http://localhost:8080"
@@ -23,10 +23,17 @@ def serving(
     ping: Callable[[], None] = lambda: None,
     studio: str = STUDIO,
     desk: api.Desk | None = None,
+    hook: webhook.Hook | None = None,
 ) -> Iterator[str]:
     """The address of a running server, which stops at the end."""
     application = app.create(
-        raw_dir=raw_dir, dvc_cache=cache, secret=SECRET, label_studio_url=studio, ping=ping, desk=desk
+        raw_dir=raw_dir,
+        dvc_cache=cache,
+        secret=SECRET,
+        label_studio_url=studio,
+        ping=ping,
+        desk=desk,
+        hook=hook,
     )
     server = uvicorn.Server(uvicorn.Config(application, log_config=None, access_log=False))
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -13,6 +13,7 @@ from uuid import UUID
 from lsloop import layouts, resources, task_types
 from lsloop.config import Config, TaskType
 from lsloop.errors import UsageError
+from lsloop.labelstudio import webhooks
 from lsloop.labelstudio.client import LabelStudio
 from lsloop.ledger import Ledger, Transaction, annotations, events, exports, gold
 from lsloop.ledger import projects as ledger_projects
@@ -37,9 +38,15 @@ SILENT = Progress()
 
 
 def setup(
-    ledger: Ledger, studio: LabelStudio, config: Config, task_type: str, *, recreate: bool = False
+    ledger: Ledger,
+    studio: LabelStudio,
+    config: Config,
+    task_type: str,
+    *,
+    recreate: bool = False,
+    verify_webhook: bool = False,
 ) -> project.Setup:
-    """Make or verify the Label Studio project of a task type."""
+    """Make or verify the Label Studio project of a task type; its webhook is made with it, and verified when asked."""
     name, settings, kind = _resolved(config, task_type)
     wanted = project.Wanted(
         task_type=name,
@@ -49,7 +56,16 @@ def setup(
         ls_project_id=config.configured_ls_project(name),
         settle=config.params.push.settle_seconds,
     )
-    return project.setup(ledger, studio, wanted, kind, recreate=recreate)
+    done = project.setup(ledger, studio, wanted, kind, recreate=recreate)
+    if config.webhook_url is None:
+        done.no_events = _NO_URL
+    else:
+        hook = webhooks.Webhook(config.webhook_url, config.webhook_secret, event.ACTIONS)
+        project.register_webhook(ledger, studio, done, hook, verify=verify_webhook)
+    return done
+
+
+_NO_URL = "Nobody said where Label Studio reaches `lsloop serve`: set LSLOOP_WEBHOOK_URL. Pulls bring everything."
 
 
 def plan_push(

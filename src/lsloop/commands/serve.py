@@ -5,6 +5,7 @@ import secrets
 import signal
 import socket
 import sys
+from functools import partial
 
 import typer
 import uvicorn
@@ -14,15 +15,17 @@ from lsloop.commands._call import Call
 from lsloop.commands._options import HostOpt, PortOpt
 from lsloop.config import API_TOKEN, Config
 from lsloop.errors import LsloopError, UsageError
-from lsloop.server import api, app
+from lsloop.ledger import events
+from lsloop.server import api, app, webhook
 
 
 def serve(ctx: typer.Context, host: HostOpt = "127.0.0.1", port: PortOpt = 8000) -> None:
-    """Serve health, media and the API over HTTP until Ctrl-C or SIGTERM.
+    """Serve health, media, events and the API over HTTP until Ctrl-C or SIGTERM.
 
     Only this machine can reach it unless --host says otherwise. Annotators' browsers fetch media from it with
-    signed links that expire. The API (/api/conflicts, /api/stats) wants the token of LSLOOP_API_TOKEN, or else the
-    one in .lsloop/api_token, which is made by the first start.
+    signed links that expire. Label Studio tells it under /webhook what people do; `lsloop worker` looks at that. The
+    API (/api/conflicts, /api/stats) wants the token of LSLOOP_API_TOKEN, or else the one in .lsloop/api_token, which
+    is made by the first start.
 
     Example:
       lsloop serve --port 8000
@@ -38,6 +41,11 @@ def serve(ctx: typer.Context, host: HostOpt = "127.0.0.1", port: PortOpt = 8000)
         label_studio_url=config.label_studio_url,
         ping=ledger_.ping,
         desk=api.Desk(ledger_, config, _token(config)),
+        # connections of its own: events never wait for somebody's long question
+        hook=webhook.Hook(
+            config.webhook_secret,
+            partial(events.store, ledger.connect(config.database_url, check_schema=False)),
+        ),
     )
     # uvicorn stops gracefully and then raises the signal again, which would end in "Terminated"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

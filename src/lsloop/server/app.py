@@ -1,4 +1,4 @@
-"""The HTTP server: truthful health, media for annotators, and the API for who holds its token."""
+"""The HTTP server: truthful health, media for annotators, events of Label Studio, the API for who holds its token."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -11,11 +11,11 @@ from starlette.responses import JSONResponse, Response
 
 from lsloop import signing
 from lsloop.ledger import metrics as ledger_metrics
-from lsloop.server import api, files, guard, media, metrics
+from lsloop.server import api, files, guard, media, metrics, webhook
 from lsloop.server.health import Pulse
 from lsloop.server.log import AccessLog
 
-LARGER: dict[str, int] = {}
+LARGER: dict[str, int] = dict.fromkeys(webhook.PATHS, webhook.MOST)
 """Paths whose requests may carry more than guard.BODY, and how many bytes."""
 
 _LOOPBACK = ("localhost", "127.0.0.1")
@@ -29,10 +29,11 @@ def create(
     label_studio_url: str,
     ping: Callable[[], None],
     desk: api.Desk | None = None,
+    hook: webhook.Hook | None = None,
 ) -> FastAPI:
     """The application. `ping` raises LsloopError unless PostgreSQL answers; `dvc_cache` is where links may lead.
 
-    Without a `desk` there are no API and no metrics.
+    Without a `desk` there are no API and no metrics, without a `hook` no events are taken.
     """
     app = FastAPI(title="lsloop", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
     app.add_middleware(
@@ -51,6 +52,8 @@ def create(
     _add_media(app, raw_dir, [dvc_cache] if dvc_cache else [], secret)
     if desk:
         _add_desk(app, desk)
+    if hook:
+        webhook.add(app, hook)
     return app
 
 

@@ -6,8 +6,8 @@ from typing import Any
 
 from lsloop import task_types
 from lsloop.config import TaskType
-from lsloop.errors import UsageError
-from lsloop.labelstudio import interface, projects
+from lsloop.errors import LsloopError, Unreachable, UsageError
+from lsloop.labelstudio import interface, projects, webhooks
 from lsloop.labelstudio.client import LabelStudio
 from lsloop.ledger import Ledger
 from lsloop.ledger import projects as ledger_projects
@@ -18,11 +18,15 @@ from lsloop.task_types import Kind
 
 @dataclass
 class Setup:
-    """What was found or made. `drift` says what differs from the settings and was left or put right."""
+    """What was found or made. `drift` says what differs from the settings and was left or put right.
+
+    `no_events` says why Label Studio does not tell what people do; empty when it does.
+    """
 
     project: Project
     created: bool = False
     drift: list[str] = field(default_factory=list)
+    no_events: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,26 @@ def setup(
             )
         found.project = ledger_projects.bind(ledger, project, there["id"], config)
     return found
+
+
+def register_webhook(
+    ledger: Ledger, studio: LabelStudio, found: Setup, wanted: webhooks.Webhook, *, verify: bool
+) -> None:
+    """Have Label Studio tell what people do. Without `verify`, only when it was not asked to tell it there before.
+
+    That it refuses is no error: pulls bring everything.
+    """
+    if found.project.webhook_url == wanted.url and not verify:
+        return
+    assert found.project.ls_project_id is not None
+    with ledger.in_turn(f"lsloop webhook {found.project.project_id}"):
+        try:
+            found.drift += webhooks.register(studio, found.project.ls_project_id, wanted)
+        except LsloopError as error:
+            found.no_events = f"{error.problem} {error.fix}"
+            if isinstance(error, Unreachable):
+                return  # the next one asks again
+        ledger_projects.tell_webhook(ledger, found.project, wanted.url)
 
 
 def _find(
