@@ -16,6 +16,7 @@ from lsloop.ledger import Ledger, connect, migrations
 from lsloop.stack import children, ports, studio_env
 from lsloop.stack import postgres as stack_postgres
 from lsloop.stack import studio as stack_studio
+from predicting import Speech
 from services import Postgres, Studio
 from world import World, config
 
@@ -97,6 +98,12 @@ def ledger(database_url: str) -> Iterator[Ledger]:
     opened = connect(database_url)
     yield opened
     opened.close()
+
+
+@pytest.fixture(scope="session")
+def speech(tmp_path_factory: pytest.TempPathFactory) -> Speech:
+    """Recordings and tiny speech models."""
+    return Speech.made(tmp_path_factory.mktemp("speech"))
 
 
 @pytest.fixture

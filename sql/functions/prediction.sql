@@ -40,10 +40,11 @@ BEGIN
     RETURN v_count;
 END $$;
 
--- Claims the next samples after p_after, in the order of their arrival. A claim ends when its predictions are written down,
+-- Claims the next samples after p_after and p_after_id, in the order of their arrival (samples that go round again share it). A claim ends when its predictions are written down,
 -- or with the session that holds the advisory lock p_worker. Nobody who changes a sample waits for a prediction.
 CREATE OR REPLACE FUNCTION claim_predictions(
-    p_task_type text, p_reads text[], p_model_version text, p_since timestamptz, p_worker bigint, p_after bigint, p_limit integer
+    p_task_type text, p_reads text[], p_model_version text, p_since timestamptz, p_worker bigint, p_after bigint, p_after_id uuid,
+    p_limit integer
 ) RETURNS SETOF samples LANGUAGE plpgsql AS $$
 DECLARE
     v_ids uuid[];
@@ -54,10 +55,10 @@ BEGIN
     EXECUTE format(
         'SELECT array_agg(sample_id) FROM (
              SELECT s.sample_id FROM samples s
-              WHERE s.arrival > $5 AND %s
+              WHERE s.arrival >= $5 AND (s.arrival, s.sample_id) > ($5, $6) AND %s
                 AND NOT EXISTS (SELECT FROM prediction_claims c WHERE c.sample_id = s.sample_id AND c.task_type = $1)
-              ORDER BY s.arrival LIMIT $6 FOR NO KEY UPDATE OF s SKIP LOCKED) found', waits_for_prediction())
-       INTO v_ids USING p_task_type, p_reads, p_model_version, p_since, p_after, p_limit;
+              ORDER BY s.arrival, s.sample_id LIMIT $7 FOR NO KEY UPDATE OF s SKIP LOCKED) found', waits_for_prediction())
+       INTO v_ids USING p_task_type, p_reads, p_model_version, p_since, p_after, p_after_id, p_limit;
     -- Whoever claimed one of them a moment ago, after the statement above began, keeps it; a statement of its own sees
     -- what was predicted meanwhile.
     RETURN QUERY EXECUTE format(
@@ -65,7 +66,7 @@ BEGIN
              INSERT INTO prediction_claims (sample_id, task_type, claimed_by)
              SELECT s.sample_id, $1, $5 FROM samples s WHERE s.sample_id = ANY ($6) AND %s
              ON CONFLICT DO NOTHING RETURNING sample_id)
-         SELECT s.* FROM samples s JOIN claimed USING (sample_id) ORDER BY s.arrival', waits_for_prediction())
+         SELECT s.* FROM samples s JOIN claimed USING (sample_id) ORDER BY s.arrival, s.sample_id', waits_for_prediction())
         USING p_task_type, p_reads, p_model_version, p_since, p_worker, v_ids;
 END $$;
 

@@ -15,11 +15,11 @@ from lsloop.config import Config, TaskType
 from lsloop.errors import UsageError
 from lsloop.labelstudio import webhooks
 from lsloop.labelstudio.client import LabelStudio
-from lsloop.ledger import Ledger, Transaction, annotations, events, exports, gold
+from lsloop.ledger import Ledger, Transaction, annotations, events, exports, gold, models, predictions
 from lsloop.ledger import projects as ledger_projects
 from lsloop.ledger.tasks import Plan
 from lsloop.records import Claim, Order, Project, Sample
-from lsloop.steps import annotation, conflict, consensus, event, project, refresh, task
+from lsloop.steps import annotation, conflict, consensus, event, prediction, project, refresh, task
 from lsloop.steps import export as steps_export
 from lsloop.steps import gold as steps_gold
 from lsloop.task_types import Kind
@@ -213,6 +213,57 @@ def _refreshed(
         return task.making(ledger, there, kind, _media(config))(claims, unfit)
 
     return refresh.refresh(ledger, studio, there, made, params=config.params.push)
+
+
+def model_in_use(ledger: Ledger, config: Config, task_type: str, named: str | None = None) -> prediction.Model | None:
+    """The model that answers for a task type: the one named, else the promoted one, else the base of params.yaml."""
+    name, _, _ = _resolved(config, task_type)
+    wanted = config.model(name)
+    promoted = None if named else models.promoted(ledger, name)
+    if promoted:
+        return prediction.Model(config.model_path(promoted.path), promoted.version, wanted.predicting)
+    place = named or wanted.base
+    return prediction.Model(config.model_path(place), None, wanted.predicting) if place else None
+
+
+def asking(ledger: Ledger, config: Config, task_type: str) -> prediction.Asking:
+    """How a model is asked for a task type; its answers must fit the label config of the project, or the template."""
+    name, settings, kind = _resolved(config, task_type)
+    there = ledger_projects.find(ledger, name, config.label_studio_server)
+    label_config = there.label_config if there else None
+    return prediction.Asking(kind, label_config or _template(config, name, settings), config.raw_dir)
+
+
+def predict(
+    ledger: Ledger,
+    config: Config,
+    task_type: str,
+    *,
+    limit: int | None = None,
+    again: bool = False,
+    model: str | None = None,
+    progress: Progress = SILENT,
+) -> prediction.Predicted:
+    """Have a model answer for the samples of a task type that wait for it; `again`: also where it has answered before."""
+    name, settings, kind = _resolved(config, task_type)
+    found = model_in_use(ledger, config, name, model)
+    if found is None:
+        raise UsageError(
+            f"There is no model for {name}.",
+            f"Name one with --model, or as models.{name}.base in params.yaml; `lsloop retrain` makes one.",
+        )
+    version = found.known_version()
+    loaded = None if version else prediction.load(settings.kind, found)
+    since = predictions.now(ledger) if again else None
+    return prediction.predict(
+        ledger,
+        predictions.Backlog(name, kind.READS, version or loaded.version, since),  # type: ignore[union-attr]
+        asking(ledger, config, name),
+        lambda: loaded or prediction.load(settings.kind, found),
+        limit=limit,
+        expect=progress.expect,
+        advance=progress.advance,
+    )
 
 
 def release(

@@ -33,6 +33,7 @@ COMMANDS = (
     Row("down", "lsloop.commands.up:down", "Start", "Stop what `up` started; the data stays."),
     Row("demo", "lsloop.commands.demo:demo", "Start", "Run the whole loop on a small made-up dataset."),
     Row("ingest", "lsloop.commands.ingest:ingest", "The loop", "Read data/raw into the ledger."),
+    Row("predict", "lsloop.commands.predict:predict", "The loop", "Have a model pre-annotate what waits."),
     Row("push", "lsloop.commands.push:push", "The loop", "Send samples to Label Studio."),
     Row("pull", "lsloop.commands.pull:pull", "The loop", "Bring annotations back into the ledger."),
     Row("export", "lsloop.commands.export:export", "The loop", "Write what people accepted to data/reviewed."),

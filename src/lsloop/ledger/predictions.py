@@ -1,0 +1,95 @@
+"""Predictions: which samples wait for one, claimed for as long as a worker is at them, and what a model said."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import orjson
+
+from lsloop.ledger import Ledger
+from lsloop.records import Prediction, Sample
+
+_SAMPLE = "sample_id, external_id, fields, media_path, media_md5, duration, width, height, sync_version"
+_NOBODY = UUID(int=0)
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """Samples that wait for a prediction of this model version. Predictions made before `since` do not count."""
+
+    task_type: str
+    reads: Sequence[str]
+    model_version: str
+    since: datetime | None = None
+
+
+def now(ledger: Ledger) -> datetime:
+    """The ledger's clock."""
+    with ledger.transaction() as transaction:
+        moment: datetime = transaction.value("SELECT clock_timestamp()")
+    return moment
+
+
+def count(ledger: Ledger, backlog: Backlog) -> int:
+    """How many samples wait, those included that another worker is at."""
+    with ledger.transaction() as transaction:
+        return int(
+            transaction.value(
+                "SELECT count_waiting_for_prediction(:task_type, :reads, :version, CAST(:since AS timestamptz))",
+                task_type=backlog.task_type, reads=list(backlog.reads), version=backlog.model_version,
+                since=backlog.since,
+            )
+        )  # fmt: skip
+
+
+class Worker:
+    """Goes through a backlog once, oldest first. What it claimed is free again the moment it is gone."""
+
+    def __init__(self, ledger: Ledger, backlog: Backlog, key: int) -> None:
+        self._ledger, self._backlog, self._key = ledger, backlog, key
+        self._after, self._after_id = 0, _NOBODY
+
+    def claim(self, limit: int) -> list[Sample]:
+        """The next samples that nobody else is at; none at the end."""
+        with self._ledger.transaction() as transaction:
+            rows = transaction.rows(
+                f"""SELECT {_SAMPLE}, arrival
+                     FROM claim_predictions(:task_type, :reads, :version, CAST(:since AS timestamptz), :key, :after,
+                                            :after_id, :limit)""",
+                task_type=self._backlog.task_type, reads=list(self._backlog.reads), since=self._backlog.since,
+                version=self._backlog.model_version, key=self._key, after=self._after, after_id=self._after_id, limit=limit,
+            )  # fmt: skip
+        if rows:
+            self._after, self._after_id = rows[-1].arrival, rows[-1].sample_id
+        names = _SAMPLE.split(", ")
+        return [Sample(**{name: row._mapping[name] for name in names}) for row in rows]
+
+    def record(self, samples: Sequence[Sample], predictions: Sequence[Prediction | None]) -> None:
+        """Write down what was predicted for claimed samples; None where nothing could be. The claims end."""
+        made = [(s, p) for s, p in zip(samples, predictions, strict=True) if p is not None]
+        with self._ledger.transaction() as transaction:
+            transaction.run(
+                """SELECT record_predictions(:task_type, :version, :key, CAST(:done AS uuid[]), CAST(:ids AS uuid[]),
+                          CAST(:sync_versions AS integer[]), CAST(:values AS jsonb[]),
+                          CAST(:scores AS double precision[]), CAST(:uncertainties AS double precision[]))""",
+                task_type=self._backlog.task_type, version=self._backlog.model_version, key=self._key,
+                done=[s.sample_id for s in samples], ids=[s.sample_id for s, _ in made],
+                sync_versions=[s.sync_version for s, _ in made],
+                values=[orjson.dumps(p.value).decode() for _, p in made],
+                scores=[p.score for _, p in made], uncertainties=[p.uncertainty for _, p in made],
+            )  # fmt: skip
+
+
+@contextmanager
+def worker(ledger: Ledger, backlog: Backlog) -> Iterator[Worker]:
+    """Somebody who predicts for a backlog, for as long as the block runs."""
+    with ledger.transaction() as transaction:
+        row = transaction.row(
+            """SELECT name, hashtextextended(name, 0) AS key
+                 FROM (SELECT 'lsloop predict worker ' || nextval('prediction_workers') AS name) n"""
+        )
+    assert row is not None
+    with ledger.in_turn(row.name):
+        yield Worker(ledger, backlog, row.key)

@@ -1,0 +1,198 @@
+"""Prediction: a model answers for samples before people do; its answers become their pre-annotations.
+
+`lsloop predict` and the ML backend ask a model the same way: what goes in is a training row without an answer, what comes
+out is held against the label config before anybody sees it.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from lsloop import models
+from lsloop.errors import UsageError
+from lsloop.labelstudio import interface
+from lsloop.ledger import Ledger, predictions
+from lsloop.ledger.predictions import Backlog, Worker
+from lsloop.models import Guess, Predictor
+from lsloop.records import Prediction, Sample
+from lsloop.task_types import Kind
+
+FIRST, MOST = 16, 1024
+"""Samples in the first claim, and in any."""
+
+SHORT, LONG = 3.0, 15.0
+"""Seconds: a claim that took less is doubled, one that took more is halved. What a killed worker loses is one claim."""
+
+NAMED = 1000
+"""So many failures are named; all are counted."""
+
+
+@dataclass(frozen=True)
+class Model:
+    """Which model answers: a folder or a hub id, and its version; None while that is to be told from its weights."""
+
+    place: str
+    version: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def known_version(self) -> str | None:
+        """The version, if it can be told without loading the model: not of one that is still on a hub."""
+        try:
+            return self.version or f"base-{models.fingerprint(self.place)}"
+        except UsageError:
+            return None
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model in memory."""
+
+    version: str
+    predictor: Predictor
+
+
+def load(kind_name: str, model: Model) -> Loaded:
+    """Load a model for a kind of task. Raises UsageError for one that is not there, damaged, or of no use for it."""
+    settings = dict(model.settings)
+    device = str(settings.pop("device", "auto"))
+    predictor = models.family(kind_name, model.place).load(model.place, device, settings)
+    version = model.known_version()
+    if version is None:
+        raise UsageError(f"The model {model.place} has no weights.", "Name another model.")
+    return Loaded(version, predictor)
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How a model is asked about samples of a kind, and what its answers must fit."""
+
+    kind: Kind
+    label_config: str
+    raw_dir: Path
+
+    def row(self, sample: Sample, **more: Any) -> models.Row:
+        """What a model is told of a sample."""
+        row = {**self.kind.training_row(sample, {}), **more}
+        return {**row, "media": str(self.raw_dir / sample.media_path)} if sample.media_path else row
+
+    def answers(self, model: Loaded, samples: Sequence[Sample], rows: Sequence[models.Row]) -> list[Guess]:
+        """N answers for N rows, in order. One that does not fit the label config is a problem of that sample only."""
+        guesses = model.predictor.predict(rows)
+        if len(guesses) != len(rows):
+            raise RuntimeError(f"the model gave {len(guesses)} answers for {len(rows)} rows")
+        shown = [self.shown(model, sample, guess) for sample, guess in zip(samples, guesses, strict=True)]
+        wrong = self._misfits([one for one in shown if isinstance(one, dict)])
+        return [
+            guess if one is None else replace(guess, value=None, problem=one) if isinstance(one, str)
+            else _checked(guess, next(wrong))
+            for guess, one in zip(guesses, shown, strict=True)
+        ]  # fmt: skip
+
+    def shown(self, model: Loaded, sample: Sample, guess: Guess) -> dict[str, Any] | str | None:
+        """A guess as a Label Studio prediction; a sentence where it cannot be one, None without a value."""
+        if guess.value is None:
+            return None
+        if not all(number is None or math.isfinite(number) for number in (guess.score, guess.uncertainty)):
+            return "The model's score is not a number."
+        try:
+            result = self.kind.to_result(guess.value, self.label_config, sample)
+        except ValueError as error:
+            return str(error)
+        return {"result": result, "score": guess.score, "model_version": model.version}
+
+    def _misfits(self, shown: Sequence[dict[str, Any]]) -> Iterator[list[str]]:
+        return iter(interface.check_predictions(self.label_config, shown))
+
+
+def _checked(guess: Guess, problems: Sequence[str]) -> Guess:
+    return replace(guess, value=None, problem=problems[0]) if problems else guess
+
+
+@dataclass
+class Predicted:
+    """What a run did. `problems` names the samples that failed (the first thousand) and why."""
+
+    model_version: str
+    predicted: int = 0
+    failed: int = 0
+    problems: list[dict[str, str]] = field(default_factory=list)
+
+
+def predict(
+    ledger: Ledger,
+    backlog: Backlog,
+    asking: Asking,
+    model: Callable[[], Loaded],
+    *,
+    limit: int | None = None,
+    expect: Callable[[int], None] = lambda total: None,
+    advance: Callable[[int], None] = lambda done: None,
+) -> Predicted:
+    """Predict for a backlog, oldest sample first. What was written down stays, however this ends; run it again to go on.
+
+    `model` is called when there is something to predict. Several may be at work on one backlog.
+    """
+    done = Predicted(backlog.model_version)
+    waiting = predictions.count(ledger, backlog)
+    total = waiting if limit is None else min(limit, waiting)
+    expect(total)
+    if total:
+        with predictions.worker(ledger, backlog) as worker:
+            _Run(worker, asking, model(), done, advance).go(math.inf if limit is None else limit)
+    return done
+
+
+class _Run:
+    """One pass: while the model is at a claim, the one before is written down and the one after is claimed."""
+
+    def __init__(
+        self, worker: Worker, asking: Asking, model: Loaded, done: Predicted, advance: Callable[[int], None]
+    ) -> None:
+        self._worker, self._asking, self._model = worker, asking, model
+        self._done, self._advance = done, advance
+        self._size = FIRST
+
+    def go(self, limit: float) -> None:
+        with ThreadPoolExecutor(max_workers=1) as line:
+            left = limit
+            claiming = self._claim(line, left)
+            writing: Future[None] | None = None
+            while samples := claiming.result():
+                left -= len(samples)
+                claiming = self._claim(line, left)
+                guesses = self._timed(samples)
+                if writing:
+                    writing.result()
+                writing = line.submit(self._write, samples, guesses)
+            if writing:
+                writing.result()
+
+    def _claim(self, line: ThreadPoolExecutor, left: float) -> Future[list[Sample]]:
+        size = int(min(self._size, left))
+        return line.submit(lambda: self._worker.claim(size) if size > 0 else [])
+
+    def _timed(self, samples: Sequence[Sample]) -> list[Guess]:
+        began = time.monotonic()
+        guesses = self._asking.answers(self._model, samples, [self._asking.row(sample) for sample in samples])
+        taken = time.monotonic() - began
+        if taken < SHORT and len(samples) == self._size:
+            self._size = min(self._size * 2, MOST)
+        elif taken > LONG:
+            self._size = max(self._size // 2, 1)
+        return guesses
+
+    def _write(self, samples: Sequence[Sample], guesses: Sequence[Guess]) -> None:
+        version = self._model.version
+        made = [None if g.value is None else Prediction(g.value, version, g.score, g.uncertainty) for g in guesses]
+        self._worker.record(samples, made)
+        failed = [(sample, guess) for sample, guess in zip(samples, guesses, strict=True) if guess.value is None]
+        self._done.predicted += len(samples) - len(failed)
+        self._done.failed += len(failed)
+        for sample, guess in failed[: NAMED - len(self._done.problems)]:
+            problem = guess.problem or "The model gave no answer."
+            self._done.problems.append({"external_id": sample.external_id, "problem": problem})
+        self._advance(len(samples))
