@@ -49,6 +49,7 @@ class TaskType(_Section):
     agreement: float = Field(default=0.9, ge=0, le=1)
     gold_floor: float = Field(default=0.6, ge=0, le=1)
     conflicts: Conflicts = Conflicts()
+    sync_push: bool = True
 
 
 class Push(_Section):
@@ -70,6 +71,12 @@ class Pull(_Section):
 class Events(_Section):
     tries: int = Field(default=10, ge=1)
     keep_days: float = Field(default=7, ge=0)
+
+
+class Sync(_Section):
+    """A cycle sends samples of a task type while fewer than `backlog` of its tasks wait for annotators."""
+
+    backlog: int = Field(default=1000, ge=0)
 
 
 class Lock(_Section):
@@ -125,6 +132,7 @@ class Params(_Section):
     push: Push = Push()
     pull: Pull = Pull()
     events: Events = Events()
+    sync: Sync = Sync()
     lock: Lock = Lock()
     gold: Gold = Gold()
     export: Export = Export()
@@ -145,7 +153,7 @@ class Environment(BaseSettings):
     ls_project_transcript: int | None = None
     ls_project_translation: int | None = None
     ls_project_segmentation: int | None = None
-    sync_interval_minutes: float = 5
+    sync_interval_minutes: float = Field(default=5, gt=0)
     gold_sample_ratio: float | None = Field(default=None, ge=0, lt=1)
     skip_gold_validation: bool = False
     lsloop_secret: SecretStr | None = None

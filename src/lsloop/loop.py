@@ -170,11 +170,10 @@ def _follow(
     ledger: Ledger, studio: LabelStudio, config: Config, there: Project, court: "_Court", pulled: annotation.Pulled
 ) -> None:
     """What follows from answers that came in."""
-    _, settings, kind = _resolved(config, there.task_type)
-    pulled.received.include(court.examine_all(ledger, there))
+    done = _accepted(ledger, config, there, court)
+    pulled.received.include(done.received)
+    pulled.decided, pulled.parked = done.decided, done.parked
     consensus.remove_needless(ledger, studio, there)
-    pulled.decided = conflict.by_rule(ledger, there, kind, settings.conflicts)
-    pulled.parked = task.park(ledger, there, config.params.pull.skips)
 
 
 def process_events(ledger: Ledger, studio: LabelStudio, config: Config) -> event.Processed:
@@ -202,6 +201,29 @@ def attend(ledger: Ledger, studio: LabelStudio, config: Config, stop: Callable[[
 
 _HOUR = 3600.0
 _PATIENCE = 1.0  # seconds until events are looked for that are due again, and until a stop is noticed
+
+
+@dataclass
+class Accepted:
+    """What followed, in the ledger alone, from what had come in: see `annotation.Pulled`."""
+
+    received: annotations.Received
+    decided: dict[str, int]
+    parked: int
+    problems: list[str]
+
+
+def accept(ledger: Ledger, config: Config, task_type: str) -> Accepted:
+    """Score, settle and decide what is in the ledger, also while Label Studio does not answer. Raises UsageError."""
+    there = _pushed(ledger, config, task_type)
+    return _accepted(ledger, config, there, _court(config, there))
+
+
+def _accepted(ledger: Ledger, config: Config, there: Project, court: "_Court") -> Accepted:
+    _, settings, kind = _resolved(config, there.task_type)
+    received = court.examine_all(ledger, there)
+    decided = conflict.by_rule(ledger, there, kind, settings.conflicts)
+    return Accepted(received, decided, task.park(ledger, there, config.params.pull.skips), court.problems)
 
 
 def _refreshed(
@@ -371,13 +393,19 @@ def _jury(config: Config, task_type: str) -> consensus.Jury:
 
 def _known(ledger: Ledger, studio: LabelStudio, config: Config, task_type: str) -> Project:
     """The project to pull from, verified: answers to a label config that does not fit cannot be understood."""
+    _pushed(ledger, config, task_type)
+    return setup(ledger, studio, config, task_type).project
+
+
+def _pushed(ledger: Ledger, config: Config, task_type: str) -> Project:
+    """The project as the ledger knows it. Raises UsageError when nothing was pushed yet."""
     name, _, _ = _resolved(config, task_type)
     found = ledger_projects.find(ledger, name, config.label_studio_server)
     if found is None or found.ls_project_id is None:
         raise UsageError(
             f"Nothing was pushed for {name} yet.", f"Run `lsloop push --task-type {name}` first."
         )
-    return setup(ledger, studio, config, task_type).project
+    return found
 
 
 def _choice(config: Config, task_type: str, order: Order | None, seed: str) -> Plan:

@@ -1,6 +1,7 @@
 """DVC, and the git it stands on, run as commands: only here. Importing DVC would cost a second and 100 MB."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -62,17 +63,70 @@ def data_commit(project_dir: Path) -> str | None:
 _RAW = ("data/raw", "data/*.dvc")
 
 
+class Skipped(Exception):
+    """Why there is nothing for DVC to do in a project: it is not its failure."""
+
+
+def pull_raw(project_dir: Path) -> dict[str, int]:
+    """Bring data/raw up to what its `.dvc` files say; how many files were fetched, added, modified, deleted.
+
+    Raises Skipped where DVC or a remote is not used, LsloopError with the last words of what failed. Never overwrites
+    files that changed here and that DVC does not have. The reviewed tree is not touched: it goes out, not in.
+    """
+    _require_remote(project_dir)
+    tracked = [*project_dir.glob("data/*.dvc"), *project_dir.glob("data/raw/**/*.dvc")]
+    names = sorted(str(path.relative_to(project_dir)) for path in tracked if path.is_file())
+    if not names:
+        raise Skipped("DVC tracks nothing under data/raw")
+    return _counted(_dvc(project_dir, "pull", *names))
+
+
+def push(project_dir: Path) -> dict[str, int]:
+    """Send what DVC tracks to the remote; how many files were pushed. Raises Skipped, LsloopError."""
+    _require_remote(project_dir)
+    return _counted(_dvc(project_dir, "push"))
+
+
+def status(project_dir: Path) -> str:
+    """What `dvc status` says: which data and stages changed. Raises Skipped, LsloopError."""
+    _require_dvc(project_dir)
+    return _dvc(project_dir, "status").strip()
+
+
+def _require_dvc(project_dir: Path) -> None:
+    if not any((folder / ".dvc").is_dir() for folder in (project_dir, *project_dir.parents)):
+        raise Skipped("this is not a DVC repository")
+
+
+def _require_remote(project_dir: Path) -> None:
+    _require_dvc(project_dir)
+    if not _dvc(project_dir, "remote", "list").strip():
+        raise Skipped("DVC has no remote here: `dvc remote add --default NAME URL` names one")
+
+
+def _counted(said: str) -> dict[str, int]:
+    return {what: int(count) for count, what in _COUNTS.findall(said)}
+
+
+_COUNTS = re.compile(r"(\d+) files? (added|modified|deleted|fetched|pushed)")
+
+
 def repro(project_dir: Path, stage: str) -> str:
     """Run a stage of dvc.yaml, and those it depends on, where something changed; what DVC said.
 
     Raises LsloopError with the last words of what failed.
     """
+    return _dvc(project_dir, "repro", stage)
+
+
+def _dvc(project_dir: Path, *words: str) -> str:
+    """Run DVC; what it said. Raises LsloopError with its last words."""
     found = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    done = _run(project_dir, *_DVC, "repro", stage, PATH=found)  # the `lsloop` of dvc.yaml is this one
+    done = _run(project_dir, *_DVC, *words, PATH=found)  # the `lsloop` of dvc.yaml is this one
     if done.returncode:
-        words = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-        said = " ".join(words[-4:])
-        raise LsloopError(f"dvc repro {stage} failed: {said}", "Mend that and run it again.")
+        lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+        said = " ".join(lines[-4:])
+        raise LsloopError(f"dvc {' '.join(words[:2])} failed: {said}", "Mend that and run it again.")
     return done.stdout
 
 
@@ -132,6 +186,7 @@ def _run(project_dir: Path, *command: str, **env: str) -> subprocess.CompletedPr
             command,
             cwd=project_dir,
             env={**os.environ, **_QUIETLY, **env},
+            stdin=subprocess.DEVNULL,  # DVC must not ask: nobody is there to answer
             capture_output=True,
             text=True,
             errors="replace",

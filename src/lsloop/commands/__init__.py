@@ -36,6 +36,7 @@ COMMANDS = (
     Row("predict", "lsloop.commands.predict:predict", "The loop", "Have a model pre-annotate what waits."),
     Row("push", "lsloop.commands.push:push", "The loop", "Send samples to Label Studio."),
     Row("pull", "lsloop.commands.pull:pull", "The loop", "Bring annotations back into the ledger."),
+    Row("sync", "lsloop.commands.sync:sync", "The loop", "Run one cycle: files in, answers back, samples out."),
     Row("export", "lsloop.commands.export:export", "The loop", "Write what people accepted to data/reviewed."),
     Row("status", "lsloop.commands.status:status", "The loop", "Show connections, counts and locks."),
     Row(
@@ -46,6 +47,7 @@ COMMANDS = (
     Row("annotators", "lsloop.commands.annotators:app", "People", "Show how right annotators are."),
     Row("setup", "lsloop.commands.setup:setup", "Keep it running", "Create or verify Label Studio projects."),
     Row("db", "lsloop.commands.db:app", "Keep it running", "Upgrade or check the ledger's schema."),
+    Row("sync-daemon", "lsloop.commands.sync_daemon:daemon", "Keep it running", "Run cycles for ever."),
     Row("watermark", "lsloop.commands.export:watermark", "Keep it running", "Tell DVC whether to export."),
     Row("manifest", "lsloop.commands.export:manifest", "Keep it running", "Sum up what was exported."),
     Row("serve", "lsloop.commands.serve:serve", "Keep it running", "Serve health and media over HTTP."),

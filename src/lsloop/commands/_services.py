@@ -21,6 +21,13 @@ def opened_ledger(config: Config) -> Iterator[Ledger]:
 
 
 @contextmanager
+def label_studio(config: Config) -> Iterator[LabelStudio]:
+    """Label Studio."""
+    with client.connect(config.label_studio_url, config.label_studio_api_key) as studio:
+        yield studio
+
+
+@contextmanager
 def both(config: Config) -> Iterator[tuple[Ledger, LabelStudio]]:
     """The ledger and Label Studio."""
     with (

@@ -14,7 +14,8 @@ from lsloop.commands._output import Table
 from lsloop.config import Config
 from lsloop.errors import LsloopError
 from lsloop.labelstudio import client, people
-from lsloop.ledger import overview
+from lsloop.ledger import overview, syncs
+from lsloop.ledger.syncs import Run
 
 STATES = (
     "claimed", "open", "annotated", "conflicted", "accepted", "probed", "cancelled", "skipped", "parked", "to decide",
@@ -74,6 +75,7 @@ def _ledger(config: Config, task_type: str | None, found: dict[str, Any]) -> str
     found["now"] = overview.now(opened)
     found["tasks"] = overview.tasks(opened, config.label_studio_server, task_type)
     found["counts"] = overview.counts(opened)
+    found["sync"] = next(iter(syncs.last(opened)), None)
     opened.close()
     return opened.place
 
@@ -97,7 +99,15 @@ def _tables(found: dict[str, Any]) -> list[str | Table]:
         shown.append(Table(("ledger", "count"), counts))
     if found["tasks"]:
         shown.append(_task_table(found["tasks"], found["now"]))
+    if found.get("sync"):
+        shown.append(_last_sync(found["sync"], found["now"]))
     return shown
+
+
+def _last_sync(run: Run, now: datetime) -> str:
+    failed = [str(step["name"]) for step in run.steps if step["state"] == "failed"]
+    became = f"{run.outcome or 'at work'}{': ' + ', '.join(dict.fromkeys(failed)) if failed else ''}"
+    return f"Last sync: {became}, begun {_ago(run.started_at, now)} by {run.started_by}."
 
 
 def _task_table(tasks: list[dict[str, Any]], now: datetime) -> Table:

@@ -38,24 +38,25 @@ class Ledger:
     def in_turn(self, name: str, waiting: Callable[[], None] = lambda: None) -> Iterator["Turn"]:
         """Hold the advisory lock `name` while the block runs. When somebody has it, call `waiting` and wait."""
         with translated(self.place), self._engine.connect() as connection:
-            # Committed at once: the lock is the session's, and an open transaction would hold back vacuum.
-            free = connection.scalar(
-                text("SELECT pg_try_advisory_lock(hashtextextended(:name, 0))"), {"name": name}
-            )
-            connection.commit()
-            if not free:
+            if not _locked(connection, "pg_try_advisory_lock", name):
                 waiting()
-                connection.execute(
-                    text("SELECT pg_advisory_lock(hashtextextended(:name, 0))"), {"name": name}
-                )
-                connection.commit()
+                _locked(connection, "pg_advisory_lock", name)
             try:
                 yield Turn(self.place, connection)
             finally:
-                connection.execute(
-                    text("SELECT pg_advisory_unlock(hashtextextended(:name, 0))"), {"name": name}
-                )
-                connection.commit()
+                _locked(connection, "pg_advisory_unlock", name)
+
+    @contextmanager
+    def turn_if_free(self, name: str) -> Iterator["Turn | None"]:
+        """Hold the advisory lock `name` while the block runs; None, at once, when somebody else has it."""
+        with translated(self.place), self._engine.connect() as connection:
+            if not _locked(connection, "pg_try_advisory_lock", name):
+                yield None
+                return
+            try:
+                yield Turn(self.place, connection)
+            finally:
+                _locked(connection, "pg_advisory_unlock", name)
 
     @contextmanager
     def listening(self, channel: str) -> Iterator[Callable[[float], bool]]:
@@ -82,6 +83,12 @@ class Ledger:
     def close(self) -> None:
         """Give every connection back."""
         self._engine.dispose()
+
+
+def _locked(connection: Connection, function: str, name: str) -> bool:
+    answer = connection.scalar(text(f"SELECT {function}(hashtextextended(:name, 0))"), {"name": name})
+    connection.commit()  # at once: the lock is the session's, and an open transaction would hold back vacuum
+    return bool(answer)
 
 
 class Turn:

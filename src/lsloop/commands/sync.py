@@ -1,0 +1,97 @@
+"""`lsloop sync`: one cycle of the loop, for cron and for people."""
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Annotated, Any
+
+import typer
+
+from lsloop.commands import _services
+from lsloop.commands._call import Call
+from lsloop.commands._output import Output, Table
+from lsloop.commands._stop import Stop
+from lsloop.ledger import Ledger
+from lsloop.ledger.syncs import Run
+from lsloop.sync import Cycle, Step, Wanted, cycle
+
+CRON_IS_LATE = 15.0  # seconds: what it starts every 5 minutes begins now and then 4 minutes and 59 seconds later
+
+IntervalOpt = Annotated[
+    float | None,
+    typer.Option("--interval", metavar="MIN", min=0.01, help="Do nothing if a cycle succeeded so lately."),
+]
+
+
+def sync(ctx: typer.Context, interval: IntervalOpt = None) -> None:
+    """Run one cycle: dvc pull → ingest → pull → accept → push, for every task type of params.yaml.
+
+    One at a time on a ledger, also across machines: a second one says so and is done. A step that fails does not
+    stop the others; each failure is named, and the exit code is 1, or 3 when a service does not answer. SIGTERM ends
+    it after the step it is at. What runs by cron is best given --interval.
+
+    Example:
+      lsloop sync
+      lsloop sync --interval 5
+    """
+    call = Call.of(ctx)
+    with Stop.on_sigterm() as stop, _services.opened_ledger(call.config) as ledger:
+        done = cycle(wanted(call, ledger, stop), every=None if interval is None else lately(interval))
+    answer(call.out, done)
+    if done.exit_code:
+        raise typer.Exit(done.exit_code)
+
+
+def lately(minutes: float) -> float:
+    """Seconds, a little less than the interval of a cron line."""
+    return max(minutes * 60 - CRON_IS_LATE, minutes * 54)
+
+
+def wanted(call: Call, ledger: Ledger, stop: Stop, *, send_files: bool = False) -> Wanted:
+    """A cycle as a command wants it: what came of each step is noted at once."""
+    studio: Callable[[], AbstractContextManager[Any]] = partial(_services.label_studio, call.config)
+    told = partial(_note, call.out)
+    return Wanted(ledger, call.config, studio, send_files, lambda: stop.asked, told)
+
+
+def _note(out: Output, step: Step) -> None:
+    said = step.reason or in_words(step.counts) or "nothing new"
+    state = "" if step.state == "done" else f"{step.state}: "
+    out.note(f"{titled(vars(step))}: {state}{said} ({step.seconds:.1f} s)")
+
+
+def titled(step: dict[str, Any]) -> str:
+    """A step's name, with its task type if it has one."""
+    return f"{step['name']} {step['task_type']}" if step["task_type"] else str(step["name"])
+
+
+def in_words(counts: dict[str, int]) -> str:
+    """The counts that are not zero."""
+    return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items() if count)
+
+
+def answer(out: Output, done: Cycle) -> None:
+    """Say what became of a cycle, and name every failure."""
+    out.result({"became": done.became, "due_in": done.due_in, "run": done.run}, *_shown(done))
+    if done.run and done.became == "ran":
+        for said in troubles(done.run):
+            out.warn(said)
+
+
+def _shown(done: Cycle) -> Sequence[str | Table]:
+    if done.became == "not due":
+        return [f"A cycle succeeded lately; the next is due in {done.due_in:.0f} s. Nothing to do."]
+    if done.became == "busy" or done.run is None:
+        by = f" by {done.run.started_by}" if done.run and done.run.ended_at is None else ""
+        return [f"Another cycle is at work{by}. Nothing to do."]
+    rows = [
+        (titled(step), step["state"], step["reason"] or in_words(step["counts"]), step["seconds"])
+        for step in done.run.steps
+    ]
+    return [Table(("step", "", "", "seconds"), rows, title=f"cycle {done.run.run_id} {done.run.outcome}")]
+
+
+def troubles(run: Run) -> list[str]:
+    """Every failure and every problem of a cycle, in a sentence each."""
+    failed = [f"{titled(step)} failed: {step['reason']}" for step in run.steps if step["state"] == "failed"]
+    return failed + [f"{titled(step)}: {problem}" for step in run.steps for problem in step["problems"]]

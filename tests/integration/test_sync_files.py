@@ -1,0 +1,83 @@
+"""What a cycle does with files: real git, real DVC, no Label Studio."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from annotating import Office
+from exporting import TRANSCRIPT, Project, rows
+from lsloop import config, pipeline
+from lsloop.commands import main
+from lsloop.ledger import Ledger
+
+
+def run(folder: Path, *words: str) -> str:
+    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.strip()
+
+
+@pytest.fixture
+def project(tmp_path: Path, ledger: Ledger, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Project:
+    """A project as `lsloop init` makes it, that sends nothing by itself; DVC tracks five recordings."""
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    folder = tmp_path / "speech"
+    assert main(["init", str(folder), "--quiet"]) == 0
+    (folder / "params.yaml").write_text(yaml.safe_dump({"task_types": {TRANSCRIPT: {"sync_push": False}}}))
+    (folder / "dvc.yaml").write_text(pipeline.stages([TRANSCRIPT]))
+    settings = config.load(folder)
+    made = Project(settings, ledger, Office(ledger, settings))
+    made.ingest(rows(5))
+    run(folder, "dvc", "add", "-q", "data/raw")
+    return made
+
+
+def sync(project: Project, capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, dict[str, Any], str]:
+    """Exit code, the steps by name, and what was said on stderr."""
+    capsys.readouterr()
+    code = main(["-C", str(project.config.project_dir), *(args or ("sync",)), "--json"])
+    said = capsys.readouterr()
+    return code, {step["name"]: step for step in json.loads(said.out)["run"]["steps"]}, said.err
+
+
+def test_upstreams_files_come_in_from_the_remote_and_reviewed_ones_go_out(
+    project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, raw = project.config.project_dir, project.config.raw_dir
+    run(folder, "dvc", "remote", "add", "-q", "--default", "store", str(tmp_path / "remote"))
+    run(folder, "dvc", "push", "-q")
+    run(folder, "rm", "-rf", ".dvc/cache", "data/raw")  # another machine, which has git's part only
+    project.accept({"c1": "xin chào"})
+    code, steps, _ = sync(project, capsys, "sync-daemon", "--once", "--push")
+    assert (code, steps["dvc pull"]["state"]) == (0, "done")
+    assert steps["dvc pull"]["counts"]["fetched"] >= 6
+    assert (raw / "audio" / "1.wav").is_file()
+    assert (steps["ingest"]["counts"]["added"], steps["export"]["state"], project.exported()) == (0, "done", {"c1"})
+    assert steps["dvc push"]["counts"]["pushed"] >= 4
+
+
+def test_a_remote_that_is_gone_fails_its_step_and_no_other_and_without_one_there_is_nothing_to_do(
+    project: Project, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = project.config.project_dir
+    code, steps, _ = sync(project, capsys)
+    assert (code, steps["dvc pull"]["state"]) == (0, "skipped")
+    assert "no remote" in steps["dvc pull"]["reason"]
+
+    run(folder, "dvc", "remote", "add", "-q", "--default", "store", str(tmp_path / "nowhere"))
+    run(folder, "rm", "-rf", ".dvc/cache", "data/raw/audio/2.wav")
+    project.config.raw_dir.joinpath("metadata.jsonl").write_text('{"external_id": "new", "transcript": "mới"}\n')
+    code, steps, said = sync(project, capsys)
+    assert (code, steps["dvc pull"]["state"], steps["ingest"]["counts"]["added"]) == (1, "failed", 1)
+    assert "dvc pull failed: dvc pull data/raw.dvc failed" in said
+    assert project.office.value("SELECT outcome FROM sync_runs ORDER BY run_id DESC") == "failed"
+
+    (folder / "data" / "raw.dvc").unlink()
+    assert sync(project, capsys)[1]["dvc pull"]["reason"] == "DVC tracks nothing under data/raw"
