@@ -10,6 +10,9 @@ DECLARE
     v_first tasks;
     b record;
 BEGIN
+    IF NOT EXISTS (SELECT FROM earlier_bases e WHERE e.task_key = t.task_key) THEN
+        RETURN t;
+    END IF;
     FOR b IN SELECT * FROM bases_of(t) WHERE since <= v_begun AND until > v_begun ORDER BY until LOOP
         t.base := b.base;
         t.sync_version := b.sync_version;

@@ -17,7 +17,7 @@ from lsloop.labelstudio.client import LabelStudio, Params
 TaskJson = dict[str, Any]
 Filter = dict[str, Any]
 
-
+SMALLEST = 250  # tasks; a request costs as much as thirty of them
 TRIES = 3
 """How often a page is read that has fewer tasks than the server promised."""
 
@@ -36,11 +36,14 @@ def pages(
 ) -> Iterator[Page]:
     """Pages of at most `batch` tasks by ascending id, until the server says that none is left.
 
+    The last ones are smaller: whoever works on a page while the next one is read has little left to do at the end.
+
     A task may come twice, never not at all. Raises Unreachable when the server keeps tasks back.
     """
 
-    def ask(last: int) -> Page:
-        return first(studio, ls_project_id, [above(last), *filters], batch, params)
+    def ask(last: int, left: int = 2 * batch) -> Page:
+        size = min(batch, max(left // 2, SMALLEST))
+        return first(studio, ls_project_id, [above(last), *filters], size, params)
 
     def given(start: int, end: int) -> int:
         inside = [above(start), where("id", "less_or_equal", "Number", end), *filters]
@@ -55,14 +58,14 @@ def pages(
         if owed <= 0:
             return
         reached = page.tasks[-1]["id"] if page.tasks else last
-        following = ask(reached)
+        following = ask(reached, owed)
         # Fewer are left than were promised: some were deleted meanwhile, or this page lacked some.
         if page.tasks and (following.remaining >= owed or given(last, reached) <= len(page.tasks)):
             last, tries, page = reached, 1, following
         elif tries == TRIES:
             raise _kept_back(ls_project_id, last, page)
         else:
-            tries, page = tries + 1, ask(last)
+            tries, page = tries + 1, ask(last, page.remaining)
 
 
 def first(
