@@ -1,0 +1,98 @@
+"""Push: samples become tasks in Label Studio, each exactly once, wherever the way there is cut off.
+
+A task is written down as claimed before it is sent and its key travels with it. Whatever became of a request, the key
+tells: the next push (or pull) asks Label Studio, adopts what is there, sends what is not, and removes a twin.
+"""
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from itertools import chain
+from uuid import UUID
+
+from lsloop.config import Push
+from lsloop.labelstudio import projects
+from lsloop.labelstudio.client import LabelStudio
+from lsloop.ledger import Ledger
+from lsloop.ledger import tasks as ledger_tasks
+from lsloop.records import Project, Sample
+from lsloop.steps.task.content import Media, making
+from lsloop.steps.task.sending import Pushed, Sender
+from lsloop.steps.task.twins import in_turn, reconcile, remove_seen_twins
+from lsloop.task_types import Kind
+
+__all__ = ["Media", "Pushed", "making", "park", "plan", "push", "remove_seen_twins"]
+
+
+def park(ledger: Ledger, project: Project, skips: int) -> int:
+    """Take tasks that `skips` annotators skipped out of the queue until their content changes; answers how many."""
+    return ledger_tasks.park(ledger, project, skips)
+
+
+def plan(ledger: Ledger, choice: ledger_tasks.Plan, limit: int) -> list[Sample]:
+    """What a push would send now, in order. Changes nothing, here or in Label Studio."""
+    return ledger_tasks.eligible(ledger, choice, limit)
+
+
+def push(
+    ledger: Ledger,
+    studio: LabelStudio,
+    project: Project,
+    kind: Kind,
+    choice: ledger_tasks.Plan,
+    *,
+    limit: int,
+    params: Push,
+    media: Media | None,
+    advance: Callable[[int], None] = lambda done: None,
+    waiting: Callable[[], None] = lambda: None,
+) -> Pushed:
+    """Claim and send up to `limit` samples. One push at a time per project; another one waits, after calling `waiting`.
+
+    Raises Uncertain, Unreachable or Refused when Label Studio fails; what was sent until then is in the ledger.
+    """
+    with in_turn(ledger, project, waiting) as turn:
+        pushed = Pushed()
+        made = making(ledger, project, kind, media)
+        sender = Sender(ledger, turn, studio, project, made, pushed)
+        again = reconcile(ledger, studio, project, pushed, settle=params.settle_seconds)
+        fresh = _claims(ledger, project, choice, limit - len(again), params.batch, pushed)
+        sender.send_all(chain(_in_batches(again, params.batch), fresh), advance)
+        _show_predictions(ledger, studio, project)
+    return pushed
+
+
+def _in_batches(keys: list[UUID], size: int) -> Iterator[list[UUID]]:
+    for start in range(0, len(keys), size):
+        yield keys[start : start + size]
+
+
+def _claims(
+    ledger: Ledger, project: Project, choice: ledger_tasks.Plan, limit: int, batch: int, pushed: Pushed
+) -> Iterator[list[UUID]]:
+    claimed_by = f"{socket.gethostname()}:{os.getpid()}"
+    keys = ledger_tasks.claim_adjudications(ledger, project, max(limit, 0), claimed_by=claimed_by)
+    pushed.adjudications = len(keys)
+    yield from _in_batches(keys, batch)
+    limit -= len(keys)
+    line = ledger_tasks.line_up(ledger, choice, limit) if limit > 0 else None
+    while limit > 0:
+        size = min(batch, limit)
+        next_ones = None if line is None else line[:size]
+        claimed = ledger_tasks.claim(ledger, project, choice, size, claimed_by=claimed_by, among=next_ones)
+        line = None if line is None else line[claimed.passed :]
+        if not claimed.keys and not line:
+            return
+        pushed.probes += claimed.probes
+        pushed.missing_probes += claimed.missing
+        limit -= len(claimed.keys)
+        yield claimed.keys
+
+
+def _show_predictions(ledger: Ledger, studio: LabelStudio, project: Project) -> None:
+    """Have Label Studio show the predictions of the version that most open tasks carry; it shows those of one only."""
+    assert project.ls_project_id is not None
+    version = ledger_tasks.shown_model_version(ledger, project)
+    there = projects.get(studio, project.ls_project_id)
+    if version and there and there.get("model_version") != version:
+        projects.update(studio, project.ls_project_id, model_version=version)

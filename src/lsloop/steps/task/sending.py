@@ -1,0 +1,132 @@
+"""Sending: one request at a time; the batch after it is made ready and those before it are written down meanwhile."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from lsloop.errors import LsloopError, Uncertain
+from lsloop.labelstudio import tasks
+from lsloop.labelstudio.client import LabelStudio
+from lsloop.ledger import Ledger, Turn
+from lsloop.ledger import tasks as ledger_tasks
+from lsloop.records import Project
+from lsloop.steps.task.content import Making
+
+PROVED_TOGETHER = 2000
+"""Tasks. A proof costs 20 ms and 15 ms more per thousand: one for every request would be a tenth of it."""
+
+
+@dataclass
+class Pushed:
+    """What a push did. `adopted` tasks had arrived before, `removed` ones were there twice, `refreshed` ones show what their
+    samples are now; `unfit` says why tasks went without their pre-annotation. `probes` of those sent are gold;
+    `missing_probes` more were due, and too few samples are gold. `adjudications` of those sent ask somebody to decide
+    between answers that do not agree."""
+
+    sent: int = 0
+    adopted: int = 0
+    removed: int = 0
+    refreshed: int = 0
+    probes: int = 0
+    missing_probes: int = 0
+    adjudications: int = 0
+    unfit: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Batch:
+    keys: list[UUID]
+    payload: list[dict[str, Any]]
+
+
+class Sender:
+    """Sends claimed tasks batch by batch, one request at a time; the next batch is made ready meanwhile."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        turn: Turn,
+        studio: LabelStudio,
+        project: Project,
+        made: Making,
+        pushed: Pushed,
+    ) -> None:
+        assert project.ls_project_id is not None
+        self._ledger, self._turn, self._studio, self._made, self._pushed = ledger, turn, studio, made, pushed
+        self._project, self._ls_project_id = project, project.ls_project_id
+        self._for_one: set[UUID] = set()
+        self._arrived: dict[UUID, int] = {}
+
+    def send_all(self, batches: Iterator[list[UUID]], advance: Callable[[int], None]) -> None:
+        """Send every batch. While a request is under way the batch after it is claimed and made ready, and those before it
+        are written down."""
+        with ThreadPoolExecutor(max_workers=1) as line:
+            under_way: Future[dict[UUID, int]] | None = None
+            try:
+                for keys in batches:
+                    ready = self._prepare(keys)
+                    self._arrived |= under_way.result() if under_way else {}
+                    under_way = line.submit(self._send, ready)
+                    if len(self._arrived) >= PROVED_TOGETHER:
+                        advance(self._written_down())
+                self._arrived |= under_way.result() if under_way else {}
+            except LsloopError:
+                with suppress(LsloopError):  # else the next push finds them by key
+                    advance(self._written_down())
+                raise
+            advance(self._written_down())
+
+    def _prepare(self, keys: list[UUID]) -> _Batch:
+        claims = ledger_tasks.content(self._ledger, keys)
+        self._for_one |= {claim.task_key for claim in claims if claim.candidates}
+        return _Batch([claim.task_key for claim in claims], self._made(claims, self._pushed.unfit))
+
+    def _send(self, batch: _Batch) -> dict[UUID, int]:
+        """One request. Raises Uncertain when nobody knows whether Label Studio did the work."""
+        batch = self._marked(batch)
+        if not batch.keys:
+            return {}
+        ids = tasks.import_batch(self._studio, self._ls_project_id, batch.payload)
+        return dict(zip(batch.keys, ids, strict=True))
+
+    def _marked(self, batch: _Batch) -> _Batch:
+        """What of a batch is to be sent, written down as such."""
+        shown = (next((p["model_version"] for p in task["predictions"]), None) for task in batch.payload)
+        marked = ledger_tasks.about_to_send(self._turn, dict(zip(batch.keys, shown, strict=True)))
+        there = [(key, task) for key, task in zip(batch.keys, batch.payload, strict=True) if key in marked]
+        return _Batch([key for key, _ in there], [task for _, task in there])
+
+    def _written_down(self) -> int:
+        """Write down the ids of what arrived, proved; how many.
+
+        Label Studio answers in the order of the request. That is checked over all of them, and every later read of a task
+        goes by its key: an id alone never decides whose annotation it is.
+        """
+        arrived, self._arrived = self._arrived, {}
+        if not arrived:
+            return 0
+        pairs = [(ls_task_id, str(key)) for key, ls_task_id in arrived.items()]
+        as_asked = tasks.carry(self._studio, self._ls_project_id, pairs)
+        return self._opened(arrived if as_asked else self._looked_up(list(arrived)))
+
+    def _looked_up(self, keys: list[UUID]) -> dict[UUID, int]:
+        found = {
+            UUID(key): ls_id
+            for ls_id, key in tasks.find_by_key(self._studio, self._ls_project_id, [str(k) for k in keys])
+        }
+        if len(found) != len(keys):
+            raise Uncertain(
+                f"Label Studio took {len(keys)} tasks and has {len(found)} of them.",
+                "Run `lsloop push` again: it finds out by key.",
+            )
+        return found
+
+    def _opened(self, arrived: dict[UUID, int]) -> int:
+        ledger_tasks.opened(self._ledger, self._project, arrived)
+        for key in self._for_one & arrived.keys():  # one person decides, however many answer other tasks
+            tasks.set_overlap(self._studio, arrived[key], 1)
+        self._pushed.sent += len(arrived)
+        return len(arrived)

@@ -1,0 +1,102 @@
+"""What became of tasks whose push was cut off: adopted, sent again, and rid of a second one of them."""
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from uuid import UUID
+
+from lsloop.labelstudio import tasks
+from lsloop.labelstudio.client import LabelStudio
+from lsloop.ledger import Ledger, Turn
+from lsloop.ledger import tasks as ledger_tasks
+from lsloop.records import Project
+from lsloop.steps.task.sending import Pushed
+
+
+def in_turn(
+    ledger: Ledger, project: Project, waiting: Callable[[], None] = lambda: None
+) -> AbstractContextManager[Turn]:
+    """Whoever sends tasks to a project, or removes twins from it, does so alone."""
+    return ledger.in_turn(f"lsloop push {project.project_id}", waiting)
+
+
+def reconcile(
+    ledger: Ledger, studio: LabelStudio, project: Project, pushed: Pushed, *, settle: float
+) -> list[UUID]:
+    """Find out what became of tasks whose push was cut off: adopt what arrived, remove twins; answers what to send.
+
+    A request without an answer may still be at work in Label Studio for `settle` seconds after it was sent; until then
+    what is not there yet may come.
+    """
+    assert project.ls_project_id is not None
+    doubtful = ledger_tasks.doubtful(ledger, project)
+    sent = [task for task in doubtful if task.sent]
+    found = _arrivals(studio, project.ls_project_id, sent, settle)
+    adopted = {
+        task.task_key: min(found[task.task_key]) for task in sent if task.claimed and task.task_key in found
+    }
+    ledger_tasks.opened(ledger, project, adopted)
+    pushed.adopted += len(adopted)
+    twins = {key: ids for key, ids in found.items() if len(ids) > 1}
+    pushed.removed += remove_twins(ledger, studio, project, twins)
+    return [task.task_key for task in doubtful if task.claimed and task.task_key not in adopted]
+
+
+def _arrivals(
+    studio: LabelStudio, ls_project_id: int, sent: Sequence[ledger_tasks.Doubtful], settle: float
+) -> dict[UUID, list[int]]:
+    """The ids that Label Studio has for each key, once all are there or nothing more can come."""
+    if not sent:
+        return {}
+    started = time.monotonic()
+    patience = max((settle - (task.age or 0) for task in sent if task.claimed), default=0.0)
+    while True:
+        found = _by_key(tasks.find_by_key(studio, ls_project_id, [str(task.task_key) for task in sent]))
+        if time.monotonic() - started >= patience or all(task.task_key in found for task in sent):
+            return found
+        time.sleep(_POLL)
+
+
+_POLL = 0.5  # seconds
+
+
+def remove_twins(
+    ledger: Ledger, studio: LabelStudio, project: Project, twins: Mapping[UUID, Sequence[int]]
+) -> int:
+    """Of the tasks that Label Studio has under a key, keep one; answers how many were removed.
+
+    A task that somebody has answered is never removed; the one that stays is an answered one if there is any.
+    """
+    assert project.ls_project_id is not None
+    ids = [ls_task_id for group in twins.values() for ls_task_id in group]
+    answered = (
+        {task["id"] for task in tasks.fetch(studio, project.ls_project_id, ids) if task["annotations"]}
+        if ids
+        else set()
+    )
+    extra: list[int] = []
+    for key, group in twins.items():
+        stays = min(group, key=lambda ls_task_id: (ls_task_id not in answered, ls_task_id))
+        ledger_tasks.keep(ledger, project, key, stays)
+        extra += [ls_task_id for ls_task_id in group if ls_task_id != stays and ls_task_id not in answered]
+    return tasks.delete_unanswered(studio, project.ls_project_id, extra, [str(key) for key in twins])
+
+
+def remove_seen_twins(
+    ledger: Ledger, studio: LabelStudio, project: Project, seen: Sequence[tuple[UUID, int]]
+) -> int:
+    """Remove the second tasks that a pull came across, as `remove_twins` does, when no push is at work."""
+    assert project.ls_project_id is not None
+    keys = sorted({str(key) for key, _ in seen})
+    if not keys:
+        return 0
+    with in_turn(ledger, project):
+        twins = _by_key(tasks.find_by_key(studio, project.ls_project_id, keys))
+        return remove_twins(ledger, studio, project, twins)
+
+
+def _by_key(found: Iterable[tuple[int, str]]) -> dict[UUID, list[int]]:
+    ids: dict[UUID, list[int]] = {}
+    for ls_task_id, key in found:
+        ids.setdefault(UUID(key), []).append(ls_task_id)
+    return ids
