@@ -58,7 +58,10 @@ CREATE FUNCTION reviewed(p_task_type text) RETURNS TABLE (
                    'newest_revision', h.newest_revision, 'answers', h.answers, 'reads', only_fields(s.fields, h.reads),
                    'media', CASE WHEN s.media_path IS NOT NULL THEN jsonb_build_object(
                        'path', s.media_path, 'md5', s.media_md5, 'duration', s.duration, 'width', s.width,
-                       'height', s.height) END) AS document
+                       'height', s.height) END)
+                   -- Not judged from nor answered, and what a model's errors are told apart by.
+                   || CASE WHEN s.fields ? 'language' THEN jsonb_build_object('language', s.fields -> 'language') ELSE '{}' END
+                   AS document
           FROM held h JOIN samples s USING (sample_id)
          WHERE NOT EXISTS (SELECT FROM conflicts c JOIN tasks o USING (task_key)
                             WHERE c.sample_id = s.sample_id AND c.status = 'open'

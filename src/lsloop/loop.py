@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from lsloop import layouts, resources, task_types
+from lsloop import __version__, layouts, pipeline, promotion, resources, task_types
 from lsloop.config import Config, TaskType
 from lsloop.errors import UsageError
 from lsloop.labelstudio import webhooks
@@ -19,7 +19,7 @@ from lsloop.ledger import Ledger, Transaction, annotations, events, exports, gol
 from lsloop.ledger import projects as ledger_projects
 from lsloop.ledger.tasks import Plan
 from lsloop.records import Claim, Order, Project, Sample
-from lsloop.steps import annotation, conflict, consensus, event, prediction, project, refresh, task
+from lsloop.steps import annotation, conflict, consensus, event, prediction, project, refresh, task, training
 from lsloop.steps import export as steps_export
 from lsloop.steps import gold as steps_gold
 from lsloop.task_types import Kind
@@ -245,7 +245,7 @@ def model_in_use(ledger: Ledger, config: Config, task_type: str, named: str | No
     if promoted:
         return prediction.Model(config.model_path(promoted.path), promoted.version, wanted.predicting)
     place = named or wanted.base
-    return prediction.Model(config.model_path(place), None, wanted.predicting) if place else None
+    return prediction.Model(_model(config, place), None, wanted.predicting) if place else None
 
 
 def asking(ledger: Ledger, config: Config, task_type: str) -> prediction.Asking:
@@ -336,6 +336,67 @@ def export(
         return steps_export.plan(ledger, wanted)
     told = steps_export.Progress(progress.expect, progress.advance, progress.waiting)
     return steps_export.export(ledger, wanted, told)
+
+
+def retrain(
+    ledger: Ledger,
+    config: Config,
+    task_type: str,
+    *,
+    actor: str,
+    reason: str | None = None,
+    base: str | None = None,
+    resume: bool = False,
+    rule: promotion.Rule = "if_better",
+    processes: int | None = None,
+    progress: training.Progress = training.SILENT,
+) -> training.Done:
+    """Fine-tune on what was exported, and take the result into use if it is better on the frozen test split."""
+    name, settings, kind = _resolved(config, task_type)
+    commit = pipeline.head(config.project_dir)
+    wanted = training.Wanted(
+        task_type=name,
+        kind_name=settings.kind,
+        kind=kind,
+        settings=config.model(name),
+        project_dir=config.project_dir,
+        data_dir=config.reviewed_dir / name,
+        work_dir=config.state_dir / "trainings",
+        find_model=lambda called: _model(config, called),
+        code_version=f"lsloop {__version__}" + (f", project at {commit}" if commit else ""),
+        actor=actor,
+        reason=reason,
+        base=base,
+        rule=rule,
+        must_resume=resume,
+        processes=processes,
+    )
+    return training.retrain(ledger, wanted, progress)
+
+
+def _model(config: Config, called: str) -> str:
+    """Where a model is: a folder of the project, fetched if DVC tracks it and it is not here; else a hub's id."""
+    pipeline.fetch(config.project_dir, called)
+    return config.model_path(called)
+
+
+def promote(ledger: Ledger, config: Config, version: str, *, actor: str, reason: str | None) -> models.Version:
+    """Take a model version into use, whose files must be here and whole; what it is called in full."""
+    found = models.find(ledger, version)
+    training.require_whole(config.project_dir, found)
+    models.promote(ledger, found.version, actor, reason)
+    return found
+
+
+def roll_back(
+    ledger: Ledger, config: Config, task_type: str, *, actor: str, reason: str | None
+) -> models.RolledBack:
+    """Take back into use what the model version in use replaced; its files must be here and whole."""
+    name, _, _ = _resolved(config, task_type)
+    in_use = models.promoted(ledger, name)
+    if in_use and in_use.replaces:
+        training.require_whole(config.project_dir, models.find(ledger, in_use.replaces))
+    return models.roll_back(ledger, name, actor, reason)
 
 
 def watermark(ledger: Ledger, config: Config) -> dict[str, Any]:

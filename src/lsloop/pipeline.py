@@ -111,6 +111,21 @@ def _counted(said: str) -> dict[str, int]:
 _COUNTS = re.compile(r"(\d+) files? (added|modified|deleted|fetched|pushed)")
 
 
+def head(project_dir: Path) -> str | None:
+    """The git commit that the project folder is at, in short; None where there is none."""
+    if shutil.which("git") is None:
+        return None
+    done = _run(project_dir, "git", "rev-parse", "--verify", "--quiet", "--short", "HEAD")
+    return done.stdout.strip() or None
+
+
+def fetch(project_dir: Path, path: str) -> None:
+    """Bring a folder here that DVC tracks by `<path>.dvc` and that is not here; nothing else is touched."""
+    pointer = f"{path.rstrip('/')}.dvc"
+    if not (project_dir / path).exists() and (project_dir / pointer).is_file():
+        _checked(project_dir, *_DVC, "pull", "--quiet", pointer)
+
+
 def repro(project_dir: Path, stage: str) -> str:
     """Run a stage of dvc.yaml, and those it depends on, where something changed; what DVC said.
 

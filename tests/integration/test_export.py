@@ -124,8 +124,16 @@ def test_an_answer_to_a_recording_that_was_replaced_is_not_exported_with_the_new
 
 def test_a_change_upstream_in_what_nobody_looked_at_writes_nothing(project: Project) -> None:
     project.export()
-    project.ingest(rows(5, language="vi", priority=3))
+    project.ingest(rows(5, station="vtv", priority=3))
     assert not project.export().replaced
+
+
+def test_the_language_of_a_sample_is_told_where_its_errors_are_counted_by_it(project: Project) -> None:
+    project.export()
+    assert "language" not in project.metadata("c1")
+    project.ingest(rows(5, language="vi"))
+    project.export()
+    assert project.metadata("c1")["language"] == "vi"
 
 
 def test_gold_is_marked_and_never_in_a_split_or_a_training_row(project: Project, tmp_path: Path) -> None:
@@ -292,7 +300,7 @@ def test_the_watermark_changes_exactly_when_an_export_would_write(project: Proje
     first = marks()
     project.export()
     assert marks() == first
-    project.ingest([*rows(5, language="vi"), {"external_id": "c6", "transcript": "new"}])
+    project.ingest([*rows(5, station="vtv"), {"external_id": "c6", "transcript": "new"}])
     assert marks() == first
     project.change_mind("c1", "changed")
     second = marks()

@@ -38,6 +38,8 @@ COMMANDS = (
     Row("pull", "lsloop.commands.pull:pull", "The loop", "Bring annotations back into the ledger."),
     Row("sync", "lsloop.commands.sync:sync", "The loop", "Run one cycle: files in, answers back, samples out."),
     Row("export", "lsloop.commands.export:export", "The loop", "Write what people accepted to data/reviewed."),
+    Row("retrain", "lsloop.commands.retrain:retrain", "The loop", "Fine-tune a model; use it if it is better."),
+    Row("models", "lsloop.commands.models:app", "The loop", "See model versions; promote and roll back."),
     Row("status", "lsloop.commands.status:status", "The loop", "Show connections, counts and locks."),
     Row(
         "conflicts", "lsloop.commands.conflicts:app", "People", "Decide where upstream and annotators differ."

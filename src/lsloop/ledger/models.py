@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from lsloop.errors import UsageError
-from lsloop.ledger import Ledger, queries
+from lsloop.ledger import Ledger, Transaction, queries
 
 CHANNEL = "lsloop_promoted"
 """PostgreSQL notifies it when another version comes into use; the payload is the task type."""
@@ -80,30 +80,31 @@ def history(ledger: Ledger, version: str) -> list[dict[str, Any]]:
 def register(ledger: Ledger, version: Version) -> bool:
     """Write a version down; False when it is there already. It is not in use by that. Raises Refused."""
     with ledger.transaction() as transaction:
-        return bool(
-            transaction.value(
-                """SELECT register_model(:version, :task_type, :path, :weights, :base, CAST(:base_version AS text),
-                       :data_sha256, CAST(:params AS jsonb), :seed, :code_version, CAST(:metrics AS jsonb))""",
-                **{
-                    name: json.dumps(value, allow_nan=False) if isinstance(value, dict) else value
-                    for name, value in vars(version).items()
-                    if name not in ("created_at", "replaces", "promoted_at", "demoted_at", "in_use")
-                },
-            )
-        )
+        return _register(transaction, version)
 
 
 def promote(ledger: Ledger, version: str, actor: str, reason: str | None = None) -> bool:
     """Take a version into use; False when it is already. Every server that listens is told. Raises Refused."""
     with ledger.transaction() as transaction:
-        return bool(
-            transaction.value(
-                "SELECT promote_model(:version, :actor, CAST(:reason AS text))",
-                version=version,
-                actor=actor,
-                reason=reason,
-            )
+        return _promote(transaction, version, actor, reason)
+
+
+def _register(transaction: Transaction, version: Version) -> bool:
+    known_later = ("created_at", "replaces", "promoted_at", "demoted_at", "in_use")
+    values = {name: value for name, value in vars(version).items() if name not in known_later}
+    return bool(
+        transaction.value(
+            """SELECT register_model(:version, :task_type, :path, :weights, :base, CAST(:base_version AS text),
+                   :data_sha256, CAST(:params AS jsonb), :seed, :code_version, CAST(:metrics AS jsonb))""",
+            **values
+            | {"params": json.dumps(version.params), "metrics": json.dumps(version.metrics, allow_nan=False)},
         )
+    )
+
+
+def _promote(transaction: Transaction, version: str, actor: str, reason: str | None) -> bool:
+    statement = "SELECT promote_model(:version, :actor, CAST(:reason AS text))"
+    return bool(transaction.value(statement, version=version, actor=actor, reason=reason))
 
 
 def roll_back(ledger: Ledger, task_type: str, actor: str, reason: str | None = None) -> RolledBack:
@@ -170,13 +171,38 @@ def begin(ledger: Ledger, task_type: str, actor: str, reason: str | None, run: d
         )
 
 
+def unfinished(ledger: Ledger, task_type: str) -> dict[str, Any] | None:
+    """What the training that was interrupted is made of. Hold `turn`: it may be running else."""
+    with ledger.transaction() as transaction:
+        statement = "SELECT run FROM trainings WHERE task_type = :task_type AND state = 'running'"
+        found: dict[str, Any] | None = transaction.value(statement, task_type=task_type)
+    return found
+
+
+def conclude(
+    ledger: Ledger, training_id: int, version: Version, outcome: str, promoted_by: str | None, reason: str | None
+) -> None:
+    """Write down what a training made and what became of it, all or nothing; it is in use if somebody promotes it."""
+    with ledger.transaction() as transaction:
+        _register(transaction, version)
+        if promoted_by is not None:
+            _promote(transaction, version.version, promoted_by, reason)
+        _end(transaction, training_id, version.version, outcome, None)
+
+
 def end(ledger: Ledger, training_id: int, version: str | None, outcome: str | None, error: str | None = None) -> None:
     """End a training: what it made and what became of that, or what went wrong."""
     with ledger.transaction() as transaction:
-        transaction.run(
-            "SELECT end_training(:training_id, CAST(:version AS text), CAST(:outcome AS text), CAST(:error AS text))",
-            training_id=training_id,
-            version=version,
-            outcome=outcome,
-            error=error,
-        )
+        _end(transaction, training_id, version, outcome, error)
+
+
+def _end(
+    transaction: Transaction, training_id: int, version: str | None, outcome: str | None, error: str | None
+) -> None:
+    transaction.run(
+        "SELECT end_training(:training_id, CAST(:version AS text), CAST(:outcome AS text), CAST(:error AS text))",
+        training_id=training_id,
+        version=version,
+        outcome=outcome,
+        error=error,
+    )
