@@ -104,7 +104,7 @@ def made(sizes: Sizes, task_type_names: list[str]) -> Iterator[Place]:
 
 @contextmanager
 def _connected(folder: Path, sizes: Sizes) -> Iterator[Place]:
-    settings = config.load(folder)
+    settings = config.load(folder).without_webhook()  # a worker would do what is measured
     opened = ledger.connect(settings.database_url)
     with client.connect(settings.label_studio_url, settings.label_studio_api_key) as studio:
         yield Place(folder, sizes, settings, opened, studio)

@@ -7,7 +7,7 @@ A service that is not configured is the embedded one; where that runs stands in 
 import hashlib
 import hmac
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
@@ -23,6 +23,9 @@ from lsloop.records import Order
 STATE = ".lsloop"
 
 API_TOKEN = "api_token"  # noqa: S105  # the name of its file in the state folder
+
+NO_WEBHOOK = "none"
+"""LSLOOP_WEBHOOK_URL where Label Studio is not to tell what people do."""
 
 ALIASES = {"transcript_verification": "transcript_correction"}
 """Names of task types that the field also uses."""
@@ -236,14 +239,21 @@ class Config:
 
     @property
     def webhook_url(self) -> str | None:
-        """Where Label Studio is to send events; None when nobody has said where it reaches the server."""
+        """Where Label Studio is to send events; None when nobody has said where it reaches the server, or said `none`."""
         given = self.environment.lsloop_webhook_url
+        if given == NO_WEBHOOK:
+            return None
         if given is None and self.environment.label_studio_url is None:
             given = self.stack.get("server_url")
         if not given:
             return None
         parts = urlsplit(str(given))
         return str(given) if parts.path.strip("/") else f"{parts.scheme}://{parts.netloc}/webhook"
+
+    def without_webhook(self) -> "Config":
+        """The same settings, but Label Studio is not asked to tell what people do: only pulls bring it."""
+        environment = self.environment.model_copy(update={"lsloop_webhook_url": NO_WEBHOOK})
+        return replace(self, environment=environment)
 
     @property
     def webhook_secret(self) -> str:

@@ -48,7 +48,7 @@ def test_up_in_the_background_returns_when_all_answers_and_down_ends_all(project
     assert httpx.get(f"{project.stack['server_url']}/health").status_code == 200
     assert project.stack["server_url"] in done.stdout
     family = project.family()
-    assert {"supervisor", "postgres", "server"} == set(project.processes())
+    assert {"supervisor", "postgres", "server", "worker"} == set(project.processes())
 
     assert project.lsloop("down").stdout == "Stopped.\n"
     assert gone(family)
@@ -142,7 +142,7 @@ def test_a_pid_that_now_belongs_to_somebody_else_is_left_alone(project: Project)
         stranger.wait()
 
 
-@pytest.mark.parametrize("victim", ["postgres", "server"])
+@pytest.mark.parametrize("victim", ["postgres", "server", "worker"])
 def test_a_child_that_dies_ends_the_stack_with_its_name_and_its_last_words(
     project: Project, victim: str
 ) -> None:
@@ -151,7 +151,8 @@ def test_a_child_that_dies_ends_the_stack_with_its_name_and_its_last_words(
         project.processes()[victim].kill()
         assert process.wait(60) == 1
     assert gone(family)
-    assert {"postgres": "PostgreSQL", "server": "The server"}[victim] + " ended by itself" in project.said()
+    names = {"postgres": "PostgreSQL", "server": "The server", "worker": "The worker"}
+    assert names[victim] + " ended by itself" in project.said()
     assert str(project.state / "logs") in project.said()
 
 
@@ -192,7 +193,7 @@ def test_a_database_of_the_environment_is_used_and_no_other_is_started(
 ) -> None:
     project.env["DATABASE_URL"] = database_url
     with project.foreground():
-        assert set(project.processes()) == {"supervisor", "server"}
+        assert set(project.processes()) == {"supervisor", "server", "worker"}
         assert httpx.get(f"{project.stack['server_url']}/health").status_code == 200
         assert "from DATABASE_URL" in project.said()
     assert not (project.state / "postgres").exists()

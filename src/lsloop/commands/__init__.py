@@ -29,7 +29,7 @@ from lsloop.commands._lazy import Headed, Row, build
 
 COMMANDS = (
     Row("init", "lsloop.commands.init:init", "Start", "Make a project folder ready to run."),
-    Row("up", "lsloop.commands.up:up", "Start", "Start PostgreSQL, Label Studio and the server here."),
+    Row("up", "lsloop.commands.up:up", "Start", "Start PostgreSQL, Label Studio, server and worker here."),
     Row("down", "lsloop.commands.up:down", "Start", "Stop what `up` started; the data stays."),
     Row("demo", "lsloop.commands.demo:demo", "Start", "Run the whole loop on a small made-up dataset."),
     Row("ingest", "lsloop.commands.ingest:ingest", "The loop", "Read data/raw into the ledger."),
@@ -52,6 +52,8 @@ COMMANDS = (
     Row("sync-daemon", "lsloop.commands.sync_daemon:daemon", "Keep it running", "Run cycles for ever."),
     Row("watermark", "lsloop.commands.export:watermark", "Keep it running", "Tell DVC whether to export."),
     Row("manifest", "lsloop.commands.export:manifest", "Keep it running", "Sum up what was exported."),
+    Row("events", "lsloop.commands.events:events", "Keep it running", "Show what Label Studio told."),
+    Row("worker", "lsloop.commands.worker:worker", "Keep it running", "Look at events, and do queued jobs."),
     Row("serve", "lsloop.commands.serve:serve", "Keep it running", "Serve health and media over HTTP."),
 )
 

@@ -45,7 +45,7 @@ def status(
             call.out.show(part)
         time.sleep(2)
     document = _looked(call.config, name)
-    call.out.result(document, *_tables(document))
+    call.out.result(document, *_tables(document), *_to_do(document))
     if any("problem" in service for service in document["services"].values()):
         raise typer.Exit(3)
 
@@ -108,6 +108,13 @@ def _last_sync(run: Run, now: datetime) -> str:
     failed = [str(step["name"]) for step in run.steps if step["state"] == "failed"]
     became = f"{run.outcome or 'at work'}{': ' + ', '.join(dict.fromkeys(failed)) if failed else ''}"
     return f"Last sync: {became}, begun {_ago(run.started_at, now)} by {run.started_by}."
+
+
+def _to_do(found: dict[str, Any]) -> list[str]:
+    """What somebody should look at, in words."""
+    given_up = found["counts"].get("events", {}).get("given_up", 0)
+    what = f"{given_up:,} events of Label Studio were given up: `lsloop events --failed` says why, `--retry` tries again."
+    return [what] if given_up else []
 
 
 def _task_table(tasks: list[dict[str, Any]], now: datetime) -> Table:

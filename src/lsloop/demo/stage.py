@@ -98,7 +98,7 @@ def services(project_dir: Path, *, stay: bool, say: Say) -> Iterator[tuple[Confi
             say(f"It stays running until `lsloop -C {project_dir} down`")
         else:
             at_end.enter_context(stack.run(config.load(project_dir), say, _upgrade))
-        settings = config.load(project_dir)
+        settings = config.load(project_dir).without_webhook()  # the story pulls; a worker would be faster
         opened = ledger.connect(settings.database_url)
         at_end.callback(opened.close)
         studio = client.connect(settings.label_studio_url, settings.label_studio_api_key)

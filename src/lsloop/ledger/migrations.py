@@ -1,4 +1,4 @@
-"""The schema: plain SQL migrations applied by yoyo, then functions and views, which are replaced as a whole."""
+"""The schema: plain SQL migrations applied by yoyo; functions and views, replaced as a whole; the job queue's tables."""
 
 import hashlib
 import warnings
@@ -8,7 +8,7 @@ from typing import Any
 
 from lsloop import resources
 from lsloop.errors import SchemaMismatch
-from lsloop.ledger import Ledger, _engine, _url, translated
+from lsloop.ledger import Ledger, _engine, _url, queue, translated
 
 
 def upgrade(database_url: str) -> list[str]:
@@ -23,6 +23,8 @@ def upgrade(database_url: str) -> list[str]:
         with translated(ledger.place):
             done = _apply(url.render_as_string(hide_password=False))
         _install_code(ledger)
+        with ledger.transaction() as transaction:
+            queue.upgrade(transaction)
     ledger.close()
     return done
 

@@ -3,13 +3,14 @@
 from datetime import datetime
 from typing import Any
 
-from lsloop.ledger import Ledger, Transaction, queries
+from lsloop.ledger import Ledger, Transaction, events, queries, queue
 
 
 def counts(ledger: Ledger) -> dict[str, Any]:
-    """Samples, locks, annotations and conflicts by kind."""
+    """Samples, locks, annotations, conflicts, events and jobs by kind."""
     with ledger.transaction() as transaction:
-        return {word: _one(transaction, word) for word in ("samples", "locks", "annotations", "conflicts")}
+        found = {word: _one(transaction, word) for word in ("samples", "locks", "annotations", "conflicts")}
+    return found | {"events": events.counts(ledger), "jobs": queue.counts(ledger)}
 
 
 def tasks(ledger: Ledger, server: str, task_type: str | None = None) -> list[dict[str, Any]]:

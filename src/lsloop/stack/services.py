@@ -47,8 +47,9 @@ def start(config: Config, say: Say, upgrade: Callable[[str], None], started: lis
     if label_studio:
         _finish(here, label_studio, started, say)
         _write_down_label_studio(here, label_studio.port)
-    say("Starting the server")
+    say("Starting the server and the worker")
     _start_server(config, started, say)
+    _start_worker(config, started)
 
 
 def environment_dir(config: Config) -> Path:
@@ -108,6 +109,18 @@ def _spawn_server(config: Config, port: int) -> Child:
     command = [*LSLOOP, "-C", str(config.project_dir), "serve", "--host", ports.HOST, "--port", str(port)]
     log = _log(config.state_dir, "server")
     return children.spawn("The server", command, log, config.project_dir, dict(os.environ))
+
+
+def _start_worker(config: Config, started: list[Child]) -> None:
+    """It has no port: it has started when its log says so. What it needs later, it waits for."""
+    here = config.state_dir
+    log = _log(here, "worker")
+    before = log.stat().st_size if log.is_file() else 0
+    command = [*LSLOOP, "-C", str(config.project_dir), "worker"]
+    child = children.spawn("The worker", command, log, config.project_dir, dict(os.environ))
+    started.append(child)
+    state.record(here, "worker", child.process.pid, child.stop_signal)
+    children.wait_until(lambda: log.stat().st_size > before, child, SERVER_SECONDS)
 
 
 def _begin(here: Path, service: Service, started: list[Child], say: Say) -> None:
