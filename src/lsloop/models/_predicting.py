@@ -13,6 +13,9 @@ from lsloop.models import Guess, Row, _checkpoint
 
 transformers.utils.logging.disable_progress_bar()  # a bar per file read is noise; the caller shows progress
 
+COMMON = ("batch_size", "precision", "device")
+"""The settings that every family predicts with."""
+
 Order = tuple[Any, ...]
 """What rows are sorted by before they are cut into batches; the last element is the length, the others keep apart."""
 
@@ -38,16 +41,21 @@ def check_names(settings: Mapping[str, Any], known: Sequence[str]) -> None:
 def load(auto: Any, model: str, **options: Any) -> Any:
     """A checkpoint in full precision. Raises UsageError when it is not there, not whole, or lacks weights."""
     _checkpoint.check(model)
-    try:
-        loaded, info = auto.from_pretrained(model, output_loading_info=True, dtype=torch.float32, **options)
-    except (OSError, ValueError, RuntimeError) as error:
-        reason = str(error).strip().partition("\n")[0]
-        raise UsageError(f"The model {model} cannot be loaded: {reason}", _checkpoint.FIX) from error
+    loaded, info = part(auto, model, output_loading_info=True, dtype=torch.float32, **options)
     lacking = {*info["missing_keys"], *(str(key[0]) for key in info["mismatched_keys"])}
     if lacking := {key for key in lacking if not key.endswith("masked_spec_embed")}:  # only used to train
         problem = f"The model {model} lacks weights ({sorted(lacking)[0]}, {len(lacking)} in all)."
         raise UsageError(problem, "Name a model that was fine-tuned for this task.")
     return loaded
+
+
+def part(auto: Any, model: str, **options: Any) -> Any:
+    """What stands in a checkpoint besides the weights: a tokenizer, a processor. Raises UsageError when it is not there."""
+    try:
+        return auto.from_pretrained(model, **options)
+    except (OSError, ValueError, RuntimeError, TypeError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise UsageError(f"The model {model} cannot be loaded: {reason}", _checkpoint.FIX) from error
 
 
 def precision(settings: Mapping[str, Any]) -> torch.dtype:

@@ -334,7 +334,8 @@ def _adapted(model: Any, settings: Settings) -> Any:
     """The model, or only small matrices in it if LoRA is asked for. Hu et al., https://arxiv.org/abs/2106.09685."""
     model.config.use_cache = False
     if settings.gradient_checkpointing:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        save_memory = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
+        save_memory({"use_reentrant": False})
     if not settings.lora:
         return model
     import peft

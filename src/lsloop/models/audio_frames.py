@@ -36,7 +36,7 @@ class Predictor:
     """A model in memory."""
 
     def __init__(self, model: str, device: str, settings: Mapping[str, Any]) -> None:
-        _predicting.check_names(settings, ("batch_size", "precision", "shortest"))
+        _predicting.check_names(settings, (*_predicting.COMMON, "shortest"))
         self.shortest = float(settings.get("shortest", SHORTEST))
         self.device = _predicting.device_of(device)
         self.model = _predicting.load(transformers.AutoModelForAudioFrameClassification, model).eval()
@@ -74,7 +74,7 @@ def train(rows: Sequence[Row], validation: Sequence[Row], training: Training) ->
     """Fine-tune on recordings and their segments; frames between segments teach nothing."""
     _checkpoint.check(training.base)
     ears = _Ears(training.base)
-    config = transformers.AutoConfig.from_pretrained(training.base)
+    config = _predicting.part(transformers.AutoConfig, training.base)
     with torch.device("meta"):  # only to ask how many frames come out
         shape = transformers.AutoModelForAudioFrameClassification.from_config(config)
 
@@ -107,7 +107,7 @@ class _Ears:
     """What stands before the model: recordings to numbers."""
 
     def __init__(self, model: str) -> None:
-        self.extract = transformers.AutoFeatureExtractor.from_pretrained(model)
+        self.extract = _predicting.part(transformers.AutoFeatureExtractor, model)
         self.main: str = self.extract.model_input_names[0]
         self.rate: int = self.extract.sampling_rate
 

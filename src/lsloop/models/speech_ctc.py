@@ -28,7 +28,7 @@ class Predictor:
     """A CTC model in memory."""
 
     def __init__(self, model: str, device: str, settings: Mapping[str, Any]) -> None:
-        _predicting.check_names(settings, ("batch_size", "precision"))
+        _predicting.check_names(settings, _predicting.COMMON)
         self.device = _predicting.device_of(device)
         self.model = _predicting.load(transformers.AutoModelForCTC, model).eval()
         self.model.to(self.device, _predicting.precision(settings))
@@ -94,7 +94,7 @@ class _Ears:
     """What stands before the model: recordings to numbers, and transcripts to symbols."""
 
     def __init__(self, model: str) -> None:
-        self.processor = transformers.AutoProcessor.from_pretrained(model)
+        self.processor = _predicting.part(transformers.AutoProcessor, model)
         self.rate: int = self.processor.feature_extractor.sampling_rate
         vocabulary = self.processor.tokenizer.get_vocab()
         self.capitals = "A" in vocabulary and "a" not in vocabulary

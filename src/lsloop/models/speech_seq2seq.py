@@ -31,7 +31,7 @@ class Predictor:
     """A model in memory."""
 
     def __init__(self, model: str, device: str, settings: Mapping[str, Any]) -> None:
-        _predicting.check_names(settings, ("batch_size", "precision", *OPTIONS))
+        _predicting.check_names(settings, (*_predicting.COMMON, *OPTIONS))
         self.settings = settings
         self.device = _predicting.device_of(device)
         self.model = _predicting.load(transformers.AutoModelForSpeechSeq2Seq, model).eval()
@@ -119,7 +119,7 @@ class _Ears:
     """What stands before the model: recordings to numbers, and transcripts to tokens."""
 
     def __init__(self, model: str) -> None:
-        self.processor = transformers.AutoProcessor.from_pretrained(model)
+        self.processor = _predicting.part(transformers.AutoProcessor, model)
         self.extract = self.processor.feature_extractor
         self.rate: int = self.extract.sampling_rate
         self.most: int | None = getattr(self.extract, "n_samples", None)  # Whisper's 30 s

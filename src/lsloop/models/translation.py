@@ -33,7 +33,7 @@ class Predictor:
     """A model in memory."""
 
     def __init__(self, model: str, device: str, settings: Mapping[str, Any]) -> None:
-        known = ("batch_size", "precision", "num_beams", "max_new_tokens", *LANGUAGES)
+        known = (*_predicting.COMMON, "num_beams", "max_new_tokens", *LANGUAGES)
         _predicting.check_names(settings, known)
         self.device = _predicting.device_of(device)
         self.model = _predicting.load(transformers.AutoModelForSeq2SeqLM, model).eval()
@@ -86,7 +86,7 @@ class _Pages:
     """What stands before the model: sentences to tokens. `longest` is how many the model can take."""
 
     def __init__(self, model: str, settings: Mapping[str, Any]) -> None:
-        self.tokenizer = transformers.AutoTokenizer.from_pretrained(model)
+        self.tokenizer = _predicting.part(transformers.AutoTokenizer, model)
         self.prefix = str(settings.get("prefix") or "")
         self.language = settings.get("target_language")
         self.longest: int | None = None
