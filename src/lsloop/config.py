@@ -238,6 +238,12 @@ class Config:
         return path.read_text(encoding="utf-8").strip() or None if path.is_file() else None
 
     @property
+    def secret_files(self) -> list[Path]:
+        """Where secrets may be; not each of them is there."""
+        own = [self.state_dir / name for name in ("stack.json", "secret", API_TOKEN)]
+        return [self.project_dir / ".env", self.project_dir / ".dvc" / "config.local", *own]
+
+    @property
     def webhook_url(self) -> str | None:
         """Where Label Studio is to send events; None when nobody has said where it reaches the server, or said `none`."""
         given = self.environment.lsloop_webhook_url

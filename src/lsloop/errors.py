@@ -42,3 +42,7 @@ class LockLost(LsloopError):
 
 class SchemaMismatch(UsageError):
     """The program and the ledger's schema are of different versions."""
+
+
+class Skipped(LsloopError):
+    """There is nothing here to check."""

@@ -47,6 +47,22 @@ def setup(
     verify_webhook: bool = False,
 ) -> project.Setup:
     """Make or verify the Label Studio project of a task type; its webhook is made with it, and verified when asked."""
+    wanted, kind = _wanted(config, task_type)
+    done = project.setup(ledger, studio, wanted, kind, recreate=recreate)
+    if hook := _hook(config):
+        project.register_webhook(ledger, studio, done, hook, verify=verify_webhook)
+    else:
+        done.no_events = _NO_URL
+    return done
+
+
+def inspect(ledger: Ledger, studio: LabelStudio, config: Config, task_type: str) -> str:
+    """What `setup` would find; changes nothing. Raises LsloopError where something is not as it should be."""
+    wanted, kind = _wanted(config, task_type)
+    return project.inspect(ledger, studio, wanted, kind, _hook(config))
+
+
+def _wanted(config: Config, task_type: str) -> tuple[project.Wanted, Kind]:
     name, settings, kind = _resolved(config, task_type)
     wanted = project.Wanted(
         task_type=name,
@@ -56,13 +72,13 @@ def setup(
         ls_project_id=config.configured_ls_project(name),
         settle=config.params.push.settle_seconds,
     )
-    done = project.setup(ledger, studio, wanted, kind, recreate=recreate)
-    if config.webhook_url is None:
-        done.no_events = _NO_URL
-    else:
-        hook = webhooks.Webhook(config.webhook_url, config.webhook_secret, event.ACTIONS)
-        project.register_webhook(ledger, studio, done, hook, verify=verify_webhook)
-    return done
+    return wanted, kind
+
+
+def _hook(config: Config) -> webhooks.Webhook | None:
+    """How Label Studio is to send events; None when nobody said where to."""
+    url = config.webhook_url
+    return webhooks.Webhook(url, config.webhook_secret, event.ACTIONS) if url else None
 
 
 _NO_URL = "Nobody said where Label Studio reaches `lsloop serve`: set LSLOOP_WEBHOOK_URL. Pulls bring everything."

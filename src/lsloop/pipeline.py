@@ -145,6 +145,58 @@ def _dvc(project_dir: Path, *words: str) -> str:
     return done.stdout
 
 
+def probe_remote(project_dir: Path, name: str) -> str | None:
+    """Write a file called `name` to DVC's default remote, read it back and remove it; which remote that is.
+
+    None without DVC or a remote. It lies in a folder of its own, `lsloop-canary`, which goes with it. Raises LsloopError
+    with DVC's own words.
+    """
+    try:
+        done = _run(project_dir, sys.executable, "-c", _PROBE, name, timeout=PROBE_SECONDS)
+    except subprocess.TimeoutExpired as error:
+        problem = f"The DVC remote has not answered for {PROBE_SECONDS:g} s."
+        raise LsloopError(problem, "Look at `dvc remote list`, and at the network.") from error
+    if done.returncode == _NO_REMOTE:
+        return None
+    if done.returncode:
+        said = (done.stderr.strip().splitlines() or ["no words"])[-1]
+        raise LsloopError(
+            f"The DVC remote cannot be read and written: {said.rstrip('.')}.",
+            "Mend `dvc remote list`, its credentials or its mount; then `dvc push` works, too.",
+        )
+    return done.stdout.strip()
+
+
+PROBE_SECONDS = 60.0
+_NO_REMOTE = 3
+
+# DVC's commands would leave what they wrote; `dvc gc` would take other people's data with it.
+_PROBE = """
+import sys
+from dvc.config import NoRemoteError
+from dvc.exceptions import NotDvcRepoError
+from dvc.repo import Repo
+try:
+    remote = Repo().cloud.get_remote()
+except (NoRemoteError, NotDvcRepoError):
+    sys.exit(3)
+fs = remote.fs
+if fs.protocol == "local" and not fs.exists(remote.path):
+    sys.exit(f"the folder {remote.path} does not exist")
+folder = fs.join(remote.path, "lsloop-canary")
+path = fs.join(folder, sys.argv[1])
+try:
+    fs.makedirs(folder, exist_ok=True)
+    fs.pipe_file(path, b"canary")
+    if fs.cat_file(path) != b"canary":
+        sys.exit("what was written came back changed")
+finally:
+    if fs.exists(folder):
+        fs.rm(folder, recursive=True)
+print(f"{remote.name}, {remote.path}")
+"""
+
+
 def stages(task_types: Sequence[str]) -> str:
     """The `dvc.yaml` of a project with these task types."""
     outs = "".join(f"\n    - data/reviewed/{name}:\n        persist: true" for name in task_types)
@@ -195,7 +247,9 @@ def _checked(project_dir: Path, *command: str) -> str:
     return done.stdout.strip()
 
 
-def _run(project_dir: Path, *command: str, **env: str) -> subprocess.CompletedProcess[str]:
+def _run(
+    project_dir: Path, *command: str, timeout: float | None = None, **env: str
+) -> subprocess.CompletedProcess[str]:
     try:
         return subprocess.run(
             command,
@@ -205,6 +259,7 @@ def _run(project_dir: Path, *command: str, **env: str) -> subprocess.CompletedPr
             capture_output=True,
             text=True,
             errors="replace",
+            timeout=timeout,
         )
     except FileNotFoundError as error:
         raise LsloopError(

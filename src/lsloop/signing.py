@@ -34,3 +34,14 @@ def refusal(secret: str, path: str, expires: str, given: str, now: float) -> str
     if not hmac.compare_digest(right, given.encode(errors="replace")):
         return "this link's signature is wrong"
     return None if now < int(expires) else "this link has expired"
+
+
+def canary_path(nonce: str) -> str:
+    """What is signed for a canary's link. No media file has a path that begins so."""
+    return f"/canary/{nonce}"
+
+
+def canary_url(base_url: str, secret: str, nonce: str, expires: int) -> str:
+    """The link under which the server takes a canary's delivery until `expires`, and tells of it."""
+    signed = signature(secret, canary_path(nonce), expires)
+    return f"{base_url.rstrip('/')}{canary_path(quote(nonce, safe=''))}?expires={expires}&signature={signed}"

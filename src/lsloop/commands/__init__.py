@@ -48,6 +48,7 @@ COMMANDS = (
     Row("gold", "lsloop.commands.gold:app", "People", "Keep samples with known answers; see what they tell."),
     Row("annotators", "lsloop.commands.annotators:app", "People", "Show how right annotators are."),
     Row("setup", "lsloop.commands.setup:setup", "Keep it running", "Create or verify Label Studio projects."),
+    Row("doctor", "lsloop.commands.doctor:doctor", "Keep it running", "Prove the round trip; print what to mend."),
     Row("db", "lsloop.commands.db:app", "Keep it running", "Upgrade or check the ledger's schema."),
     Row("sync-daemon", "lsloop.commands.sync_daemon:daemon", "Keep it running", "Run cycles for ever."),
     Row("watermark", "lsloop.commands.export:watermark", "Keep it running", "Tell DVC whether to export."),

@@ -86,6 +86,12 @@ class LabelStudio:
             raise answers.failure(response, self._token.kind)
         return response
 
+    def renew(self) -> str:
+        """Have the token renewed now, where it is of a kind that is; answers its kind. Raises as `send` does."""
+        self._token.renew(self._token.header(self._buy))
+        self._token.header(self._buy)
+        return self._token.kind
+
     def browser(self) -> httpx.Client:
         """A client with cookies and no token, for what only a signed-in person may do."""
         return httpx.Client(base_url=self.url, timeout=self._client.timeout, trust_env=self._client.trust_env)

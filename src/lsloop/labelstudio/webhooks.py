@@ -58,6 +58,15 @@ def register(studio: LabelStudio, ls_project_id: int, wanted: Webhook) -> list[s
     return drift + (["a second webhook was removed"] if ours[1:] else [])
 
 
+def drift(studio: LabelStudio, ls_project_id: int, wanted: Webhook) -> list[str]:
+    """What `register` would put right; changes nothing."""
+    ours = [one for one in of_project(studio, ls_project_id) if _is_ours(one, wanted.url)]
+    if not ours:
+        return ["there is none"]
+    second = ["there are several"] if ours[1:] else []
+    return [f"its {name} differs" for name in _changed(ours[0], wanted.body())] + second
+
+
 def _is_ours(there: dict[str, Any], url: str) -> bool:
     names = {name.lower() for name in there.get("headers") or {}}
     return there["url"] == url or HEADER.lower() in names

@@ -138,3 +138,13 @@ def counts(ledger: Ledger) -> dict[str, int]:
         )
         assert row is not None
         return {"live": row.live, "deleted": row.deleted}
+
+
+def any_media(ledger: Ledger) -> str | None:
+    """The media path of the sample that came last; None when no sample has media."""
+    with ledger.transaction() as transaction:
+        found: str | None = transaction.value(
+            """SELECT media_path FROM samples WHERE media_path IS NOT NULL AND deleted_at IS NULL
+                ORDER BY arrival DESC LIMIT 1"""
+        )
+    return found

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from lsloop import signing
 from lsloop.ledger import metrics as ledger_metrics
-from lsloop.server import api, files, guard, media, metrics, webhook
+from lsloop.server import api, canary, files, guard, media, metrics, webhook
 from lsloop.server.health import Pulse
 from lsloop.server.log import AccessLog
 
@@ -50,6 +50,7 @@ def create(
     guard.explain(app)
     _add_health(app, Pulse(ping))
     _add_media(app, raw_dir, [dvc_cache] if dvc_cache else [], secret)
+    canary.add(app, secret)
     if desk:
         _add_desk(app, desk)
     if hook:

@@ -6,7 +6,7 @@ from typing import Any
 
 from lsloop import task_types
 from lsloop.config import TaskType
-from lsloop.errors import LsloopError, Unreachable, UsageError
+from lsloop.errors import LsloopError, Refused, Skipped, Unreachable, UsageError
 from lsloop.labelstudio import interface, projects, webhooks
 from lsloop.labelstudio.client import LabelStudio
 from lsloop.ledger import Ledger
@@ -91,6 +91,38 @@ def register_webhook(
             if isinstance(error, Unreachable):
                 return  # the next one asks again
         ledger_projects.tell_webhook(ledger, found.project, wanted.url)
+
+
+def inspect(
+    ledger: Ledger, studio: LabelStudio, wanted: Wanted, kind: Kind, hook: webhooks.Webhook | None
+) -> str:
+    """Whether template, project and webhook of a task type are as they should be; changes nothing.
+
+    Raises UsageError where they do not, Refused where the project is gone or asks for another number of answers, and
+    Skipped where there is none yet.
+    """
+    _check_fits(wanted.label_config, kind, f"The template of {wanted.task_type}", "Mend the template.")
+    project = ledger_projects.find(ledger, wanted.task_type, wanted.server)
+    ls_project_id = wanted.ls_project_id or (project.ls_project_id if project else None)
+    if ls_project_id is None:
+        raise Skipped("the template fits; there is no project yet", "`lsloop setup` makes it.")
+    there = projects.get(studio, ls_project_id)
+    if there is None:
+        raise Refused(
+            f"Label Studio has no project {ls_project_id}.", "Look at it with `lsloop setup`, which says what to do."
+        )
+    current = str(there["label_config"])
+    where = f"The label config of Label Studio's project {ls_project_id}"
+    _check_fits(current, kind, where, "Put the control back in Label Studio (Settings → Labeling Interface).")
+    if there["maximum_annotations"] != wanted.settings.overlap:
+        asked = f"Project {ls_project_id} asks for {there['maximum_annotations']} answers, params.yaml for"
+        raise Refused(f"{asked} {wanted.settings.overlap}.", "`lsloop setup` puts it right.")
+    if hook and (differs := webhooks.drift(studio, ls_project_id, hook)):
+        raise Refused(
+            f"The webhook of project {ls_project_id}: {'; '.join(differs)}.", "`lsloop setup` puts it right."
+        )
+    by_hand = "" if _same(current, wanted.label_config) else ", changed by hand"
+    return f"project {ls_project_id}, {there['task_number']} tasks; its label config fits{by_hand}"
 
 
 def _find(
