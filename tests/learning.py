@@ -1,7 +1,7 @@
 """A project whose samples can be learnt: recordings of the demo's language, accepted transcripts, a tiny base model."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -35,13 +35,14 @@ class Learner(Project):
     def trainings(self) -> list[dict[str, Any]]:
         return models.trainings(self.ledger, TRANSCRIPT)
 
-    def write_params(self, **changes: Any) -> None:
+    def write_params(self, milestones: Sequence[int] = (), **changes: Any) -> None:
         """params.yaml, its model's settings changed so."""
         model = {"base": "data/base", "minimum_test": 10, "training": TRAINING}
         params = {
             "task_types": {TRANSCRIPT: {}},
             "export": {"validation": 0.0, "test": 0.3},
             "models": {TRANSCRIPT: {**model, **changes}},
+            "retrain": {"milestones": list(milestones), "every": 0},
         }
         path = self.config.project_dir / "params.yaml"
         path.write_text(yaml.safe_dump(params), encoding="utf-8")
@@ -58,7 +59,7 @@ def make(
     made.office.config = made.config
     shutil.copytree(base, folder / "data" / "base")
     raw = made.config.raw_dir
-    raw.mkdir(parents=True)
+    raw.mkdir(parents=True, exist_ok=True)
     for clip in clips:
         shutil.copyfile(clip["media"], raw / Path(clip["media"]).name)
     rows = [
@@ -72,3 +73,10 @@ def make(
 
 def clips(folder: Path) -> list[dict[str, Any]]:
     return tiny_models.recordings(folder, 100)
+
+
+def base(folder: Path) -> str:
+    """An untrained wav2vec2-bert with a CTC head."""
+    from lsloop.models import speech_ctc
+
+    return str(speech_ctc.fresh(folder / "model", tiny_models.ALPHABET))

@@ -149,3 +149,13 @@ RETURNS void LANGUAGE sql AS $$
            model_version = p_version, outcome = p_outcome, error = p_error
      WHERE training_id = p_training_id
 $$;
+
+CREATE OR REPLACE FUNCTION training_has_job(p_training_id bigint, p_job_id bigint) RETURNS void LANGUAGE sql AS $$
+    UPDATE trainings SET job_id = p_job_id WHERE training_id = p_training_id
+$$;
+
+-- What waits for a task type cannot begin.
+CREATE OR REPLACE FUNCTION give_up_training(p_task_type text, p_error text) RETURNS void LANGUAGE sql AS $$
+    UPDATE trainings SET state = 'failed', finished_at = clock_timestamp(), error = p_error
+     WHERE task_type = p_task_type AND state = 'queued'
+$$;

@@ -28,3 +28,6 @@ SELECT t.training_id, t.task_type, t.requested_by, t.reason, t.milestone, t.job_
 
 -- name: history
 SELECT at, actor, action, reason, detail FROM audit WHERE about = 'model ' || CAST(:version AS text) ORDER BY audit_id;
+
+-- name: waiting
+SELECT training_id, task_type FROM trainings WHERE state = 'queued' AND job_id IS NULL ORDER BY training_id;

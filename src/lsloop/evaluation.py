@@ -163,7 +163,7 @@ def compare(
     sign = -1 if measure.lower_is_better else 1
     gains = numpy.concatenate([sign * (b - a) for a, b in _resampled(parts, seed, resamples)])
     low, high = numpy.quantile(gains, [0.025, 0.975])
-    old_rate, new_rate, gain, low, high = (round(float(x), 6) for x in (was, now, sign * (now - was), low, high))
+    old_rate, new_rate, gain, low, high = (round(float(x), 6) + 0.0 for x in (was, now, sign * (now - was), low, high))
     return Verdict(measure.name, old_rate, new_rate, gain, low, high, len(references))
 
 

@@ -16,8 +16,10 @@ Events of Label Studio have their own table (`ledger/events.py`); here they are 
 
 import asyncio
 import re
+import subprocess
+import sys
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -27,6 +29,7 @@ from lsloop import ledger, loop
 from lsloop.config import Config
 from lsloop.errors import LsloopError, SchemaMismatch, Unreachable
 from lsloop.labelstudio import client
+from lsloop.ledger import models
 from lsloop.ledger import queue as tables
 from lsloop.secrecy import without_secrets
 
@@ -53,9 +56,42 @@ def _export(config: Config, task_type: str | None = None) -> object:
         return loop.export(opened, config, task_type=task_type)
 
 
+def _retrain(config: Config, task_type: str, words: Sequence[str] = ()) -> object:
+    """Export, then train in a process of its own, whose memory is free again afterwards."""
+    try:
+        _export(config, task_type)
+        return _lsloop(config, "retrain", "--task-type", task_type, *words)
+    except Exception as error:
+        told = error.problem if isinstance(error, LsloopError) else f"{type(error).__name__}: {error}"
+        with closing(ledger.connect(config.database_url)) as opened:
+            models.give_up(opened, task_type, without_secrets(told))
+        raise
+
+
+def _lsloop(config: Config, *words: str) -> str:
+    """Run a command line of this lsloop; what it printed. Raises LsloopError with its last words."""
+    command = [sys.executable, "-m", "lsloop", "-C", str(config.project_dir), "--quiet", *words]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
+    if done.returncode:
+        said = [line.strip().removeprefix("Error: ") for line in done.stderr.splitlines() if line.strip()]
+        raise LsloopError(" ".join(said[-2:]) or f"lsloop {words[0]} ended with {done.returncode}.")
+    return done.stdout
+
+
 JOBS: dict[str, Job] = {
     "export": Job(_export, queue="export"),
+    "retrain": Job(_retrain, queue="train", tries=1),  # the same data and settings would fail again
 }
+
+
+def retrain(config: Config, task_type: str, *, actor: str, reason: str | None, words: Sequence[str] = ()) -> int:
+    """Queue a training, with these options of `lsloop retrain`; its number, or that of the one that waits already."""
+    with closing(ledger.connect(config.database_url)) as opened:
+        number = models.request(opened, task_type, actor, reason)
+        job = add(config, "retrain", key=task_type, task_type=task_type, words=list(words))
+        if job is not None:
+            models.has_job(opened, number, job)
+    return number
 
 
 def queues() -> list[str]:
@@ -130,6 +166,8 @@ async def _work(config: Config, names: Collection[str], stop: threading.Event) -
     async with app.open_async():
         workers = [asyncio.create_task(_worker(app, name)) for name in names]
         workers.append(asyncio.create_task(_begin_again(app)))
+        if JOBS["retrain"].queue in names:
+            workers.append(asyncio.create_task(_take_up(config)))
         while not stop.is_set() and not any(one.done() for one in workers):
             await asyncio.sleep(0.2)
         for one in workers:
@@ -158,6 +196,21 @@ async def _begin_again(app: Any) -> None:
         for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=DEAD):
             await app.job_manager.retry_job(job)
         await asyncio.sleep(HEARTBEAT)
+
+
+async def _take_up(config: Config) -> None:
+    """Trainings that the ledger asks for, because a milestone was reached, become jobs."""
+    while True:
+        await asyncio.to_thread(_queue_trainings, config)
+        await asyncio.sleep(HEARTBEAT)
+
+
+def _queue_trainings(config: Config) -> None:
+    with closing(ledger.connect(config.database_url, check_schema=False)) as opened:
+        for number, task_type in models.waiting(opened):
+            job = add(config, "retrain", key=task_type, task_type=task_type)
+            if job is not None:
+                models.has_job(opened, number, job)
 
 
 def _check(config: Config) -> None:

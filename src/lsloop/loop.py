@@ -188,7 +188,7 @@ def _follow(
     """What follows from answers that came in."""
     done = _accepted(ledger, config, there, court)
     pulled.received.include(done.received)
-    pulled.decided, pulled.parked = done.decided, done.parked
+    pulled.decided, pulled.parked, pulled.training = done.decided, done.parked, done.training
     consensus.remove_needless(ledger, studio, there)
 
 
@@ -227,6 +227,7 @@ class Accepted:
     decided: dict[str, int]
     parked: int
     problems: list[str]
+    training: int | None  # that was asked for because of how many annotations are accepted
 
 
 def accept(ledger: Ledger, config: Config, task_type: str) -> Accepted:
@@ -239,7 +240,15 @@ def _accepted(ledger: Ledger, config: Config, there: Project, court: "_Court") -
     _, settings, kind = _resolved(config, there.task_type)
     received = court.examine_all(ledger, there)
     decided = conflict.by_rule(ledger, there, kind, settings.conflicts)
-    return Accepted(received, decided, task.park(ledger, there, config.params.pull.skips), court.problems)
+    parked = task.park(ledger, there, config.params.pull.skips)
+    return Accepted(received, decided, parked, court.problems, _milestone(ledger, config, there.task_type))
+
+
+def _milestone(ledger: Ledger, config: Config, task_type: str) -> int | None:
+    """The training that is asked for because so many annotations are accepted now; a worker does it."""
+    if config.model(task_type).base is None:
+        return None
+    return models.reach(ledger, task_type, config.params.retrain.milestones, config.params.retrain.every)
 
 
 def _refreshed(

@@ -207,6 +207,7 @@ def stages(task_types: Sequence[str]) -> str:
 _STAGES = """\
 # `dvc repro export_reviewed` exports when people accepted something since the last time, and is a no-op otherwise.
 # A task type that is added to params.yaml is added here, too: under outs of the export and deps of the manifest.
+# `dvc repro retrain@transcript_correction` also trains, when the export or the model's settings changed.
 stages:
   ledger_watermark:
     cmd: lsloop watermark data/watermark.json
@@ -225,6 +226,24 @@ stages:
     outs:
     - data/reviewed/manifest.json:
         cache: false
+  retrain:  # a stage for each task type that has an entry under models in params.yaml
+    foreach: ${{models}}
+    do:
+      cmd: lsloop retrain --task-type ${{key}}
+      deps:
+      - data/reviewed/${{key}}
+      params:
+      - models.${{key}}
+      outs:
+      - models/${{key}}:
+          persist: true
+      metrics:
+      - metrics/${{key}}/metrics.json:
+          cache: false
+      plots:
+      - metrics/${{key}}/plots:
+          cache: false
+          x: step
 """
 
 _DVC = (sys.executable, "-m", "dvc")

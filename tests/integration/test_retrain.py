@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 import learning
-import tiny_models
 from exporting import TRANSCRIPT
 from learning import Learner
 from lsloop import reviewed
@@ -26,9 +25,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory: pytest.TempPathFactory) -> str:
-    from lsloop.models import speech_ctc
-
-    return str(speech_ctc.fresh(tmp_path_factory.mktemp("ctc") / "model", tiny_models.ALPHABET))
+    return learning.base(tmp_path_factory.mktemp("ctc"))
 
 
 @pytest.fixture
@@ -223,3 +220,12 @@ def test_gold_is_in_no_split(learner: Learner) -> None:
     assert (set(before.splits["train"]) - {learnt}, set(before.splits["test"]) - {tested}) == (
         set(after.splits["train"]), set(after.splits["test"])
     )  # fmt: skip
+
+
+def test_torchrun_trains_in_two_processes(learner: Learner, capsys: pytest.CaptureFixture[str]) -> None:
+    learner.write_params(training=learning.TRAINING | {"max_steps": 10})
+    assert learner.retrain("--json", "--no-promote", "--launcher", "torchrun", "--nproc-per-node", "2") == 0
+    two = json.loads(capsys.readouterr().out)
+    (version,) = learner.versions()
+    assert (version.version, version.params["processes"]) == (two["version"], 2)
+    assert version.metrics["new"] != version.metrics["old"]

@@ -105,6 +105,8 @@ def _then(name: str, pulled: Pulled) -> str:
         said.append(f"{pulled.refreshed:,} tasks that nobody had started show what their samples are now")
     if pulled.parked:
         said.append(f"{pulled.parked:,} tasks were skipped too often and are parked")
+    if pulled.training:
+        said.append(f"a milestone is reached: training {pulled.training} waits for a worker")
     return f"{name}: {'; '.join(said)}." if said else ""
 
 

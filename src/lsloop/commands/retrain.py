@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from lsloop import loop
+from lsloop import jobs, loop
 from lsloop.commands._call import Call
 from lsloop.commands._models import metrics_table
 from lsloop.commands._options import ByOpt, NeededTaskTypeOpt, actor
@@ -36,12 +36,16 @@ def retrain(
     nproc_per_node: Annotated[
         int, typer.Option("--nproc-per-node", metavar="N", min=1, help="How many: one per GPU.")
     ] = 1,
+    background: Annotated[
+        bool, typer.Option("--background", help="Export and train later, by a worker (`lsloop worker`).")
+    ] = False,
     by: ByOpt = None,
 ) -> None:
     """Fine-tune on data/reviewed, compare with the model in use on the frozen test split, and use what is better.
 
     Better is what is better beyond the 95 % interval of a paired bootstrap. A run that was killed goes on from its last
-    checkpoint by itself, if data and settings are the same. One training per task type at a time.
+    checkpoint by itself, if data and settings are the same. One training per task type at a time; in the background one
+    more may wait.
 
     Example:
       lsloop export && lsloop retrain --task-type transcript_correction
@@ -50,6 +54,11 @@ def retrain(
     call = Call.of(ctx)
     if no_promote and force_promote:
         raise UsageError("--no-promote and --force-promote exclude each other.", "Give one of them.")
+    if background:
+        return _queue(call, task_type, by, reason, words={
+            "--base": base, "--resume": resume, "--no-promote": no_promote, "--force-promote": force_promote,
+            "--reason": reason, "--launcher": launcher, "--nproc-per-node": nproc_per_node if launcher else None,
+        })  # fmt: skip
     rule: Rule = "never" if no_promote else "always" if force_promote else "if_better"
     with opened_ledger(call.config) as ledger:
         try:
@@ -68,6 +77,15 @@ def retrain(
         except training.AlreadyAtWork as at_work:
             return call.out.result({"trained": False, "why": at_work.problem}, at_work.problem, at_work.fix)
     return call.out.result(done, *([metrics_table(done.version, done.metrics)] if done.metrics else []), done.why)
+
+
+def _queue(call: Call, task_type: str, by: str | None, reason: str | None, words: Mapping[str, object]) -> None:
+    """Have a worker do it, with the same options."""
+    name = call.config.task_type(task_type)[0]
+    given = [str(part) for word, value in words.items() if value for part in (word, value) if part is not True]
+    number = jobs.retrain(call.config, name, actor=actor(by), reason=reason, words=[*given, "--by", actor(by)])
+    said = f"Training {number} of {name} waits for a worker; `lsloop models list` shows how it goes."
+    call.out.result({"training": number, "task_type": name}, said)
 
 
 def _progress(out: Output) -> training.Progress:

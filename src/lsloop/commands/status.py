@@ -9,12 +9,13 @@ import typer
 
 from lsloop import __version__, ledger
 from lsloop.commands._call import Call
+from lsloop.commands._models import decisive
 from lsloop.commands._options import TaskTypeOpt
 from lsloop.commands._output import Table
 from lsloop.config import Config
 from lsloop.errors import LsloopError
 from lsloop.labelstudio import client, people
-from lsloop.ledger import overview, syncs
+from lsloop.ledger import models, overview, syncs
 from lsloop.ledger.syncs import Run
 
 STATES = (
@@ -75,9 +76,30 @@ def _ledger(config: Config, task_type: str | None, found: dict[str, Any]) -> str
     found["now"] = overview.now(opened)
     found["tasks"] = overview.tasks(opened, config.label_studio_server, task_type)
     found["counts"] = overview.counts(opened)
+    found["models"] = _models(opened, config, task_type)
     found["sync"] = next(iter(syncs.last(opened)), None)
     opened.close()
     return opened.place
+
+
+def _models(opened: ledger.Ledger, config: Config, task_type: str | None) -> list[dict[str, Any]]:
+    """The model in use per task type that has one, and its training that waits or runs."""
+    at_work = {one["task_type"]: one for one in models.trainings(opened, task_type, limit=100) if one["state"] in _AT_WORK}
+    names = [name for name in config.params.task_types if task_type in (None, name)]
+    shown = []
+    for name in names:
+        used, base = models.promoted(opened, name), config.model(name).base
+        if used or base:
+            training = at_work.get(name)
+            shown.append(
+                {"task_type": name, "version": used.version if used else None, "base": base,
+                 "measured": decisive(used.metrics) if used else "", "since": used.promoted_at if used else None,
+                 "training": f"{training['training_id']} {training['state']}" if training else None}
+            )  # fmt: skip
+    return shown
+
+
+_AT_WORK = ("queued", "running", "interrupted")
 
 
 def _tables(found: dict[str, Any]) -> list[str | Table]:
@@ -99,6 +121,14 @@ def _tables(found: dict[str, Any]) -> list[str | Table]:
         shown.append(Table(("ledger", "count"), counts))
     if found["tasks"]:
         shown.append(_task_table(found["tasks"], found["now"]))
+    if found.get("models"):
+        columns = ("task type", "model in use", "measured", "since", "training")
+        rows = [
+            (m["task_type"], m["version"] or f"{m['base']} (base)", m["measured"],
+             _ago(m["since"], found["now"]) if m["since"] else "", m["training"])
+            for m in found["models"]
+        ]  # fmt: skip
+        shown.append(Table(columns, rows))
     if found.get("sync"):
         shown.append(_last_sync(found["sync"], found["now"]))
     return shown

@@ -157,6 +157,25 @@ def reach(ledger: Ledger, task_type: str, milestones: Sequence[int], every: int)
     return found
 
 
+def waiting(ledger: Ledger) -> list[tuple[int, str]]:
+    """The trainings that were asked for and that no job is there for: number and task type."""
+    with ledger.transaction() as transaction:
+        rows = transaction.rows(queries.named("models")["waiting"])
+    return [(row.training_id, row.task_type) for row in rows]
+
+
+def has_job(ledger: Ledger, training_id: int, job_id: int) -> None:
+    """A job of the queue will do the training."""
+    with ledger.transaction() as transaction:
+        transaction.run("SELECT training_has_job(:training_id, :job_id)", training_id=training_id, job_id=job_id)
+
+
+def give_up(ledger: Ledger, task_type: str, error: str) -> None:
+    """The training that waits will not be: what kept it from its beginning."""
+    with ledger.transaction() as transaction:
+        transaction.run("SELECT give_up_training(:task_type, :error)", task_type=task_type, error=error)
+
+
 def begin(ledger: Ledger, task_type: str, actor: str, reason: str | None, run: dict[str, Any]) -> int:
     """Begin a training, or go on with the killed one that is the same run; its number. Hold `turn` meanwhile."""
     with ledger.transaction() as transaction:

@@ -30,7 +30,6 @@ class Order:
     out: str
     settings: Mapping[str, Any]
     seed: int
-    project: str  # the folder to be in: dvclive draws curves within a DVC project only
 
 
 def train(order: Order, log: Callable[[Mapping[str, float]], None]) -> Path:
@@ -39,8 +38,7 @@ def train(order: Order, log: Callable[[Mapping[str, float]], None]) -> Path:
     if data.sha256 != order.data_sha256:
         raise LsloopError(f"{order.data} changed while it was trained from.", "Run it again.")
     training = Training(order.base, Path(order.out), dict(order.settings), order.seed, resume=True, log=log)
-    with contextlib.chdir(order.project):
-        return family(order.kind, order.base).train(data.rows("train"), data.rows("validation"), training)
+    return family(order.kind, order.base).train(data.rows("train"), data.rows("validation"), training)
 
 
 def train_with_torchrun(order: Order, processes: int) -> Path:

@@ -3,10 +3,12 @@
 What a family brings is a `Recipe`. The same code runs in one process and under torchrun, where only the first one writes.
 """
 
+import contextlib
 import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -296,12 +298,15 @@ class _Log(transformers.TrainerCallback):  # type: ignore[misc]
         self.training, self.plots, self.live = training, settings.plots, None
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
-        if not state.is_world_process_zero or not self.plots or not _in_dvc_project():
+        if not state.is_world_process_zero or not self.plots or not _in_dvc_project(self.training.out):
             return
         from dvclive import Live
 
-        folder = str(self.training.out / "live")
-        self.live = Live(dir=folder, save_dvc_exp=False, dvcyaml=None, report=None)
+        folder = str(self.training.out.resolve() / "live")
+        # It looks for git and DVC where it is made, makes DVC's folder in whatever git it finds, and fails in one without a
+        # commit. Where there is neither, it just writes the curves.
+        with contextlib.chdir(tempfile.gettempdir()):
+            self.live = Live(dir=folder, save_dvc_exp=False, dvcyaml=None, report=None)
         for logged in state.log_history:
             self._draw(logged)
 
@@ -319,9 +324,9 @@ class _Log(transformers.TrainerCallback):  # type: ignore[misc]
             self.live.make_summary()
 
 
-def _in_dvc_project() -> bool:
-    """Whether the current folder is in one; elsewhere dvclive would make one, unasked."""
-    return any((folder / ".dvc").is_dir() for folder in (Path.cwd(), *Path.cwd().parents))
+def _in_dvc_project(folder: Path) -> bool:
+    """Whether somebody will look at the curves."""
+    return any((above / ".dvc").is_dir() for above in folder.resolve().parents)
 
 
 def diverged(step: int) -> LsloopError:

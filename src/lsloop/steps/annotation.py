@@ -33,7 +33,7 @@ class Pulled:
 
     `read` tasks had changed, `foreign` ones are not ours, `gone` ones were deleted there, `parked` ones were skipped too
     often, `refreshed` ones show what their samples are now; `not_refreshed` says why others do not. `decided`: conflicts
-    that the settings decided, by strategy.
+    that the settings decided, by strategy. `training`: the one that so many accepted annotations called for.
     """
 
     read: int = 0
@@ -45,6 +45,7 @@ class Pulled:
     refreshed: int = 0
     not_refreshed: list[str] = field(default_factory=list)
     received: annotations.Received = field(default_factory=annotations.Received)
+    training: int | None = None
 
 
 def pull(

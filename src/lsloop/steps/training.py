@@ -211,7 +211,7 @@ class _Run:
         self.progress.say(f"Training on {len(data.splits['train']):,} samples, from {start.name}.")
         order = _process.Order(
             kind=wanted.kind_name, base=start.path, data=str(data.folder), data_sha256=data.sha256, out=str(self.work),
-            settings=wanted.settings.training, seed=wanted.settings.seed, project=str(wanted.project_dir),
+            settings=wanted.settings.training, seed=wanted.settings.seed,
         )  # fmt: skip
         if wanted.processes:
             return _process.train_with_torchrun(order, wanted.processes)

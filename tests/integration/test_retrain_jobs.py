@@ -1,0 +1,78 @@
+"""Trainings in the background: whoever asks how often, one runs; milestones ask by themselves, once each."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+import learning
+from exporting import TRANSCRIPT
+from learning import Learner
+from lsloop import config, jobs, loop
+from lsloop.ledger import Ledger
+from world import wait_until
+
+
+@pytest.fixture
+def learner(
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    ledger: Ledger,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Learner:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    (tmp_path / "project").mkdir()
+    clips, base = learning.clips(tmp_path_factory.mktemp("clips")), learning.base(tmp_path_factory.mktemp("ctc"))
+    made = learning.make(tmp_path / "project", ledger, clips, base)
+    made.write_params(milestones=(40, 90, 200), training=learning.TRAINING | {"max_steps": 4})
+    return made
+
+
+@contextmanager
+def working(learner: Learner) -> Iterator[None]:
+    """A worker of trainings, in threads of this process."""
+    stop, said = threading.Event(), list[str]()
+    arguments = (config.load(learner.config.project_dir), ["train"], stop, said.append)
+    thread = threading.Thread(target=jobs.work, args=arguments)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join(20)
+        assert not thread.is_alive()
+    assert said == []
+
+
+def test_two_requests_make_one_run(learner: Learner, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = set()
+    for _ in range(2):
+        assert learner.retrain("--background", "--no-promote", "--json") == 0
+        asked.add(json.loads(capsys.readouterr().out)["training"])
+    assert len(asked) == 1
+    assert [one["state"] for one in learner.trainings()] == ["queued"]
+    with working(learner):
+        wait_until(lambda: learner.trainings()[0]["state"] == "done", 90)
+    (training,) = learner.trainings()
+    (version,) = learner.versions()
+    assert (training["requested_by"], training["model_version"], version.in_use) == ("linh", version.version, False)
+    assert training["outcome"].startswith("Not promoted, as asked")
+
+
+def test_a_milestone_asks_for_a_training_that_a_worker_takes_up(learner: Learner) -> None:
+    settings = config.load(learner.config.project_dir)
+    assert loop._milestone(learner.ledger, settings, TRANSCRIPT)
+    assert loop._milestone(learner.ledger, settings, TRANSCRIPT) is None
+    (learner.target / TRANSCRIPT / "index.jsonl").unlink()  # what lies there now, no export made: the job fails at once
+    with working(learner):
+        wait_until(lambda: learner.trainings()[0]["state"] == "failed", 30)
+    reached, passed = learner.trainings()
+    assert (reached["milestone"], passed["milestone"], passed["state"]) == (90, 40, "superseded")
+    assert "no export made" in reached["error"]
+
+    learner.write_params(base=None, milestones=(50,))
+    assert loop._milestone(learner.ledger, config.load(learner.config.project_dir), TRANSCRIPT) is None
