@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
-from lsloop.server import api, app, webhook
+from lsloop.server import api, app, ml_backend, webhook
 
 SECRET = "a key for tests"
 STUDIO = "http://localhost:8080"
@@ -24,6 +24,7 @@ def serving(
     studio: str = STUDIO,
     desk: api.Desk | None = None,
     hook: webhook.Hook | None = None,
+    ml: ml_backend.Backends | None = None,
 ) -> Iterator[str]:
     """The address of a running server, which stops at the end."""
     application = app.create(
@@ -34,6 +35,7 @@ def serving(
         ping=ping,
         desk=desk,
         hook=hook,
+        ml=ml,
     )
     server = uvicorn.Server(uvicorn.Config(application, log_config=None, access_log=False))
     with socket.create_server(("127.0.0.1", 0)) as listener:

@@ -22,6 +22,9 @@ from lsloop.records import Order
 
 STATE = ".lsloop"
 
+ML_USER = "lsloop"
+"""Who Label Studio says it is when it asks an ML backend."""
+
 API_TOKEN = "api_token"  # noqa: S105  # the name of its file in the state folder
 
 NO_WEBHOOK = "none"
@@ -270,6 +273,23 @@ class Config:
         # One key, two uses: media links are signed over other words, with a line break in them.
         return hmac.new(self.secret.encode(), b"webhook", hashlib.sha256).hexdigest()
 
+    @property
+    def ml_url(self) -> str | None:
+        """Where Label Studio reaches the ML backends, without the task type; None when nobody has said where we are."""
+        given = self.environment.lsloop_webhook_url
+        if given in (None, NO_WEBHOOK):
+            given = None if self.environment.label_studio_url else self.stack.get("server_url")
+        if not given:
+            return None
+        parts = urlsplit(str(given))
+        above = parts.path.rstrip("/").removesuffix("/webhook") if parts.path.rstrip("/").endswith("/webhook") else ""
+        return f"{parts.scheme}://{parts.netloc}{above}/ml"
+
+    @property
+    def ml_password(self) -> str:
+        """What Label Studio says to the ML backends, beside the user ML_USER."""
+        return hmac.new(self.secret.encode(), b"ml backend", hashlib.sha256).hexdigest()
+
     def task_type(self, name: str) -> tuple[str, TaskType]:
         """The configured task type called `name` (or by its alias), with its name. Raises UsageError."""
         name = name if name in self.params.task_types else ALIASES.get(name, name)
@@ -295,9 +315,12 @@ class Config:
         return self.params.models.get(task_type, Model())
 
     def model_path(self, name: str) -> str:
-        """Where a model is: a folder of the project by its whole path; anything else (a hub id) as it is."""
+        """Where a model is: a folder of the project by its whole path; anything else (a hub id) as it is.
+
+        A folder that is missing where its neighbours are is not looked for on a hub, where somebody may have put another.
+        """
         inside = self.project_dir / name
-        return str(inside) if inside.is_dir() else name
+        return str(inside) if inside.parent.is_dir() else name
 
     @property
     def gold_ratio(self) -> float:

@@ -22,6 +22,7 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from functools import partial
 from typing import Any
 
@@ -78,9 +79,18 @@ def _lsloop(config: Config, *words: str) -> str:
     return done.stdout
 
 
+def _predict(
+    config: Config, task_type: str, limit: int | None = None, since: str | None = None, model: str | None = None
+) -> object:
+    moment = datetime.fromisoformat(since) if since else None
+    with closing(ledger.connect(config.database_url)) as opened:
+        return loop.predict(opened, config, task_type, limit=limit, since=moment, model=model)
+
+
 JOBS: dict[str, Job] = {
     "export": Job(_export, queue="export"),
     "retrain": Job(_retrain, queue="train", tries=1),  # the same data and settings would fail again
+    "predict": Job(_predict, queue="predict"),
 }
 
 

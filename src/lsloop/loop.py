@@ -6,20 +6,32 @@ Each function here is one turn of it for one task type: it puts the steps togeth
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from lsloop import __version__, layouts, pipeline, promotion, resources, task_types
-from lsloop.config import Config, TaskType
+from lsloop.config import ML_USER, Config, TaskType
 from lsloop.errors import UsageError
-from lsloop.labelstudio import webhooks
+from lsloop.labelstudio import ml, webhooks
 from lsloop.labelstudio.client import LabelStudio
 from lsloop.ledger import Ledger, Transaction, annotations, events, exports, gold, models, predictions
 from lsloop.ledger import projects as ledger_projects
 from lsloop.ledger.tasks import Plan
 from lsloop.records import Claim, Order, Project, Sample
-from lsloop.steps import annotation, conflict, consensus, event, prediction, project, refresh, task, training
+from lsloop.steps import (
+    annotation,
+    conflict,
+    consensus,
+    event,
+    ml_backend,
+    prediction,
+    project,
+    refresh,
+    task,
+    training,
+)
 from lsloop.steps import export as steps_export
 from lsloop.steps import gold as steps_gold
 from lsloop.task_types import Kind
@@ -79,6 +91,25 @@ def _hook(config: Config) -> webhooks.Webhook | None:
     """How Label Studio is to send events; None when nobody said where to."""
     url = config.webhook_url
     return webhooks.Webhook(url, config.webhook_secret, event.ACTIONS) if url else None
+
+
+def attach_model(
+    ledger: Ledger,
+    studio: LabelStudio,
+    config: Config,
+    there: Project,
+    *,
+    test: bool = False,
+    patience: float = 60,
+) -> ml_backend.Attached | None:
+    """Have Label Studio ask the model of a task type, through `lsloop serve`; None where there is no model."""
+    name = there.task_type
+    if not models_in_order(ledger, config, name):
+        return None
+    if config.ml_url is None:
+        return ml_backend.Attached("", problem=_NO_URL)
+    wanted = ml.Backend(f"{config.ml_url}/{name}", f"lsloop {name}", ML_USER, config.ml_password)
+    return ml_backend.attach(ledger, studio, there, wanted, test=test, patience=patience)
 
 
 _NO_URL = "Nobody said where Label Studio reaches `lsloop serve`: set LSLOOP_WEBHOOK_URL. Pulls bring everything."
@@ -268,9 +299,31 @@ def model_in_use(ledger: Ledger, config: Config, task_type: str, named: str | No
     wanted = config.model(name)
     promoted = None if named else models.promoted(ledger, name)
     if promoted:
-        return prediction.Model(config.model_path(promoted.path), promoted.version, wanted.predicting)
+        return prediction.Model(str(config.project_dir / promoted.path), promoted.version, wanted.predicting)
     place = named or wanted.base
     return prediction.Model(_model(config, place), None, wanted.predicting) if place else None
+
+
+def load_model(config: Config, task_type: str, model: prediction.Model) -> prediction.Loaded:
+    """Load a model of a task type; a folder that is not here is fetched if DVC tracks it."""
+    _, settings, _ = _resolved(config, task_type)
+    pipeline.fetch(config.project_dir, model.place)
+    return prediction.load(settings.kind, model)
+
+
+def models_in_order(ledger: Ledger, config: Config, task_type: str) -> list[prediction.Model]:
+    """The models that can answer for a task type, the best first: the promoted one, what it replaced, and the base."""
+    name, _, _ = _resolved(config, task_type)
+    known = {one.version: one for one in models.versions(ledger, name)}
+    now = next((one for one in known.values() if one.in_use), None)
+    found: list[prediction.Model] = []
+    while now:
+        found.append(prediction.Model(str(config.project_dir / now.path), now.version, config.model(name).predicting))
+        del known[now.version]  # two versions may have replaced each other
+        now = known.get(now.replaces or "")
+    if base := config.model(name).base:
+        found.append(prediction.Model(config.model_path(base), None, config.model(name).predicting))
+    return found
 
 
 def asking(ledger: Ledger, config: Config, task_type: str) -> prediction.Asking:
@@ -287,12 +340,12 @@ def predict(
     task_type: str,
     *,
     limit: int | None = None,
-    again: bool = False,
+    since: datetime | None = None,
     model: str | None = None,
     progress: Progress = SILENT,
 ) -> prediction.Predicted:
-    """Have a model answer for the samples of a task type that wait for it; `again`: also where it has answered before."""
-    name, settings, kind = _resolved(config, task_type)
+    """Have a model answer for the samples of a task type that wait for it; what it said before `since` does not count."""
+    name, _, kind = _resolved(config, task_type)
     found = model_in_use(ledger, config, name, model)
     if found is None:
         raise UsageError(
@@ -300,13 +353,12 @@ def predict(
             f"Name one with --model, or as models.{name}.base in params.yaml; `lsloop retrain` makes one.",
         )
     version = found.known_version()
-    loaded = None if version else prediction.load(settings.kind, found)
-    since = predictions.now(ledger) if again else None
+    loaded = None if version else load_model(config, name, found)
     return prediction.predict(
         ledger,
         predictions.Backlog(name, kind.READS, version or loaded.version, since),  # type: ignore[union-attr]
         asking(ledger, config, name),
-        lambda: loaded or prediction.load(settings.kind, found),
+        lambda: loaded or load_model(config, name, found),
         limit=limit,
         expect=progress.expect,
         advance=progress.advance,

@@ -19,7 +19,10 @@ from typing import Any, Literal
 
 import psutil
 
-WARM = ["lsloop.commands", "lsloop.loop", "lsloop.stack", "label_studio_sdk.label_interface", "yoyo"]
+WARM = [
+    "lsloop.commands", "lsloop.loop", "lsloop.stack", "label_studio_sdk.label_interface", "yoyo",
+    "lsloop.models.speech_ctc",
+]  # fmt: skip
 LONGEST = 60.0  # seconds that a command may take
 
 

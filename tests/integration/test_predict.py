@@ -8,7 +8,7 @@ import pytest
 
 from faults import processes
 from faults.processes import Point
-from lsloop import commands, loop
+from lsloop import commands, jobs, loop
 from lsloop.config import Config
 from lsloop.errors import UsageError
 from lsloop.ledger import Ledger, models, predictions
@@ -55,7 +55,7 @@ def test_every_sample_gets_one_prediction_that_names_its_model(config: Config, l
 def test_all_predicts_again_and_changes_nothing_that_is_the_same(config: Config, ledger: Ledger) -> None:
     loop.predict(ledger, config, TRANSCRIPT, limit=20)
     before = rows(ledger, "SELECT prediction_id, value FROM predictions ORDER BY 1")
-    assert loop.predict(ledger, config, TRANSCRIPT, again=True).predicted == 36
+    assert loop.predict(ledger, config, TRANSCRIPT, since=predictions.now(ledger)).predicted == 36
     assert rows(ledger, "SELECT prediction_id, value FROM predictions ORDER BY 1")[:20] == before
 
 
@@ -131,6 +131,21 @@ def test_two_workers_share_the_work_and_do_nothing_twice(config: Config, ledger:
         assert (one.wait(), two.wait()) == (0, 0)
     assert sum(json.loads(command.said)["predicted"] for command in (one, two)) == 36
     assert len(versions(ledger)) == 36
+
+
+def test_jobs_share_a_backlog_and_are_queued_once(
+    config: Config, ledger: Ledger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["-C", str(config.project_dir), "predict", "-t", TRANSCRIPT, "--background", "--workers", "2", "--json", "-q"]
+    assert commands.main([*command, "--all", "--limit", "9"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["jobs"]) == 2
+    assert commands.main(command) == 0
+    assert json.loads(capsys.readouterr().out) == {"jobs": []}
+    queued = rows(ledger, "SELECT task_name, queue_name, args FROM lsloop_jobs.procrastinate_jobs ORDER BY id")
+    assert {(job.task_name, job.queue_name) for job in queued} == {("predict", "predict")}
+    for job in queued:
+        jobs.JOBS[job.task_name].run(config, **job.args)
+    assert len(versions(ledger)) == 10
 
 
 def test_claims_of_the_living_are_passed_over_and_nobody_waits(office_ledger: Office) -> None:

@@ -4,11 +4,13 @@ from typing import Annotated
 
 import typer
 
-from lsloop import loop
+from lsloop import jobs, loop
 from lsloop.commands._call import Call
 from lsloop.commands._options import LimitOpt, NeededTaskTypeOpt
 from lsloop.commands._output import Output, Table
 from lsloop.commands._services import opened_ledger
+from lsloop.errors import UsageError
+from lsloop.ledger import predictions
 from lsloop.steps.prediction import Predicted
 
 _SHOWN = 20  # failed samples that people are shown; --json names a thousand
@@ -22,6 +24,12 @@ def predict(
     model: Annotated[
         str | None, typer.Option("--model", metavar="M", help="A folder or hub id; the model in use when not given.")
     ] = None,
+    background: Annotated[
+        bool, typer.Option("--background", help="Leave it to `lsloop worker --queue predict`.")
+    ] = False,
+    workers: Annotated[
+        int, typer.Option("--workers", metavar="N", min=1, max=100, help="In the background: so many share the work.")
+    ] = 1,
 ) -> None:
     """Have the model in use pre-annotate the samples that wait: those a push may send, and gold; oldest first.
 
@@ -34,14 +42,33 @@ def predict(
       lsloop predict -t transcript_correction --limit 500 && lsloop push -t transcript_correction --order uncertain
     """
     call = Call.of(ctx)
+    if workers > 1 and not background:
+        raise UsageError("--workers is for the background.", "Add --background, or run the command several times.")
+    if background:
+        return _queue(call, task_type, limit, again, model, workers)
     with opened_ledger(call.config) as ledger, call.out.progress("Predicting") as progress:
         told = loop.Progress(progress.expect, progress.advance)
-        done = loop.predict(
-            ledger, call.config, task_type, limit=limit, again=again, model=model, progress=told
-        )
+        since = predictions.now(ledger) if again else None
+        done = loop.predict(ledger, call.config, task_type, limit=limit, since=since, model=model, progress=told)
     _answer(call.out, done)
     if done.failed:
         raise typer.Exit(1)
+    return None
+
+
+def _queue(call: Call, task_type: str, limit: int | None, again: bool, model: str | None, workers: int) -> None:
+    """One job for each of so many workers."""
+    name, _ = call.config.task_type(task_type)
+    with opened_ledger(call.config) as ledger:
+        since = predictions.now(ledger).isoformat() if again else None
+    if limit is not None:
+        limit = -(-limit // workers)
+    wanted = {"task_type": name, "limit": limit, "since": since, "model": model}
+    numbers = [jobs.add(call.config, "predict", key=f"{name} {place}", **wanted) for place in range(workers)]
+    queued = [number for number in numbers if number is not None]
+    told = f"Queued {len(queued)} of {workers} jobs" if queued else "Nothing queued"
+    waiting = "" if len(queued) == workers else "; the others wait already"
+    call.out.result({"jobs": queued}, f"{told}{waiting}. `lsloop worker --queue predict` does them.")
 
 
 def _answer(out: Output, done: Predicted) -> None:

@@ -16,7 +16,7 @@ from lsloop.commands._options import HostOpt, PortOpt
 from lsloop.config import API_TOKEN, Config
 from lsloop.errors import LsloopError, UsageError
 from lsloop.ledger import events
-from lsloop.server import api, app, webhook
+from lsloop.server import api, app, ml_backend, webhook
 
 
 def serve(ctx: typer.Context, host: HostOpt = "127.0.0.1", port: PortOpt = 8000) -> None:
@@ -25,7 +25,7 @@ def serve(ctx: typer.Context, host: HostOpt = "127.0.0.1", port: PortOpt = 8000)
     Only this machine can reach it unless --host says otherwise. Annotators' browsers fetch media from it with
     signed links that expire. Label Studio tells it under /webhook what people do; `lsloop worker` looks at that. The
     API (/api/conflicts, /api/stats) wants the token of LSLOOP_API_TOKEN, or else the one in .lsloop/api_token, which
-    is made by the first start.
+    is made by the first start. Under /ml/T the model in use for the task type T answers Label Studio.
 
     Example:
       lsloop serve --port 8000
@@ -46,6 +46,7 @@ def serve(ctx: typer.Context, host: HostOpt = "127.0.0.1", port: PortOpt = 8000)
             config.webhook_secret,
             partial(events.store, ledger.connect(config.database_url, check_schema=False)),
         ),
+        ml=ml_backend.Backends(ledger.connect(config.database_url, check_schema=False), config),
     )
     # uvicorn stops gracefully and then raises the signal again, which would end in "Terminated"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

@@ -7,9 +7,10 @@ import typer
 from lsloop import loop
 from lsloop.commands._call import Call
 from lsloop.commands._options import TaskTypeOpt
-from lsloop.commands._output import Table
+from lsloop.commands._output import Output, Table
 from lsloop.commands._services import both
 from lsloop.errors import UsageError
+from lsloop.steps.ml_backend import Attached
 
 
 def setup(
@@ -18,12 +19,17 @@ def setup(
     recreate: Annotated[
         bool, typer.Option("--recreate", help="Make a project anew that was deleted in Label Studio.")
     ] = False,
+    test_predict: Annotated[
+        bool, typer.Option("--test-predict", help="Have Label Studio ask each model about a task.")
+    ] = False,
 ) -> None:
     """Create or verify the Label Studio project of each task type, and its webhook; says what differs. Safe to repeat.
 
+    Where a task type has a model, Label Studio is told to ask it, through `lsloop serve`, which must be running.
+
     Example:
       lsloop setup
-      lsloop setup --task-type transcript_correction
+      lsloop setup --task-type transcript_correction --test-predict
     """
     call = Call.of(ctx)
     names = [task_type] if task_type else list(call.config.params.task_types)
@@ -33,6 +39,10 @@ def setup(
         done = {
             name: loop.setup(ledger, studio, call.config, name, recreate=recreate, verify_webhook=True)
             for name in names
+        }
+        asked = {
+            name: loop.attach_model(ledger, studio, call.config, s.project, test=test_predict)
+            for name, s in done.items()
         }
     url = call.config.label_studio_url
     rows = [
@@ -47,10 +57,32 @@ def setup(
                 "created": s.created,
                 "drift": s.drift,
                 "no_events": s.no_events,
+                "model": asked[name],
             }
             for name, s in done.items()
         },
         Table(("task type", "project", "state", "drift", "events", "URL"), rows),
+        *_models(asked, test_predict),
     )
+    _tell_models(call.out, asked)
     for why in sorted({s.no_events for s in done.values() if s.no_events}):
         call.out.note(f"Label Studio does not tell what people do. {why}")
+    if any(found and found.problem and (found.url or test_predict) for found in asked.values()):
+        raise typer.Exit(1)
+
+
+def _models(asked: dict[str, Attached | None], tested: bool) -> list[Table]:
+    """The models that Label Studio asks."""
+    rows = [
+        (name, found.model_version, "; ".join(found.drift) or "none", *((found.tested,) if tested else ()))
+        for name, found in asked.items()
+        if found and found.ls_backend_id is not None
+    ]
+    columns = ("task type", "model that Label Studio asks", "drift", *(("test prediction",) if tested else ()))
+    return [Table(columns, rows)] if rows else []
+
+
+def _tell_models(out: Output, asked: dict[str, Attached | None]) -> None:
+    for name, found in asked.items():
+        if found and found.problem:
+            out.warn(f"The model of {name} does not pre-annotate on the page. {found.problem}")

@@ -44,6 +44,15 @@ def count(ledger: Ledger, backlog: Backlog) -> int:
         )  # fmt: skip
 
 
+def samples(ledger: Ledger, ids: Sequence[UUID]) -> dict[UUID, Sample]:
+    """The samples of these ids, by id; those that do not exist or were deleted are left out."""
+    with ledger.transaction() as transaction:
+        rows = transaction.rows(
+            f"SELECT {_SAMPLE} FROM samples WHERE sample_id = ANY (:ids) AND deleted_at IS NULL", ids=list(ids)
+        )
+    return {row.sample_id: Sample(**row._mapping) for row in rows}
+
+
 class Worker:
     """Goes through a backlog once, oldest first. What it claimed is free again the moment it is gone."""
 

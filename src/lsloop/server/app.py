@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from lsloop import signing
 from lsloop.ledger import metrics as ledger_metrics
-from lsloop.server import api, canary, files, guard, media, metrics, webhook
+from lsloop.server import api, canary, files, guard, media, metrics, ml_backend, webhook
 from lsloop.server.health import Pulse
 from lsloop.server.log import AccessLog
 
@@ -30,12 +30,20 @@ def create(
     ping: Callable[[], None],
     desk: api.Desk | None = None,
     hook: webhook.Hook | None = None,
+    ml: ml_backend.Backends | None = None,
 ) -> FastAPI:
     """The application. `ping` raises LsloopError unless PostgreSQL answers; `dvc_cache` is where links may lead.
 
-    Without a `desk` there are no API and no metrics, without a `hook` no events are taken.
+    Without a `desk` there are no API and no metrics, without a `hook` no events are taken, without `ml` no model answers.
     """
-    app = FastAPI(title="lsloop", docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    app = FastAPI(
+        title="lsloop",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        lifespan=ml.running if ml else None,
+    )
     app.add_middleware(
         CORSMiddleware,
         allow_origins=origins(label_studio_url),
@@ -44,17 +52,19 @@ def create(
         expose_headers=["Accept-Ranges", "Content-Length", "Content-Range", "ETag", "Last-Modified"],
         allow_private_network=True,
     )
-    app.add_middleware(guard.Limits, larger=LARGER)
+    app.add_middleware(guard.Limits, larger=LARGER | (ml.larger if ml else {}))
     app.add_middleware(guard.Headers)
     app.add_middleware(AccessLog)
     guard.explain(app)
-    _add_health(app, Pulse(ping))
+    _add_health(app, Pulse(ping), lambda: bool(ml and ml.is_loaded))
     _add_media(app, raw_dir, [dvc_cache] if dvc_cache else [], secret)
     canary.add(app, secret)
     if desk:
         _add_desk(app, desk)
     if hook:
         webhook.add(app, hook)
+    if ml:
+        ml_backend.add(app, ml)
     return app
 
 
@@ -73,13 +83,13 @@ def origins(url: str) -> list[str]:
     return [f"{parts.scheme}://{name}{port}" for name in hosts]
 
 
-def _add_health(app: FastAPI, pulse: Pulse) -> None:
+def _add_health(app: FastAPI, pulse: Pulse, model_loaded: Callable[[], bool]) -> None:
     @app.get("/health")
     async def health() -> JSONResponse:
         trouble = await pulse.trouble()
         if trouble:
-            return JSONResponse({"status": "unavailable", "reason": trouble, "model_loaded": False}, 503)
-        return JSONResponse({"status": "ok", "model_loaded": False})
+            return JSONResponse({"status": "unavailable", "reason": trouble, "model_loaded": model_loaded()}, 503)
+        return JSONResponse({"status": "ok", "model_loaded": model_loaded()})
 
 
 def _add_media(app: FastAPI, raw_dir: Path, also: Sequence[Path], secret: str) -> None:

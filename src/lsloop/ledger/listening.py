@@ -1,0 +1,63 @@
+"""A thread that looks whenever PostgreSQL notifies, and every few seconds, because a notification can be lost."""
+
+import contextlib
+import time
+from collections.abc import Callable
+from threading import Event, Thread
+
+import psycopg
+from psycopg import sql
+
+from lsloop.ledger import SESSION, Ledger
+
+EVERY = 5.0
+"""Seconds between two looks when nothing is notified."""
+
+
+_SLICE = 0.25
+"""Seconds after which it is noticed that nobody wants to know any more."""
+
+
+class Watch:
+    """Calls `look` at the start, on every notification of `channel`, and every few seconds. What it raises ends nothing."""
+
+    def __init__(self, ledger: Ledger, channel: str, look: Callable[[], None], every: float = EVERY) -> None:
+        # A connection of its own: one of the pool would be given back, and with it what was listened to.
+        self._url = ledger._engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self._channel, self._look, self._every = channel, look, every
+        self._stopped = Event()
+        self._thread = Thread(target=self._run, daemon=True, name=f"listen to {channel}")
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def stop(self, seconds: float = 5) -> None:
+        """Stop looking; a look that is under way is waited for, but not for ever."""
+        self._stopped.set()
+        self._thread.join(seconds)
+
+    def _run(self) -> None:
+        while not self._stopped.is_set():
+            with contextlib.suppress(psycopg.Error):
+                self._listen()
+            if not self._stopped.is_set():  # PostgreSQL is away
+                self._safely()
+                self._stopped.wait(self._every)
+
+    def _listen(self) -> None:
+        with psycopg.connect(self._url, autocommit=True, connect_timeout=10, options=SESSION) as connection:
+            connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
+            while not self._stopped.is_set():
+                self._safely()  # also after LISTEN: what was notified before that is not told
+                self._wait(connection)
+
+    def _wait(self, connection: psycopg.Connection[object]) -> None:
+        """Until something is notified, `every` seconds went by, or it is stopped."""
+        ends = time.monotonic() + self._every
+        while time.monotonic() < ends and not self._stopped.is_set():
+            if list(connection.notifies(timeout=_SLICE, stop_after=1)):
+                return
+
+    def _safely(self) -> None:
+        with contextlib.suppress(Exception):
+            self._look()

@@ -1,0 +1,136 @@
+"""A real Label Studio and the ML backend: attached, put right, tried out, and asked for the next task; and two servers."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import httpx
+import pytest
+
+from faults import processes
+from lsloop import loop
+from lsloop.config import ML_USER, Config
+from lsloop.labelstudio import client, ml, tasks, webhooks
+from lsloop.labelstudio.client import LabelStudio
+from lsloop.ledger import Ledger, models
+from lsloop.server.ml_backend import Backends
+from predicting import Speech, ingest, project
+from services import Studio
+from serving import serving
+from world import TRANSCRIPT, wait_until
+
+
+@pytest.fixture
+def labels(studio: Studio) -> Iterator[LabelStudio]:
+    with client.connect(studio.url, studio.token) as connection:
+        yield connection
+
+
+@pytest.fixture
+def config(tmp_path: Path, ledger: Ledger, database_url: str, speech: Speech, studio: Studio) -> Config:
+    stack = {"database_url": database_url, "label_studio_url": studio.url, "label_studio_api_key": studio.token}
+    settings = project(tmp_path, speech, 4, stack=stack)
+    ingest(ledger, settings)
+    return settings
+
+
+@contextmanager
+def served(config: Config, ledger: Ledger) -> Iterator[Config]:
+    """The settings while a server runs, which may not have its model yet."""
+    with serving(config.raw_dir, ml=Backends(ledger, config)) as url:
+        yield replace(config, stack={**config.stack, "server_url": url})
+
+
+@pytest.mark.studio
+def test_setup_attaches_the_model_once_puts_it_right_and_proves_it(
+    config: Config, ledger: Ledger, labels: LabelStudio
+) -> None:
+    with served(config, ledger) as here:
+        loop.predict(ledger, here, TRANSCRIPT, limit=3)
+        there = loop.setup(ledger, labels, here, TRANSCRIPT).project
+        empty = loop.attach_model(ledger, labels, here, there, test=True)
+        assert empty
+        assert (empty.problem, empty.drift) == (None, [])
+        assert "no task yet" in (empty.tested or "")
+        loop.push(ledger, labels, here, TRANSCRIPT)
+        done = loop.attach_model(ledger, labels, here, there, test=True)
+        assert done
+        assert (done.problem, done.drift, done.ls_backend_id) == (None, [], empty.ls_backend_id)
+        assert "answered with" in (done.tested or "")
+        assert done.model_version == loop.models_in_order(ledger, here, TRANSCRIPT)[0].known_version()
+        urls = [one["url"] for one in webhooks.of_project(labels, there.ls_project_id or 0)]
+        assert urls == [here.webhook_url]
+
+        by_hand = ml.Backend(done.url, "by hand", ML_USER, here.ml_password).body()
+        labels.patch(f"api/ml/{done.ls_backend_id}", json={"project": there.ls_project_id, **by_hand})
+        healed = loop.attach_model(ledger, labels, here, there)
+        assert healed
+        assert healed.drift == ["the ML backend's title put right"]
+
+    other = replace(config, stack={**config.stack, "secret": "another one"})
+    with served(other, ledger) as here:  # another port and another password
+        wait_until(lambda: httpx.get(f"{here.ml_url}/{TRANSCRIPT}/health").status_code == 200)
+        moved = loop.attach_model(ledger, labels, here, there, test=True)
+        assert moved
+        assert (moved.problem, moved.ls_backend_id) == (None, done.ls_backend_id)
+        assert moved.drift == ["the ML backend's url put right"]
+
+    gone = loop.attach_model(ledger, labels, here, there)
+    assert gone
+    assert "does not reach it" in (gone.problem or "") or "is `lsloop serve` running" in (gone.problem or "")
+
+
+@pytest.mark.studio
+def test_label_studio_asks_the_model_for_a_task_without_prediction(
+    config: Config, ledger: Ledger, labels: LabelStudio
+) -> None:
+    with ledger.transaction() as transaction:  # nothing to begin from
+        transaction.run("UPDATE samples SET fields = '{}'")
+    with served(config, ledger) as here:
+        loop.push(ledger, labels, here, TRANSCRIPT, limit=2)
+        there = loop.setup(ledger, labels, here, TRANSCRIPT).project
+        done = loop.attach_model(ledger, labels, here, there)
+        assert done
+        assert done.problem is None
+        task = labels.get(f"api/projects/{there.ls_project_id}/next")
+        shown = labels.get(f"api/tasks/{task['id']}/")["predictions"]
+        assert [one["model_version"] for one in shown] == [done.model_version]
+        ids = [found["id"] for page in tasks.changed(labels, there.ls_project_id or 0) for found in page.tasks]
+        body = {"selectedItems": {"all": False, "included": ids}}
+        params = {"id": "retrieve_tasks_predictions", "project": there.ls_project_id or 0}
+        labels.post("api/dm/actions", params=params, json=body)
+        for ls_task_id in ids:
+            assert len(labels.get(f"api/tasks/{ls_task_id}/")["predictions"]) == 1
+
+
+def test_without_a_model_nothing_is_attached(config: Config, ledger: Ledger, labels: LabelStudio) -> None:
+    bare = replace(config, params=config.params.model_copy(update={"models": {}}))
+    there = loop.setup(ledger, labels, bare, TRANSCRIPT).project
+    assert loop.attach_model(ledger, labels, bare, there) is None
+    assert ml.of_project(labels, there.ls_project_id or 0) == []
+
+
+def test_two_servers_answer_with_the_new_version_after_a_promotion(
+    config: Config, ledger: Ledger, speech: Speech
+) -> None:
+    shutil.copytree(speech.other, config.project_dir / "models" / "v2")
+    made = models.Version("v2", TRANSCRIPT, "models/v2", "0", "b", None, "0", {}, 0, "0", {})
+    models.register(ledger, made)
+    auth = ("lsloop", config.ml_password)
+
+    def versions(urls: list[str]) -> set[str | None]:
+        return {httpx.get(f"{url}/health").json().get("model_version") for url in urls}
+
+    with ExitStack() as stack:
+        here = config.project_dir
+        servers = [stack.enter_context(processes.start(here, "serve", "--port", "0")) for _ in range(2)]
+        wait_until(lambda: all("Serving on" in one.said for one in servers))
+        urls = [f"{one.said.split()[2]}/ml/{TRANSCRIPT}" for one in servers]
+        base = wait_until(lambda: None not in versions(urls) and versions(urls), 60)
+        assert all(str(version).startswith("base-") for version in base)
+        models.promote(ledger, "v2", "test")
+        wait_until(lambda: versions(urls) == {"v2"}, 10)
+        told = [httpx.post(f"{url}/setup", json={}, auth=auth).json() for url in urls]
+        assert told == [{"model_version": "v2"}] * 2
