@@ -18,8 +18,9 @@ SELECT CASE WHEN task_key IS NOT NULL THEN 'task' WHEN expires_at > now() THEN '
 SELECT task_type, CAST(extract(epoch FROM now() - pulled_at) AS double precision) AS seconds
   FROM projects WHERE server = :server AND pulled_at IS NOT NULL ORDER BY 1;
 
--- name: has_events
-SELECT to_regclass('events') IS NOT NULL;
-
+-- Only of what waits and of what was given up: indexes know these, and those that are done are many.
 -- name: events
-SELECT state AS name, count(*) AS n FROM events GROUP BY 1 ORDER BY 1;
+SELECT (SELECT count(*) FROM events WHERE state = 'stored') AS waiting,
+       (SELECT count(*) FROM events WHERE state = 'failed') AS given_up,
+       CAST(coalesce(extract(epoch FROM clock_timestamp() - (SELECT min(received_at) FROM events WHERE state = 'stored')), 0)
+            AS double precision) AS wait;

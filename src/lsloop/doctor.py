@@ -41,6 +41,8 @@ def examine(
                 visit.check(name, partial(loop.inspect, ready, there, config, name))
         if there:
             _fly(visit, canary.Canary(there, opened.place if opened else "no ledger"), stack)
+        if ready:
+            visit.look("worker", lambda: ready, checkup.worker)
         visit.check("media", lambda: _playable(ready, config))
         visit.check("DVC remote", lambda: _probed(config))
         visit.check("clocks", lambda: checkup.clocks(opened, there))
@@ -81,7 +83,7 @@ def _fly(visit: _Visit, bird: canary.Canary, stack: ExitStack) -> None:
     """A task out, Label Studio's event to our server, and the annotation back. Then, or at a stop, the canary is gone."""
     stack.callback(_end, bird)
     if visit.check("task out", bird.out):
-        visit.check("event", lambda: _heard(visit.config, bird))
+        visit.check("webhook", lambda: _heard(visit.config, bird))
         visit.check("annotation back", bird.back)
     visit.check("nothing left", bird.end)
 

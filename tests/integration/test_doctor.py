@@ -15,6 +15,7 @@ import pytest
 
 from lsloop.commands import main
 from lsloop.labelstudio import projects, webhooks
+from lsloop.ledger import events
 from lsloop.server.api import Desk
 from lsloop.steps.canary import MARK, TITLE
 from projects import OURS
@@ -125,14 +126,16 @@ def test_all_of_it_holds_and_nothing_stays(patient: Patient) -> None:
     }
     assert code == 0
     assert "personal access token" in checks["Label Studio"]["said"]
-    assert checks["event"]["said"] == f"Label Studio's event arrived at {patient.url}"
+    assert checks["webhook"]["said"] == f"Label Studio's event arrived at {patient.url}"
     assert checks["media"]["said"] == "audio/002.wav: range, origin and expiry hold"
     assert checks["DVC remote"]["said"].startswith("read and written: store, ")
     assert patient.everything() == before
 
 
 def test_what_is_broken_is_the_row_that_fails_with_what_to_do(patient: Patient) -> None:
-    """Five things at once: each is told by its own row, and the rest still holds."""
+    """Six things at once: each is told by its own row, and the rest still holds."""
+    events.store(patient.world.ledger, "/webhook", b"{}", {"action": "X"})
+    patient.world.rows("UPDATE events SET received_at = now() - interval '2 minutes' RETURNING 1")
     before = patient.everything()
     project = projects.get(patient.world.studio, patient.world.ls_project_id)
     assert project
@@ -148,17 +151,20 @@ def test_what_is_broken_is_the_row_that_fails_with_what_to_do(patient: Patient) 
     (patient.folder / ".env").chmod(0o644)
     code, checks = patient.doctor()
     failed = {name: check for name, check in checks.items() if check["state"] == "fails"}
-    assert (code, set(failed)) == (1, {TRANSCRIPT, "event", "media", "DVC remote", "secrets"})
+    assert (code, set(failed)) == (1, {TRANSCRIPT, "webhook", "worker", "media", "DVC remote", "secrets"})
     assert "transcription" in failed[TRANSCRIPT]["said"]
     assert "Labeling Interface" in failed[TRANSCRIPT]["fix"]
     assert (
-        failed["event"]["said"] == f"Label Studio sent an event to {DEAD}, and it did not arrive within 2 s."
+        failed["webhook"]["said"]
+        == f"Label Studio sent an event to {DEAD}, and it did not arrive within 2 s."
     )
-    assert "LSLOOP_WEBHOOK_URL" in failed["event"]["fix"]
+    assert "LSLOOP_WEBHOOK_URL" in failed["webhook"]["fix"]
     assert failed["media"]["said"] == "The server does not give out audio/002.wav: the file is not there."
     assert "dvc pull" in failed["media"]["fix"]
     assert "remote does not exist" in failed["DVC remote"]["said"]
     assert failed["secrets"]["fix"].startswith("chmod 600 ")
+    assert failed["worker"]["said"].startswith("Nobody looks at events: 1 wait, the oldest for 12")
+    assert "lsloop worker" in failed["worker"]["fix"]
     assert checks["annotation back"]["state"] == checks["nothing left"]["state"] == "ok"
     (patient.folder / "remote").mkdir()
     (patient.folder / "elsewhere").rename(patient.world.raw_dir / "audio")

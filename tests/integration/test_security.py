@@ -26,7 +26,7 @@ from lsloop.commands import main
 from lsloop.errors import LsloopError
 from lsloop.ledger import Ledger, connect
 from lsloop.records import Sample
-from lsloop.server import app, guard
+from lsloop.server import app, guard, webhook
 from lsloop.server.api import Desk
 from office import SERVER, Office
 from services import Postgres
@@ -62,7 +62,8 @@ def desk(
 
 @pytest.fixture(scope="module")
 def url(desk: Desk) -> Iterator[str]:
-    with serving(desk.config.project_dir, desk=desk) as address:
+    hook = webhook.Hook("x", lambda path, body, event: None)
+    with serving(desk.config.project_dir, desk=desk, hook=hook) as address:
         yield address
 
 
@@ -84,7 +85,13 @@ def own(ledger: Ledger, database_url: str, tmp_path: Path) -> Iterator[Own]:
 
 def application(desk: Desk, tmp_path: Path) -> Any:
     return app.create(
-        raw_dir=tmp_path, dvc_cache=None, secret=SECRET, label_studio_url=STUDIO, ping=lambda: None, desk=desk
+        raw_dir=tmp_path,
+        dvc_cache=None,
+        secret=SECRET,
+        label_studio_url=STUDIO,
+        ping=lambda: None,
+        desk=desk,
+        hook=webhook.Hook("x", lambda path, body, event: None),
     )
 
 
@@ -252,7 +259,7 @@ def test_a_body_that_is_too_large_is_413_everywhere_however_it_is_sent(
     desk: Desk, url: str, tmp_path: Path
 ) -> None:
     found = posts(application(desk, tmp_path))
-    assert "/api/resolve-conflict/1" in found
+    assert {"/api/resolve-conflict/1", "/canary/1", *webhook.PATHS} <= set(found)
     for path in [*found, "/no/such/path", "/api/conflicts"]:
         size = app.LARGER.get(path, guard.BODY) + 1
         for content in (b"x" * size, iter([b"x" * 4096] * (size // 4096 + 1))):

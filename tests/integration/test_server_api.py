@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from lsloop.ledger import Ledger
+from lsloop.ledger import Ledger, events
 from lsloop.server.api import Desk
 from office import SERVER, Office
 from serving import serving
@@ -213,6 +213,19 @@ def test_the_lag_of_the_last_pull_is_told(api: Api) -> None:
     api.office.rows("UPDATE projects SET pulled_at = now() - interval '90 seconds' RETURNING 1")
     (line,) = (line for line in metrics(api).splitlines() if line.startswith("lsloop_pull_age_seconds{"))
     assert 90 <= float(line.split()[-1]) < 100
+
+
+def test_events_that_wait_and_that_were_given_up_are_counted(api: Api) -> None:
+    for number in range(3):
+        events.store(api.office.ledger, "/webhook", str(number).encode(), {"action": "X"})
+    api.office.rows(
+        "UPDATE events SET received_at = now() - interval '40 seconds' WHERE event_id = 1 RETURNING 1"
+    )
+    api.office.rows("UPDATE events SET state = 'failed' WHERE event_id = 2 RETURNING 1")
+    told = metrics(api).splitlines()
+    assert {'lsloop_events{state="waiting"} 2.0', 'lsloop_events{state="given_up"} 1.0'} <= set(told)
+    (line,) = (line for line in told if line.startswith("lsloop_event_wait_seconds "))
+    assert 40 <= float(line.split()[-1]) < 50
 
 
 def test_counts_are_read_again_only_after_a_while(api: Api) -> None:

@@ -1,20 +1,24 @@
 """Counts for a monitor: few, cheap, and without any name but those of task types and states."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from lsloop.ledger import Ledger, Transaction, queries
 
 
 @dataclass(frozen=True)
 class Counts:
-    """The whole ledger in numbers. `tasks` by (task type, state); `pull_ages` in seconds since the last pull."""
+    """The whole ledger in numbers. `tasks` by (task type, state); `pull_ages` in seconds since the last pull.
+
+    `event_wait` is how long, in seconds, the oldest event has waited that nobody has looked at.
+    """
 
     samples: int
     tasks: dict[tuple[str, str], int]
     open_conflicts: dict[str, int]
     locks: dict[str, int]
     pull_ages: dict[str, float]
-    events: dict[str, int] = field(default_factory=dict)
+    events: dict[str, int]
+    event_wait: float
 
 
 def read(ledger: Ledger, server: str) -> Counts:
@@ -22,13 +26,16 @@ def read(ledger: Ledger, server: str) -> Counts:
     with ledger.transaction() as transaction:
         named = queries.named("metrics")
         transaction.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+        events = transaction.row(named["events"])
+        assert events is not None
         return Counts(
             samples=int(transaction.value(named["samples"])),
             tasks={(row.task_type, row.state): row.n for row in transaction.rows(named["tasks"])},
             open_conflicts=_pairs(transaction, named["conflicts"]),
             locks=_pairs(transaction, named["locks"]),
             pull_ages={row.task_type: row.seconds for row in transaction.rows(named["pulls"], server=server)},
-            events=_pairs(transaction, named["events"]) if transaction.value(named["has_events"]) else {},
+            events={"waiting": events.waiting, "given_up": events.given_up},
+            event_wait=events.wait,
         )
 
 

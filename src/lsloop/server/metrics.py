@@ -112,7 +112,10 @@ class LedgerCounts:
         yield _gauge(
             "lsloop_pull_age_seconds", "Since the last pull ended.", _single(counts.pull_ages), "task_type"
         )
-        yield _gauge("lsloop_events", "Events from Label Studio.", _single(counts.events), "state")
+        yield _gauge("lsloop_events", "Events to look at, and given up.", _single(counts.events), "state")
+        yield _gauge(
+            "lsloop_event_wait_seconds", "Since the oldest event arrived that waits.", {(): counts.event_wait}
+        )
 
 
 def _single(values: Mapping[str, float]) -> dict[tuple[str, ...], float]:

@@ -14,11 +14,12 @@ from typing import Literal
 from lsloop.errors import LsloopError, Refused, Skipped, Unreachable
 from lsloop.labelstudio import answers, people
 from lsloop.labelstudio.client import LabelStudio
-from lsloop.ledger import Ledger, migrations, overview
+from lsloop.ledger import Ledger, events, migrations, overview
 from lsloop.secrecy import without_secrets
 
 SKEW_SECONDS = 10.0
 FREE_BYTES = 2**30
+WAIT_SECONDS = 60.0  # a worker looks at an event within a second, and tries again what failed
 
 State = Literal["ok", "fails", "skipped"]
 
@@ -72,6 +73,22 @@ def token(studio: LabelStudio) -> str:
     kind = studio.renew()
     who = people.whoami(studio)["email"]
     return f"{kind} of {who}{', renewed' if kind != 'legacy token' else ''}"
+
+
+def worker(ledger: Ledger) -> str:
+    """Whether somebody looks at what Label Studio tells."""
+    oldest = events.oldest_waiting(ledger)
+    waited = (overview.now(ledger) - oldest).total_seconds() if oldest else 0.0
+    counts = events.counts(ledger)
+    if waited > WAIT_SECONDS:
+        raise Refused(
+            f"Nobody looks at events: {counts['waiting']:,} wait, the oldest for {waited:,.0f} s.",
+            "Start `lsloop worker` (`lsloop up` runs one); pulls bring what events tell, too.",
+        )
+    given_up = (
+        f"; {counts['given_up']:,} were given up (`lsloop events --failed`)" if counts["given_up"] else ""
+    )
+    return f"no event waits long{given_up}"
 
 
 def clocks(ledger: Ledger | None, studio: LabelStudio | None) -> str:
