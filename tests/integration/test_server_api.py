@@ -1,5 +1,6 @@
 """/api: conflicts are listed and decided by who holds the token, by Label Studio's number of the annotation."""
 
+import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import count
@@ -9,7 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from lsloop.ledger import Ledger, events
+from lsloop.ledger import Ledger, connect, events
+from lsloop.server import metrics as server_metrics
 from lsloop.server.api import Desk
 from office import SERVER, Office
 from serving import serving
@@ -232,3 +234,19 @@ def test_counts_are_read_again_only_after_a_while(api: Api) -> None:
     assert "lsloop_samples 4.0" in metrics(api)
     api.office.crawl("one more", transcript="x")
     assert "lsloop_samples 4.0" in metrics(api)
+
+
+def test_a_database_that_hangs_is_not_waited_for_and_asked_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server_metrics, "PATIENCE", 0.2)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        place = f"postgresql://me@127.0.0.1:{silent.getsockname()[1]}/x"
+        desk = Desk(connect(place, check_schema=False), config(tmp_path, place, SERVER, "x"), TOKEN)
+        with serving(tmp_path, desk=desk) as url:
+            told = [httpx.get(f"{url}/metrics", timeout=10).text for _ in range(3)]
+        silent.settimeout(0.2)
+        silent.accept()[0].close()
+        with pytest.raises(TimeoutError):
+            silent.accept()
+    assert all("lsloop_ledger_up 0.0" in text and "lsloop_tasks" not in text for text in told)
