@@ -40,6 +40,7 @@ class Sizes:
     small: int = 2_000
     large: int = 20_000
     rows: int = 200_000
+    reviewed: int = 10_000
     starts: int = 12
 
 
@@ -124,7 +125,7 @@ def _write(folder: Path, sizes: Sizes, task_type_names: list[str]) -> None:
 
 
 def write_metadata(path: Path, count: int, **fields: str) -> None:
-    """Upstream's rows: code-switched transcripts and translations, all different."""
+    """Upstream's rows: code-switched transcripts and translations, all different; `{number}` in a field is the row's."""
     with path.open("w", encoding="utf-8") as file:
         for number in range(count):
             row = {
@@ -133,7 +134,7 @@ def write_metadata(path: Path, count: int, **fields: str) -> None:
                 "translation": f"ok team, today we have a meeting at {number}, remember to send the report first",
                 "group": f"speaker-{number % 500}",
                 "priority": number % 3,
-                **fields,
+                **{name: text.format(number=number) for name, text in fields.items()},
             }
             file.write(json.dumps(row, ensure_ascii=False) + "\n")
 

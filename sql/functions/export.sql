@@ -108,3 +108,15 @@ CREATE OR REPLACE FUNCTION watermark(p_task_type text) RETURNS TABLE (samples bi
     SELECT count(*), md5(coalesce(string_agg(r.sample_id::text || r.digest, '' ORDER BY r.sample_id), ''))
       FROM reviewed(p_task_type) r
 $$;
+
+-- A digest that differs whenever any row differs that reviewed() reads. PostgreSQL never changes a row where it lies: who
+-- wrote it (xmin) and where it lies (ctid) name its content. It also differs when only the place does, after a VACUUM FULL.
+CREATE OR REPLACE FUNCTION export_state() RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT md5(concat_ws(' ', (SELECT oid FROM pg_database WHERE datname = current_database()), (SELECT digest FROM schema_code),
+        (SELECT count(*) || ':' || sum(hashtextextended(xmin::text, hashtid(ctid))) FROM samples),
+        (SELECT count(*) || ':' || sum(hashtextextended(xmin::text, hashtid(ctid))) FROM tasks),
+        (SELECT count(*) || ':' || sum(hashtextextended(xmin::text, hashtid(ctid))) FROM revisions),
+        (SELECT count(*) || ':' || sum(hashtextextended(xmin::text, hashtid(ctid))) FROM annotations),
+        (SELECT count(*) || ':' || sum(hashtextextended(xmin::text, hashtid(ctid))) FROM conflicts),
+        (SELECT count(*) || ':' || sum(hashtextextended(xmin::text, hashtid(ctid))) FROM splits)))
+$$;

@@ -3,7 +3,6 @@
 -- An entry is a line of the index: it differs when anything differs that an export writes of a sample. With the
 -- documents of these samples (NULL: of all) or, where :documents is false, without any.
 -- name: entries
-WITH r AS MATERIALIZED (SELECT * FROM reviewed(%(task_type)s))
 SELECT CAST(r.sample_id AS text) AS sample_id, CAST(jsonb_build_object(
            'sample_id', r.sample_id, 'split', r.split, 'arrival', r.arrival, 'digest', r.digest,
            'layout', CAST(%(layout)s AS text), 'gold', r.document -> 'gold', 'external_id', r.document -> 'external_id',
@@ -11,9 +10,13 @@ SELECT CAST(r.sample_id AS text) AS sample_id, CAST(jsonb_build_object(
            'newest_revision', r.document -> 'newest_revision', 'dvc_commit_hash', r.document -> 'dvc_commit_hash',
            'answers', r.said) AS text) AS line,
        CASE WHEN %(documents)s THEN r.document END AS document, r.split, r.arrival, r.media_bytes, r.media_mtime_ns
-  FROM r
- WHERE r.is_assigned AND (CAST(%(ids)s AS uuid[]) IS NULL OR r.sample_id = ANY (%(ids)s))
+  FROM reviewed_now r
+ WHERE r.task_type = %(task_type)s AND (CAST(%(ids)s AS uuid[]) IS NULL OR r.sample_id = ANY (%(ids)s))
  ORDER BY r.arrival, r.sample_id;
+
+-- Kept for the length of an export, which reads it twice: what there is, and then what is to be written.
+-- name: gather
+INSERT INTO reviewed_now SELECT :task_type, r.* FROM reviewed(:task_type) r WHERE r.is_assigned;
 
 -- name: watermark
 SELECT samples, digest FROM watermark(:task_type);
@@ -36,3 +39,15 @@ ON CONFLICT (sample_id, task_type, destination) DO UPDATE
 UPDATE exported_samples e SET removed_by = :export_id
  WHERE e.destination = :destination AND e.removed_by IS NULL AND e.task_type = ANY (:task_types)
    AND NOT EXISTS (SELECT FROM exported_now i WHERE i.sample_id = e.sample_id AND i.task_type = e.task_type);
+
+-- name: state
+SELECT export_state();
+
+-- name: states
+SELECT task_type, layout, state, index_sha256 FROM export_states WHERE destination = :destination;
+
+-- name: remember_state
+INSERT INTO export_states (destination, task_type, layout, state, index_sha256)
+VALUES (:destination, :task_type, :layout, :state, :index_sha256)
+ON CONFLICT (destination, task_type) DO UPDATE
+   SET layout = excluded.layout, state = excluded.state, index_sha256 = excluded.index_sha256;

@@ -65,15 +65,17 @@ def write(folder: Path, lines: Iterable[str]) -> None:
         file.writelines(f"{line}\n" for line in lines)
 
 
-def compare(folder: Path, now: Lines, unit_of: UnitOf, *, limit: int | None, again: bool) -> Difference:
-    """How `folder` differs from what is to be there. `limit` bounds new samples; `again`: everything is to be written."""
-    old = read(folder)
+def compare(
+    folder: Path, old: Lines, now: Lines, unit_of: UnitOf, *, limit: int | None = None, again: bool = False
+) -> Difference:
+    """How `folder`, whose index is `old`, differs from what is to be there. `limit` bounds new samples; `again`: everything
+    is to be written."""
     fresh = [sample_id for sample_id in now if sample_id not in old]
     beyond = set() if limit is None else set(fresh[limit:])
-    now = {sample_id: line for sample_id, line in now.items() if sample_id not in beyond}
-    differing = {s for s in old.keys() | now.keys() if old.get(s) != now.get(s)}
+    now = {sample_id: line for sample_id, line in now.items() if sample_id not in beyond} if beyond else now
+    differing = set() if now is old else {s for s in old.keys() | now.keys() if old.get(s) != now.get(s)}
     units = _units(now, now, unit_of)
-    touched = set(_units(now, differing, unit_of).values()) | set(_units(old, differing, unit_of).values())
+    touched = {units[s] for s in differing if s in units} | set(_units(old, differing, unit_of).values())
     dirty = frozenset(set(units.values()) if again else touched | _missing(folder, set(units.values())))
     return Difference(
         now=now,
@@ -87,13 +89,25 @@ def compare(folder: Path, now: Lines, unit_of: UnitOf, *, limit: int | None, aga
     )
 
 
+def sha256(folder: Path) -> str | None:
+    """The digest of a folder's index; None where there is none."""
+    try:
+        return hashlib.sha256((folder / FILE).read_bytes()).hexdigest()
+    except FileNotFoundError:
+        return None
+
+
 def _units(lines: Lines, of: Iterable[str], unit_of: UnitOf) -> dict[str, str]:
     found = ((sample_id, unit_of(orjson.loads(lines[sample_id]))) for sample_id in of if sample_id in lines)
     return {sample_id: unit for sample_id, unit in found if unit is not None}
 
 
 def _missing(folder: Path, units: set[str]) -> set[str]:
-    return {unit for unit in units if not os.path.lexists(f"{folder}/{unit}")}
+    try:
+        there = set(os.listdir(folder))  # one question for all of them
+    except FileNotFoundError:
+        return units
+    return {unit for unit in units if unit not in there and not ("/" in unit and os.path.lexists(f"{folder}/{unit}"))}
 
 
 def manifest(target: Path) -> bytes:

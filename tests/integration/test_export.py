@@ -10,7 +10,7 @@ from annotating import Office, said
 from exporting import TRANSCRIPT, Project, contents, identity, rows
 from lsloop import loop
 from lsloop.errors import UsageError
-from lsloop.ledger import Ledger, gold
+from lsloop.ledger import Ledger, exports, gold
 from world import config
 
 
@@ -200,6 +200,28 @@ def test_include_exported_writes_everything_again_and_so_heals_the_folder(projec
     assert project.export().task_types[TRANSCRIPT].written == 0
     assert project.export(again=True).task_types[TRANSCRIPT].written == 3
     assert contents(project.target) == before
+
+
+def test_while_nothing_happened_in_the_ledger_the_export_does_not_ask_what_people_accepted(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.export()
+    asked: list[str] = []
+    gather = exports.gather
+    monkeypatch.setattr(exports, "gather", lambda transaction, name: (asked.append(name), gather(transaction, name)))
+    project.export()
+    assert asked == []
+    index = project.target / TRANSCRIPT / "index.jsonl"
+    index.write_text(index.read_text().partition("\n")[0] + "\n")  # as if something else had been checked out
+    project.export()
+    assert asked == [TRANSCRIPT]
+    project.export(limit=1, target=project.config.project_dir / "part", task_type=TRANSCRIPT)
+    project.export(target=project.config.project_dir / "part", task_type=TRANSCRIPT)
+    assert len(list((project.config.project_dir / "part" / TRANSCRIPT).iterdir())) == 4
+    asked.clear()
+    gold.set_standard(project.ledger, project.office.sample("c1"), 1.0, "boss")
+    project.export(task_type=TRANSCRIPT)
+    assert (asked, project.metadata("c1")["gold"]) == ([TRANSCRIPT], True)
 
 
 def test_a_sample_that_somebody_removed_from_the_folder_comes_back(project: Project) -> None:

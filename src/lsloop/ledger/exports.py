@@ -34,8 +34,45 @@ def assign_splits(transaction: Transaction, validation: float, test: float) -> i
 def as_it_stands(ledger: Ledger) -> Iterator[Transaction]:
     """A transaction that sees the ledger as it was at its first question, whatever happens meanwhile."""
     with ledger.transaction() as transaction:
-        transaction.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
+        transaction.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         yield transaction
+
+
+def state(transaction: Transaction) -> str:
+    """A digest that is another one whenever anything changed that an export could write."""
+    return str(transaction.value(queries.named("export")["state"]))
+
+
+class Before(NamedTuple):
+    """How the ledger was when a folder was last brought up to it, and the digest of the index that was written."""
+
+    layout: str
+    state: str
+    index_sha256: str
+
+
+def states(transaction: Transaction, destination: str) -> dict[str, Before]:
+    """What was remembered of each task type's folder."""
+    rows = transaction.rows(queries.named("export")["states"], destination=destination)
+    return {row.task_type: Before(row.layout, row.state, row.index_sha256) for row in rows}
+
+
+def remember_state(ledger: Ledger, destination: str, task_type: str, now: Before) -> None:
+    """The task type's folder is what the ledger was in this state."""
+    with ledger.transaction() as transaction:
+        transaction.run(
+            queries.named("export")["remember_state"], destination=destination, task_type=task_type, **now._asdict()
+        )
+
+
+def gather(transaction: Transaction, task_type: str) -> None:
+    """Find out what people accepted for a task type; `entries` then tells it, as often as asked in this transaction."""
+    transaction.run(
+        """CREATE TEMPORARY TABLE IF NOT EXISTS reviewed_now (
+               task_type text, sample_id uuid, arrival bigint, split text, is_assigned boolean, digest text,
+               document jsonb, media_bytes bigint, media_mtime_ns bigint, said jsonb) ON COMMIT DROP"""
+    )
+    transaction.run(queries.named("export")["gather"], task_type=task_type)
 
 
 def entries(
@@ -46,7 +83,7 @@ def entries(
     documents: bool = False,
     only: Sequence[str] | None = None,
 ) -> Iterator[Entry]:
-    """What people accepted for a task type (of these samples only), oldest sample first; streamed."""
+    """What was gathered for a task type (of these samples only), oldest sample first; streamed."""
     asked = {"task_type": task_type, "layout": layout, "documents": documents}
     with transaction.driver.cursor(name="entries") as cursor:
         cursor.itersize = 2000

@@ -79,7 +79,7 @@ def plan(ledger: Ledger, wanted: Wanted) -> Exported:
     _require_replaceable(wanted)
     with ledger.transaction() as transaction:
         exports.assign_splits(transaction, wanted.validation, wanted.test)
-        found = _differences(transaction, wanted)
+        found = _differences(transaction, wanted, exports.state(transaction))
         transaction.undo()
     return _done(wanted, found)
 
@@ -95,22 +95,54 @@ def export(ledger: Ledger, wanted: Wanted, progress: Progress = SILENT) -> Expor
         with ledger.transaction() as transaction:
             exports.assign_splits(transaction, wanted.validation, wanted.test)
         with exports.as_it_stands(ledger) as transaction:
-            found = _differences(transaction, wanted)
+            state = exports.state(transaction)
+            found = _differences(transaction, wanted, state)
             done = _done(wanted, found)
             _bring_up(transaction, wanted, found, done, progress)
         _write_down(ledger, wanted, done)
+        _remember(ledger, wanted, done, state)
     return done
 
 
-def _differences(transaction: Transaction, wanted: Wanted) -> _Differences:
+def _differences(transaction: Transaction, wanted: Wanted, state: str) -> _Differences:
     left, found = wanted.limit, {}
+    before = exports.states(transaction, wanted.destination)
     for name in wanted.kinds:
-        now = {e.sample_id: e.line for e in exports.entries(transaction, name, wanted.layout.NAME)}
-        found[name] = indexes.compare(
-            wanted.target / name, now, wanted.layout.unit, limit=left, again=wanted.again
-        )
+        is_known = before.get(name) == _now(wanted, name, state) and not wanted.again
+        found[name] = (is_known and _unchanged(wanted, name)) or _difference(transaction, wanted, name, left)
         left = None if left is None else left - found[name].added
     return found
+
+
+def _now(wanted: Wanted, name: str, state: str) -> exports.Before:
+    return exports.Before(wanted.layout.NAME, state, indexes.sha256(wanted.target / name) or "")
+
+
+def _unchanged(wanted: Wanted, name: str) -> indexes.Difference | None:
+    """Nothing happened in the ledger since this index was written: it says what is to be there. None: not all is there."""
+    folder = wanted.target / name
+    old = indexes.read(folder)
+    found = indexes.compare(folder, old, old, wanted.layout.unit)
+    return found if found.is_current else None
+
+
+def _difference(transaction: Transaction, wanted: Wanted, name: str, limit: int | None) -> indexes.Difference:
+    folder = wanted.target / name
+    exports.gather(transaction, name)
+    now = {entry.sample_id: entry.line for entry in exports.entries(transaction, name, wanted.layout.NAME)}
+    return indexes.compare(
+        folder, indexes.read(folder), now, wanted.layout.unit, limit=limit, again=wanted.again
+    )
+
+
+def _remember(ledger: Ledger, wanted: Wanted, done: Exported, state: str) -> None:
+    """The next export has nothing to do as long as the ledger is like this; not where something was left out."""
+    with ledger.transaction() as transaction:
+        before = exports.states(transaction, wanted.destination)
+    for name, part in done.task_types.items():
+        now = _now(wanted, name, state)
+        if not part.waiting and not part.problems and before.get(name) != now:
+            exports.remember_state(ledger, wanted.destination, name, now)
 
 
 def _done(wanted: Wanted, found: _Differences) -> Exported:
@@ -227,13 +259,21 @@ def _md5(path: Path) -> str:
 
 def _write_down(ledger: Ledger, wanted: Wanted, done: Exported) -> None:
     """The manifest, in the folder where wanted and in the ledger always; what a killed export left out, the next does."""
+    last = exports.last_manifest(ledger, wanted.destination)
+    if not done.replaced and wanted.with_manifest and last == _sha256(wanted.target / indexes.MANIFEST):
+        done.manifest_sha256 = last
+        return
     content = indexes.manifest(wanted.target)
     done.manifest_sha256 = hashlib.sha256(content).hexdigest()
     if wanted.with_manifest:
         write_manifest(wanted.target, content)
-    if exports.last_manifest(ledger, wanted.destination) != done.manifest_sha256:
+    if last != done.manifest_sha256:
         there = (There(*row) for name in wanted.kinds for row in indexes.contents(wanted.target / name))
         exports.record(ledger, wanted.destination, wanted.layout.NAME, content, list(wanted.kinds), there)
+
+
+def _sha256(path: Path) -> str | None:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
 
 
 def write_manifest(target: Path, content: bytes | None = None) -> Path:
