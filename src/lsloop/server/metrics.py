@@ -23,7 +23,8 @@ from lsloop.ledger.metrics import Counts
 from lsloop.server import guard
 from lsloop.server.health import in_thread
 
-FRESH = 5.0  # seconds for which counts are not read again
+FRESH = 5.0  # seconds for which counts are not read again, at least
+REST = 20  # times as long as reading took: a large ledger is counted less often
 PATIENCE = 3.0  # seconds that a scrape waits for them
 _METHODS = ("GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE")
 _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
@@ -82,18 +83,25 @@ class LedgerCounts:
         self._read, self._clock = read, clock
         self._asked: Future[Counts] | None = None
         self._at = float("-inf")
+        self._fresh = FRESH
         self._counts: Counts | None = None
 
     async def refresh(self) -> None:
         """Read them again unless they are fresh. After PATIENCE seconds, or when PostgreSQL is away, there are none."""
-        if self._asked is None or (self._asked.done() and self._clock() - self._at >= FRESH):
+        if self._asked is None or (self._asked.done() and self._clock() - self._at >= self._fresh):
             self._at = self._clock()
-            self._asked = in_thread(self._read)
+            self._asked = in_thread(self._timed)
         waiting = asyncio.shield(asyncio.wrap_future(self._asked))
         try:
             self._counts = await asyncio.wait_for(waiting, PATIENCE)
         except (TimeoutError, LsloopError):
             self._counts = None
+
+    def _timed(self) -> Counts:
+        began = self._clock()
+        counts = self._read()
+        self._fresh = max(FRESH, REST * (self._clock() - began))
+        return counts
 
     def collect(self) -> Iterator[Metric]:
         """What prometheus_client asks for."""
