@@ -17,6 +17,10 @@ Wave = NDArray[np.float32]
 SHORTEST = 0.1
 """Seconds. A shorter recording gets silence behind it: no model's first layers can work on less than a few frames."""
 
+NO_WORDS = "The model heard no words."
+"""A problem and no claim that nobody speaks: a model that has learnt too little hears nothing either, and the page would
+hide the box to write in."""
+
 ZEROS = 6
 """How many zero crossings of the sinc filter on each side: more is sharper and slower."""
 

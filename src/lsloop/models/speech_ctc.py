@@ -129,9 +129,13 @@ def _guess(text: str, chances: torch.Tensor, spoken: torch.Tensor) -> Guess:
     entropy = -(counted.exp() * counted).sum(-1).mean() / math.log(chances.shape[-1])
     score = counted.max(-1).values.mean().exp()
     transcript = clean(text)
-    flags = [] if transcript else ["no_speech"]
-    value = {"transcript": transcript, "quality_flags": flags, "confidence": None, "notes": ""}
-    return Guess(value, score=_share(score), uncertainty=_share(entropy))
+    value = {"transcript": transcript, "quality_flags": [], "confidence": None, "notes": ""}
+    return Guess(
+        value if transcript else None,
+        score=_share(score),
+        uncertainty=_share(entropy),
+        problem=None if transcript else _audio.NO_WORDS,
+    )
 
 
 def _share(number: torch.Tensor) -> float:
