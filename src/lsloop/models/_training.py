@@ -176,15 +176,25 @@ def _fit(
         return trainer
 
     try:
-        if _processes() > 1:  # the other processes would wait for one that tries again
-            return attempt(whole)
-        return find_executable_batch_size(attempt, whole, _predicting.halves(whole))()
+        return attempt(whole)
+    except RuntimeError as error:
+        if not _predicting.out_of_memory(error):
+            raise
+        if whole == 1 or _processes() > 1:  # the other processes would wait for one that tries again
+            raise _too_large(whole) from error
+    half = whole // 2
+    try:
+        return find_executable_batch_size(attempt, half, _predicting.halves(half))()
     except RuntimeError as error:
         if _predicting.out_of_memory(error):
-            problem = f"Training needs more memory than there is, for a batch of {whole if _processes() > 1 else 1}."
-            fix = "Set lora or gradient_checkpointing in params.yaml, shorten the recordings, or use a larger machine."
-            raise LsloopError(problem, fix) from error
+            raise _too_large(1) from error
         raise
+
+
+def _too_large(batch: int) -> LsloopError:
+    problem = f"Training needs more memory than there is, for a batch of {batch}."
+    fix = "Set lora or gradient_checkpointing in params.yaml, shorten the recordings, or use a larger machine."
+    return LsloopError(problem, fix)
 
 
 def _trainer(

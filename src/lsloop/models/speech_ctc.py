@@ -41,7 +41,7 @@ class Predictor:
 
     def _hear(self, rows: list[Row]) -> list[Guess]:
         """Best symbol of each frame. Frames of padding count as blank: else they are decoded as speech."""
-        inputs, heard = self.ears.inputs([self.ears.features(row) for row in rows])
+        inputs, heard = self.ears.hear(rows)
         inputs = {name: _predicting.like(tensor, self.model) for name, tensor in inputs.items()}
         chances = self.model(**inputs).logits.float().log_softmax(-1)
         blank = self.model.config.pad_token_id
@@ -106,12 +106,21 @@ class _Ears:
         features = extract(wave, sampling_rate=self.rate, return_attention_mask=True, padding=True)
         return {name: values[0] for name, values in features.items()}
 
+    def hear(self, rows: list[Row]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        """`inputs` of recordings, all at once. Raises Unreadable."""
+        waves = [_audio.read(row, self.rate) for row in rows]
+        extract, wanted = self.processor.feature_extractor, {"return_attention_mask": True, "return_tensors": "pt"}
+        return self._masked(dict(extract(waves, sampling_rate=self.rate, padding=True, **wanted)))
+
     def inputs(self, features: list[dict[str, Any]]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-        """A padded batch, and how much of each element is heard. A model trained without a mask gets none."""
-        extract = self.processor.feature_extractor
-        batch = dict(extract.pad(features, padding=True, return_attention_mask=True, return_tensors="pt"))
+        """A padded batch, and how much of each element is heard."""
+        pad = self.processor.feature_extractor.pad
+        return self._masked(dict(pad(features, padding=True, return_attention_mask=True, return_tensors="pt")))
+
+    def _masked(self, batch: dict[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        """A model that was trained without a mask gets none."""
         heard = batch["attention_mask"].sum(-1)
-        if not getattr(extract, "return_attention_mask", True):
+        if not getattr(self.processor.feature_extractor, "return_attention_mask", True):
             del batch["attention_mask"]
         return batch, heard
 
@@ -129,7 +138,7 @@ def _guess(text: str, chances: torch.Tensor, spoken: torch.Tensor) -> Guess:
     entropy = -(counted.exp() * counted).sum(-1).mean() / math.log(chances.shape[-1])
     score = counted.max(-1).values.mean().exp()
     transcript = clean(text)
-    value = {"transcript": transcript, "quality_flags": [], "confidence": None, "notes": ""}
+    value: dict[str, Any] = {"transcript": transcript, "quality_flags": [], "confidence": None, "notes": ""}
     return Guess(
         value if transcript else None,
         score=_share(score),

@@ -167,6 +167,6 @@ def _guess(texts: list[str], confidence: list[float]) -> Guess:
     """Unsure is one minus the mean probability of a token (the geometric mean)."""
     transcript = clean(" ".join(filter(None, map(clean, texts))))
     score = sum(confidence) / len(confidence)
-    value = {"transcript": transcript, "quality_flags": [], "confidence": None, "notes": ""}
+    value: dict[str, Any] = {"transcript": transcript, "quality_flags": [], "confidence": None, "notes": ""}
     problem = None if transcript else _audio.NO_WORDS
     return Guess(value if transcript else None, score=score, uncertainty=1 - score, problem=problem)
