@@ -12,6 +12,7 @@ from lsloop.errors import UsageError
 from lsloop.models import Guess, Row, _checkpoint
 
 transformers.utils.logging.disable_progress_bar()  # a bar per file read is noise; the caller shows progress
+transformers.utils.logging.set_verbosity_error()  # its warnings are about its own calls of itself
 
 COMMON = ("batch_size", "precision", "device")
 """The settings that every family predicts with."""

@@ -56,13 +56,19 @@ class Predictor:
         inputs = self.ears.inputs([self.ears.features(wave) for waves in pieces for wave in waves])
         inputs = {name: _predicting.like(tensor, self.model) for name, tensor in inputs.items()}
         written = _writing.write(self.model, inputs, self._wishes(rows[0]))
-        texts = self.ears.processor.batch_decode(written.tokens, skip_special_tokens=True)
+        texts = [self._text(tokens) for tokens in written.tokens.tolist()]
         guesses, at = [], 0
         for waves in pieces:
             until = at + len(waves)
             guesses.append(_guess(texts[at:until], written.confidence[at:until]))
             at = until
         return guesses
+
+    def _text(self, tokens: list[int]) -> str:
+        """What was written. A prompt stands before the start token, and is nobody's speech."""
+        start = self.model.generation_config.decoder_start_token_id
+        said = tokens[tokens.index(start) :] if start in tokens else tokens
+        return str(self.ears.processor.tokenizer.decode(said, skip_special_tokens=True))
 
     def _wishes(self, row: Row) -> dict[str, Any]:
         """What generation is told, besides the recording."""
@@ -73,9 +79,14 @@ class Predictor:
             if language := self._option(row, "language"):
                 wishes["language"] = language
         if (prompt := self._option(row, "prompt")) and hasattr(self.ears.processor, "get_prompt_ids"):
-            ids = self.ears.processor.get_prompt_ids(prompt, return_tensors="pt")
-            wishes["prompt_ids"] = ids.to(self.device)
+            wishes["prompt_ids"] = self._expected(prompt)
         return wishes
+
+    def _expected(self, prompt: str) -> torch.Tensor:
+        """A prompt as tokens: its end only, where it would take more than half of what the model can write."""
+        ids = self.ears.processor.get_prompt_ids(prompt, return_tensors="pt")
+        most = self.model.config.max_target_positions // 2 - 2
+        return torch.cat([ids[:1], ids[1:][-most:]]).to(self.device)
 
 
 def train(rows: Sequence[Row], validation: Sequence[Row], training: Training) -> Path:

@@ -249,7 +249,9 @@ class _Run:
         family = models.family(wanted.kind_name, model)
         predictor = family.load(model, str(settings.get("device", "auto")), settings)
         for start in range(0, len(rows), _AT_ONCE):
-            asked = [_without(row, wanted.kind.WRITES) for row in rows[start : start + _AT_ONCE]]
+            # Nor what language its metadata claims: `lsloop predict` does not tell it, and "cs" is Czech to Whisper.
+            known = (*wanted.kind.WRITES, "language")
+            asked = [_without(row, known) for row in rows[start : start + _AT_ONCE]]
             found += [guess.value or {} for guess in predictor.predict(asked)]
         return found
 
