@@ -1,5 +1,5 @@
 """The loop on real input, as a user types it: human recordings and real sentences, pushed, corrected (one of them in
-Label Studio's page by a real browser, the audio playing), and pulled."""
+Label Studio's page by a real browser, the audio playing). Nobody pulls: Label Studio tells, and the worker looks."""
 
 import json
 import os
@@ -138,43 +138,65 @@ def page() -> Iterator[Page]:
         chromium.close()
 
 
-def test_real_recordings_go_round_the_loop_and_one_is_corrected_in_the_page(
-    project: Project, page: Page
-) -> None:
+@pytest.fixture(scope="module")
+def pushed(project: Project) -> Project:
+    """Everything is in Label Studio, and no answer is."""
     assert project.lsloop("ingest")["upserted"]["added"] == 13
     assert project.lsloop("push", "-t", "transcript_correction")["sent"] == 13
     assert [float(row[0]) > 0.3 for row in project.psql("SELECT duration FROM samples")] == [True] * 13
+    return project
 
-    ls_task_id = correct_all_but_one(project)
-    correct_in_page(page, project.stack, ls_task_id)
 
-    pulled = project.lsloop("pull")["task_types"]["transcript_correction"]
-    assert pulled["received"]["outcomes"] == {"accepted": 13}
-    now = dict(project.psql("SELECT external_id, fields ->> 'transcript' FROM samples"))
-    assert now == TRUTH
-    versions = project.psql(f"SELECT version, origin FROM transcript_revisions JOIN samples USING (sample_id)"
-                            f" WHERE external_id = '{IN_BROWSER}' ORDER BY 1")  # fmt: skip
-    assert versions == [["1", "upstream"], ["2", "human"]]
-    seconds = project.psql(
+SECONDS = 3
+"""From an answer in Label Studio to a revision in the ledger, without a pull."""
+
+ACCEPTED = """SELECT external_id, fields ->> 'transcript' FROM samples JOIN tasks USING (sample_id)
+               WHERE tasks.state = 'accepted' AND fields ->> 'transcript' IS NOT NULL"""
+
+
+def test_answers_through_the_api_are_accepted_within_seconds_though_nobody_pulls(pushed: Project) -> None:
+    correct_all_but_one(pushed)
+    wait_until(lambda: len(pushed.psql(ACCEPTED)) == 12, SECONDS)
+    assert dict(pushed.psql(ACCEPTED)) == {name: said for name, said in TRUTH.items() if name != IN_BROWSER}
+    assert pushed.psql("SELECT DISTINCT state FROM events") == [["done"]]
+
+
+def test_what_is_corrected_and_submitted_in_the_page_is_a_revision_within_seconds(
+    pushed: Project, page: Page
+) -> None:
+    ((ls_task_id,),) = pushed.psql(
+        f"SELECT ls_task_id FROM tasks JOIN samples USING (sample_id) WHERE external_id = '{IN_BROWSER}'"
+    )
+    correct_in_page(page, pushed.stack, int(ls_task_id))
+    revisions = (
+        "SELECT version, origin FROM transcript_revisions JOIN samples USING (sample_id)"
+        f" WHERE external_id = '{IN_BROWSER}' ORDER BY 1"
+    )
+    wait_until(lambda: pushed.psql(revisions) == [["1", "upstream"], ["2", "human"]], SECONDS)
+    assert dict(pushed.psql(ACCEPTED))[IN_BROWSER] == TRUTH[IN_BROWSER]
+    seconds = pushed.psql(
         "SELECT lead_time > 0.4 FROM annotations JOIN tasks USING (task_key) JOIN samples USING (sample_id)"
         f" WHERE external_id = '{IN_BROWSER}'"
     )
     assert seconds == [["t"]], "the page measures how long the correction took"
 
 
-def correct_all_but_one(project: Project) -> int:
-    """Correct every task through the API but the one for the browser; answers that one's id."""
+def test_a_pull_finds_nothing_that_was_not_told(pushed: Project) -> None:
+    correct_all_but_one(pushed)  # so that this test stands alone, too
+    wait_until(lambda: len(pushed.psql(ACCEPTED)) >= 12, SECONDS)
+    received = pushed.lsloop("pull")["task_types"]["transcript_correction"]["received"]
+    assert (received["added"], received["edited"], received["removed"]) == (0, 0, 0)
+
+
+def correct_all_but_one(project: Project) -> None:
+    """Correct every task that has no answer through the API, but the one for the browser."""
     names = dict(project.psql("SELECT task_key, external_id FROM tasks JOIN samples USING (sample_id)"))
-    left = 0
     with client.connect(project.stack["label_studio_url"], project.stack["label_studio_api_key"]) as studio:
         for found in tasks.changed(studio, 1):
             for task in found.tasks:
                 name = names[task["data"]["task_key"]]
-                if name == IN_BROWSER:
-                    left = task["id"]
-                else:
+                if name != IN_BROWSER and not task["annotations"]:
                     tasks.annotate(studio, task["id"], transcript(TRUTH[name]), lead_time=4)
-    return left
 
 
 def correct_in_page(page: Page, stack: dict[str, Any], ls_task_id: int) -> None:
