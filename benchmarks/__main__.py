@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from benchmarks import export, ingest, ledger, people, place, pull, push, rows, start
+from benchmarks import export, ingest, ledger, people, place, pull, push, rows, start, webhooks
 from benchmarks.place import Place, Sizes
 from benchmarks.rows import Row
 
@@ -19,7 +19,7 @@ MEASURES: dict[str, Callable[[Place], Iterator[Row]]] = {
     "ingest": ingest.speed,
     "ledger": ledger.speed,
     "people": people.speed,
-    "export": export.speed,
+from benchmarks import export, ingest, ledger, people, place, pull, push, rows, start, webhooks
     "up": start.up,
 }
 

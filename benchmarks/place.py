@@ -42,6 +42,7 @@ class Sizes:
     rows: int = 200_000
     reviewed: int = 10_000
     starts: int = 12
+    events: int = 2_000
 
 
 @dataclass(frozen=True)
