@@ -8,6 +8,7 @@ import orjson
 import pytest
 
 from lsloop import loop
+from lsloop.commands import main
 from lsloop.labelstudio import tasks
 from lsloop.ledger import Ledger, events
 from lsloop.steps import event
@@ -242,3 +243,31 @@ def test_label_studio_that_is_away_postpones(world: World, database_url: str) ->
     assert states(world.ledger) == {"stored": 1}
 
 
+
+
+def test_status_and_events_show_what_was_given_up_and_how_to_have_it_tried_again(
+    ledger: Ledger, database_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("LABEL_STUDIO_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", "0" * 40)
+
+    def lsloop(*arguments: str) -> str:
+        main(["-C", str(tmp_path), *arguments])
+        return capsys.readouterr().out
+
+    assert "given up" not in lsloop("status").partition("ledger")[0]
+    assert "told nothing yet" in lsloop("events")
+    assert "No event was given up." in lsloop("events", "--failed")
+    store(ledger, {"action": "ANNOTATION_CREATED", "annotation": {"task": 7}, "project": {"id": 9}})
+    events.take(ledger, 10, 1)
+    due_at_once(ledger)
+    events.take(ledger, 10, 1)
+    assert "1 events of Label Studio were given up: `lsloop events --failed`" in lsloop("status")
+    shown = lsloop("events", "--failed")
+    assert "ANNOTATION_CREATED" in shown
+    assert "failed" in shown
+    assert json.loads(lsloop("status", "--json"))["counts"]["events"] == {"waiting": 0, "given_up": 1}
+    assert json.loads(lsloop("events", "--retry", "--json")) == {"retried": 1}
+    assert "No event was given up." in lsloop("events", "--retry")
+    assert events.counts(ledger) == {"waiting": 1, "given_up": 0}

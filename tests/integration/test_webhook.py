@@ -87,7 +87,7 @@ def test_an_event_without_a_known_action_is_stored_and_later_ignored(url: str, l
 
 
 def test_a_large_event_is_taken_and_one_that_is_too_large_is_refused(url: str, ledger: Ledger) -> None:
-    tasks = [{"id": number, "data": {"text": "x" * 900}} for number in range(5_000)]
+    tasks = [{"id": number, "data": {"text": "x" * 900}} for number in range(1_000)]
     assert post(url, {"action": "TASKS_CREATED", "tasks": tasks}).status_code == 200
     most = webhook.MOST
     for body in (b"x" * (most + 1), iter([b"x" * 2**20] * (most // 2**20 + 1))):  # the second tells no length

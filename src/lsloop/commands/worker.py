@@ -39,6 +39,8 @@ def worker(ctx: typer.Context, queue: QueueOpt = None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
     config = call.config
+    if hasattr(os, "nice"):
+        os.nice(5)  # people wait for the server's answers, and nobody for these
     call.out.result({"queues": names}, f"Working on {', '.join(names)} (Ctrl-C stops)")
     in_time = jobs.work(config, names, stop, call.out.warn)
     if not in_time:  # its threads would keep the process, for as long as a training takes

@@ -58,6 +58,12 @@ class Ledger:
             finally:
                 _locked(connection, "pg_advisory_unlock", name)
 
+    def call(self, statement: str, **values: Any) -> Any:
+        """The first column of the first row of a statement that is a transaction of its own: one way there and back."""
+        with translated(self.place), self._engine.connect() as connection:
+            alone = connection.execution_options(isolation_level="AUTOCOMMIT")
+            return alone.scalar(text(statement), values)
+
     @contextmanager
     def listening(self, channel: str) -> Iterator[Callable[[float], bool]]:
         """Listen on a channel: a function that waits up to so many seconds, and says whether anything was notified."""

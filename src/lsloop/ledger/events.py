@@ -34,17 +34,17 @@ def store(ledger: Ledger, source_path: str, body: bytes, payload: dict[str, Any]
 
     The same body again, while nobody has looked at it yet, is counted and not stored.
     """
-    with ledger.transaction() as transaction:
-        return int(
-            transaction.value(
-                """SELECT store_event(CAST(:path AS text), CAST(:action AS text), CAST(:payload AS jsonb),
-                                      CAST(:digest AS text))""",
-                path=source_path,
-                action=str(payload.get("action", "")).replace("\0", "\ufffd"),
-                payload=NUL.sub("\\g<1>\ufffd", orjson.dumps(_without_secrets(payload)).decode()),
-                digest=hashlib.sha256(body).hexdigest(),
-            )
+    text = orjson.dumps(_without_secrets(payload)).decode()
+    return int(
+        ledger.call(
+            """SELECT store_event(CAST(:path AS text), CAST(:action AS text), CAST(:payload AS jsonb),
+                                  CAST(:digest AS text))""",
+            path=source_path,
+            action=str(payload.get("action", "")).replace("\0", "\ufffd"),
+            payload=NUL.sub("\\g<1>\ufffd", text) if "\\u0000" in text else text,
+            digest=hashlib.sha256(body).hexdigest(),
         )
+    )
 
 
 def _without_secrets(payload: dict[str, Any]) -> dict[str, Any]:

@@ -25,7 +25,7 @@ PATHS = ("/webhook", "/v1/webhooks/label-studio")
 MOST = 16 * 2**20
 """Bytes of one event. Label Studio tells of a thousand tasks in 0.8 MB, and of up to five thousand at once."""
 
-PATIENCE = 0.5  # seconds: Label Studio hangs up after one, and its annotator waits meanwhile
+PATIENCE = 0.8  # seconds: Label Studio hangs up after one, and its annotator waits meanwhile
 AT_ONCE = 8  # events that are being stored; more wait
 
 Store = Callable[[str, bytes, dict[str, Any]], object]
