@@ -14,7 +14,7 @@ from uuid import UUID
 from lsloop import __version__, layouts, pipeline, promotion, resources, task_types
 from lsloop.config import ML_USER, Config, TaskType
 from lsloop.errors import UsageError
-from lsloop.labelstudio import ml, webhooks
+from lsloop.labelstudio import conversion, ml, webhooks
 from lsloop.labelstudio.client import LabelStudio
 from lsloop.ledger import Ledger, Transaction, annotations, events, exports, gold, models, predictions
 from lsloop.ledger import projects as ledger_projects
@@ -403,6 +403,7 @@ def export(
         project_dir=config.project_dir,
         layout=layouts.load(layout),
         kinds=_kinds(config, task_type),
+        label_configs=_label_configs(config, task_type, layout),
         validation=shares.validation,
         test=shares.test,
         limit=limit,
@@ -485,6 +486,17 @@ def _kinds(config: Config, task_type: str | None) -> dict[str, Kind]:
     names = config.params.task_types if task_type is None else [task_type]
     resolved = (_resolved(config, name) for name in names)
     return {name: kind for name, _, kind in resolved}
+
+
+def _label_configs(config: Config, task_type: str | None, layout: str) -> dict[str, str]:
+    """The label configs of the task types that are exported, where the layout is about images. Raises UsageError."""
+    if layouts.converted(layouts.load(layout)) is None:
+        return {}
+    names = [config.task_type(name)[0] for name in (config.params.task_types if task_type is None else [task_type])]
+    found = {name: _template(config, name, config.task_type(name)[1]) for name in names}
+    for name, label_config in found.items():
+        conversion.require_images(label_config, name)
+    return found
 
 
 @dataclass

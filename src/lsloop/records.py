@@ -115,6 +115,7 @@ class Reviewed:
     document: dict[str, Any]
     row: dict[str, Any]
     media: Path | None
+    result: tuple[dict[str, Any], ...] = ()  # as Label Studio would hold it; only where the layout asks for it
 
     @property
     def is_gold(self) -> bool:

@@ -30,7 +30,7 @@ def export(
     dry_run: DryRunOpt = False,
     no_manifest: Annotated[bool, typer.Option("--no-manifest", help="Leave manifest.json as it is.")] = False,
     layout: Annotated[
-        str, typer.Option("--format", "-f", metavar="F", help="tree, jsonl, hf, shards or asr.")
+        str, typer.Option("--format", "-f", metavar="F", help="tree, jsonl, hf, shards, asr, images, coco, voc or yolo.")
     ] = "tree",
 ) -> None:
     """Write what people accepted and still stands into a folder that changes as a whole.

@@ -31,6 +31,8 @@ class Layout(Protocol):
     def unit(self, entry: dict[str, Any]) -> str | None:
         """Where the sample of an index entry goes, relative to the folder of its task type; None: nowhere."""
 
+    # A layout with `CONVERTED` needs results, and what it wrote is then converted to that: see `labelstudio.conversion`.
+
     def writer(self, folder: Path, task_type: str, place: Place) -> AbstractContextManager[Write]:
         """What writes samples into their units, given in the order of their arrival. Raises OSError."""
 
@@ -45,6 +47,12 @@ def load(name: str) -> Layout:
     if name not in names():
         raise UsageError(f"There is no export format {name!r}.", f"Use one of: {', '.join(names())}.")
     return cast(Layout, importlib.import_module(f"{__name__}.{name}"))
+
+
+def converted(layout: Layout) -> str | None:
+    """The format that Label Studio's converter makes of each unit; empty: none, but results are wanted; None: neither."""
+    found: str | None = getattr(layout, "CONVERTED", None)
+    return found
 
 
 def line(row: dict[str, Any]) -> bytes:

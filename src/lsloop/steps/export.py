@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-from lsloop import indexes, trees
+from lsloop import indexes, layouts, trees
 from lsloop.errors import UsageError
+from lsloop.labelstudio import conversion
 from lsloop.layouts import Layout
 from lsloop.ledger import Ledger, Transaction, exports
 from lsloop.ledger.exports import Entry, There
@@ -31,6 +32,7 @@ class Wanted:
     limit: int | None = None
     again: bool = False  # also write what is there already
     with_manifest: bool = True
+    label_configs: dict[str, str] = field(default_factory=dict)  # by task type, where the layout needs results
 
     @property
     def destination(self) -> str:
@@ -206,11 +208,14 @@ def _write(
             exports.entries(transaction, name, wanted.layout.NAME, documents=True, only=ids) if ids else ()
         ):
             try:
-                write(_reviewed(entry, wanted.kinds[name], wanted.raw_dir))
+                write(_reviewed(entry, wanted, name))
             except _NoMedia as missing:
                 part.problems.append(str(missing))
                 del lines[entry.sample_id]
             progress.advance(1)
+    if form := layouts.converted(wanted.layout):
+        for unit in sorted(difference.dirty & {path.name for path in folder.iterdir()}):
+            conversion.convert(folder / unit, wanted.label_configs[name], form)
     indexes.write(folder, lines.values())
     part.samples, part.written = len(lines), part.written - len(part.problems)
 
@@ -219,8 +224,8 @@ class _NoMedia(Exception):
     """Why the media file of a sample cannot be exported."""
 
 
-def _reviewed(entry: Entry, kind: Kind, raw_dir: Path) -> Reviewed:
-    document = entry.document
+def _reviewed(entry: Entry, wanted: Wanted, name: str) -> Reviewed:
+    document, kind = entry.document, wanted.kinds[name]
     assert document is not None
     media = document["media"]
     sample = Sample(
@@ -232,10 +237,11 @@ def _reviewed(entry: Entry, kind: Kind, raw_dir: Path) -> Reviewed:
     value = {name: answer["value"] for name, answer in document["answers"].items()}
     for answer in document["answers"].values():
         value |= answer["remarks"]
-    file = _media(entry, media, raw_dir) if media else None
-    return Reviewed(
-        entry.sample_id, entry.split, entry.arrival, document, kind.training_row(sample, value), file
-    )
+    file = _media(entry, media, wanted.raw_dir) if media else None
+    config = wanted.label_configs.get(name)
+    result = tuple(kind.to_result(value, config, sample)) if config else ()
+    row = kind.training_row(sample, value)
+    return Reviewed(entry.sample_id, entry.split, entry.arrival, document, row, file, result)
 
 
 def _media(entry: Entry, media: dict[str, Any], raw_dir: Path) -> Path:
