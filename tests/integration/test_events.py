@@ -1,6 +1,7 @@
 """Events from Label Studio: stored, looked at once, tried again, given up; what is in them is never believed."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from lsloop import loop
 from lsloop.commands import main
 from lsloop.labelstudio import tasks
-from lsloop.ledger import Ledger, events
+from lsloop.ledger import Ledger, events, projects
 from lsloop.steps import event
 from office import SERVER, Office
 from world import World, clips, transcript
@@ -271,3 +272,30 @@ def test_status_and_events_show_what_was_given_up_and_how_to_have_it_tried_again
     assert json.loads(lsloop("events", "--retry", "--json")) == {"retried": 1}
     assert "No event was given up." in lsloop("events", "--retry")
     assert events.counts(ledger) == {"waiting": 1, "given_up": 0}
+
+
+@pytest.mark.studio
+def test_looks_and_pulls_at_the_same_time_take_every_answer_in_once(world: World) -> None:
+    world.ingest(clips(12))
+    world.push()
+    there = world.tasks()
+    for name, task in there.items():
+        world.annotate(task, f"said of {name}")
+    ids = [task["id"] for task in there.values()]
+    (project,) = projects.of_server(world.ledger, world.config.label_studio_server)
+
+    def look() -> None:
+        for _ in range(4):
+            loop.look(world.ledger, world.studio, world.config, project, ids)
+
+    def pull() -> None:
+        for _ in range(2):
+            world.pull(full=True)
+
+    with ThreadPoolExecutor(4) as pool:
+        for done in [pool.submit(work) for work in (look, pull, look, pull)]:
+            done.result(timeout=60)
+    assert world.states() == {"accepted": 12}
+    assert world.current() == {name: f"said of {name}" for name in there}
+    assert world.value("SELECT count(*) FROM annotation_history") == 12
+    assert world.value("SELECT count(*) FROM revisions WHERE origin = 'human'") == 12
