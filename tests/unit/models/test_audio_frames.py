@@ -2,9 +2,11 @@
 
 from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 import tiny_models
 from lsloop import models
@@ -88,3 +90,12 @@ def test_a_language_that_the_model_has_no_label_for(
     noise = {**clips[0], "segments": [{"start": 0, "end": 1, "language": "Noise", "tags": []}]}
     with pytest.raises(UsageError, match="no label for Noise"):
         audio_frames.train([noise], [], Training(trained[0], out))
+
+
+def test_frames_that_nobody_marked_teach_nothing() -> None:
+    logits = torch.randn(2, 6, 3, generator=torch.Generator().manual_seed(0))
+    labels = torch.tensor([[0, 1, 2, -100, -100, -100], [-100] * 6])
+    model = SimpleNamespace(logits=logits)
+    marked = torch.nn.functional.cross_entropy(logits[0, :3], labels[0, :3])
+    assert torch.allclose(audio_frames._loss(lambda: model, {"labels": labels}), marked)
+    assert float(audio_frames._loss(lambda: model, {"labels": labels[1:].repeat(2, 1)})) == 0
