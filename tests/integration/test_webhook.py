@@ -93,6 +93,7 @@ def test_a_large_event_is_taken_and_one_that_is_too_large_is_refused(url: str, l
     for body in (b"x" * (most + 1), iter([b"x" * 2**20] * (most // 2**20 + 1))):  # the second tells no length
         assert post(url, body).status_code == 413
     assert len(stored(ledger)) == 1
+    assert post(url, b"x" * 2**17, secret="wrong").status_code == 413, "nobody else's is held in memory"
 
 
 def test_without_postgresql_the_answer_is_503_at_once(tmp_path: Path) -> None:

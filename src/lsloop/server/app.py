@@ -1,7 +1,7 @@
 """The HTTP server: truthful health, media for annotators, events of Label Studio, the API for who holds its token."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -52,7 +52,7 @@ def create(
         expose_headers=["Accept-Ranges", "Content-Length", "Content-Range", "ETag", "Last-Modified"],
         allow_private_network=True,
     )
-    app.add_middleware(guard.Limits, larger=LARGER | (ml.larger if ml else {}))
+    app.add_middleware(guard.Limits, larger=LARGER | (ml.larger if ml else {}), may=_may(hook))
     app.add_middleware(guard.Headers)
     app.add_middleware(AccessLog)
     guard.explain(app)
@@ -72,6 +72,15 @@ def _add_desk(app: FastAPI, desk: api.Desk) -> None:
     api.add(app, desk)
     server = desk.config.label_studio_server
     metrics.add(app, lambda: ledger_metrics.read(desk.ledger, server), desk.token)
+
+
+def _may(hook: webhook.Hook | None) -> Callable[[str, Mapping[str, str]], bool]:
+    """A large event is held in memory only for who brings the secret."""
+
+    def may(path: str, headers: Mapping[str, str]) -> bool:
+        return path not in webhook.PATHS or (hook is not None and webhook.brings(headers, hook.secret))
+
+    return may
 
 
 def origins(url: str) -> list[str]:

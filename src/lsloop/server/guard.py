@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import Headers as StarletteHeaders
 from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -126,19 +127,27 @@ class Headers:
 
 
 class Limits:
-    """Middleware: a body over `larger[path]`, or BODY, is answered 413, whether or not its length was told first.
+    """Middleware: a body over BODY is answered 413, whether or not its length was told first; over `larger[path]` where
+    `may(path, headers)` says so.
 
     A body is held until all of it is there, so that no handler begins on one that turns out to be too large.
     """
 
-    def __init__(self, app: ASGIApp, larger: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        larger: Mapping[str, int] | None = None,
+        may: Callable[[str, Mapping[str, str]], bool] = lambda path, headers: True,
+    ) -> None:
         self._app = app
         self._larger = larger or {}
+        self._may = may
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD", "OPTIONS"):
             return await self._app(scope, receive, send)
-        limit = self._larger.get(scope["path"], BODY)
+        larger = self._larger.get(scope["path"])
+        limit = larger if larger and self._may(scope["path"], StarletteHeaders(scope=scope)) else BODY
         if _told_length(scope) > limit or (held := await _held(receive, limit)) is None:
             too_large = {"error": "The body is too large.", "fix": f"Send at most {limit:,} bytes."}
             refusal = answer(too_large, 413)

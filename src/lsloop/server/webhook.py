@@ -54,11 +54,16 @@ def add(app: FastAPI, hook: Hook) -> None:
         app.add_api_route(path, receive, methods=["POST"])
 
 
-def check_secret(headers: Mapping[str, str], secret: str) -> None:
-    """Raises Problem (401) unless the request brings the secret. Takes as long whatever it brings."""
+def brings(headers: Mapping[str, str], secret: str) -> bool:
+    """Whether a request brings the secret. Takes as long whatever it brings."""
     given = headers.get(HEADER, "").encode(errors="replace")
-    if not hmac.compare_digest(given, secret.encode()):
-        what = "The secret is wrong." if given else f"The header {HEADER} is missing."
+    return hmac.compare_digest(given, secret.encode())
+
+
+def check_secret(headers: Mapping[str, str], secret: str) -> None:
+    """Raises Problem (401) unless the request brings the secret."""
+    if not brings(headers, secret):
+        what = "The secret is wrong." if headers.get(HEADER) else f"The header {HEADER} is missing."
         raise guard.Problem(401, what, "`lsloop setup` tells Label Studio the right one.")
 
 
