@@ -44,7 +44,7 @@ class Predictor(Protocol):
 
 @dataclass(frozen=True)
 class Training:
-    """What a fine-tuning run is told. `settings` are params.yaml's for the task type (see `_training.Settings`).
+    """What a fine-tuning run is told. `settings` are params.yaml's for the task type (see `_recipe.Settings`).
 
     `log` is called with `step` and what was measured at it; first of all with `rows` and `left_out` (rows that nothing
     can be learnt from: no recording that can be read, no answer).

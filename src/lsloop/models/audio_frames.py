@@ -11,7 +11,7 @@ import torch
 import transformers
 
 from lsloop.errors import UsageError
-from lsloop.models import Guess, Row, Training, _audio, _checkpoint, _predicting, _training
+from lsloop.models import Guess, Row, Training, _audio, _checkpoint, _predicting, _recipe, _training
 
 KINDS = ("audio_segmentation",)
 ARCHITECTURES = ("ForAudioFrameClassification",)
@@ -99,7 +99,7 @@ def train(rows: Sequence[Row], validation: Sequence[Row], training: Training) ->
     def model() -> Any:
         return _predicting.load(transformers.AutoModelForAudioFrameClassification, training.base)
 
-    recipe = _training.Recipe("audio_frames", model, example, collate, ears.extract, unusable, _loss)
+    recipe = _recipe.Recipe("audio_frames", model, example, collate, ears.extract, unusable, _loss)
     return _training.run(recipe, rows, validation, training)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 import transformers
 
-from lsloop.models import Guess, Row, Training, _audio, _checkpoint, _predicting, _training
+from lsloop.models import Guess, Row, Training, _audio, _checkpoint, _predicting, _recipe, _training
 from lsloop.text import clean
 
 KINDS = ("transcript_correction",)
@@ -70,7 +70,7 @@ def train(rows: Sequence[Row], validation: Sequence[Row], training: Training) ->
     def model() -> Any:
         return _predicting.load(transformers.AutoModelForCTC, training.base, ctc_zero_infinity=True)
 
-    recipe = _training.Recipe("speech_ctc", model, example, collate, ears.processor, _unusable)
+    recipe = _recipe.Recipe("speech_ctc", model, example, collate, ears.processor, _unusable)
     return _training.run(recipe, rows, validation, training)
 
 

@@ -10,7 +10,7 @@ import torch
 import transformers
 
 from lsloop.errors import UsageError
-from lsloop.models import Guess, Row, Training, _audio, _checkpoint, _predicting, _training, _writing
+from lsloop.models import Guess, Row, Training, _audio, _checkpoint, _predicting, _recipe, _training, _writing
 from lsloop.text import clean
 
 KINDS = ("transcript_correction",)
@@ -120,7 +120,7 @@ def train(rows: Sequence[Row], validation: Sequence[Row], training: Training) ->
         return ears.unusable(row) or len(ears.tokens(row)) > longest
 
     options = ("language", "task")
-    recipe = _training.Recipe(
+    recipe = _recipe.Recipe(
         "speech_seq2seq", model, example, collate, ears.processor, unusable, options=options
     )
     return _training.run(recipe, rows, validation, training)

@@ -9,7 +9,7 @@ import torch
 import transformers
 
 from lsloop.errors import LsloopError, UsageError
-from lsloop.models import Guess, Row, Training, _checkpoint, _predicting, _training, _writing
+from lsloop.models import Guess, Row, Training, _checkpoint, _predicting, _recipe, _training, _writing
 from lsloop.text import clean
 
 KINDS = ("translation_review",)
@@ -76,7 +76,7 @@ def train(rows: Sequence[Row], validation: Sequence[Row], training: Training) ->
         padded = torch.nn.utils.rnn.pad_sequence(labels, batch_first=True, padding_value=-100)
         return {**{name: sources[name] for name in ("input_ids", "attention_mask")}, "labels": padded}
 
-    recipe = _training.Recipe(
+    recipe = _recipe.Recipe(
         "translation", model, pages.example, collate, pages.tokenizer, pages.unusable, options=LANGUAGES
     )
     return _training.run(recipe, rows, validation, training)
