@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from benchmarks import export, ingest, ledger, people, place, pull, push, rows, start, webhooks
+from benchmarks import export, ingest, ledger, people, place, pull, push, rows, start, training, webhooks
 from benchmarks.place import Place, Sizes
 from benchmarks.rows import Row
 
@@ -21,6 +21,7 @@ MEASURES: dict[str, Callable[[Place], Iterator[Row]]] = {
     "people": people.speed,
     "export": export.speed,
     "webhooks": webhooks.intake,
+    "training": training.speed,
     "up": start.up,
 }
 

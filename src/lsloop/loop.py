@@ -439,7 +439,7 @@ def retrain(
         settings=config.model(name),
         project_dir=config.project_dir,
         data_dir=config.reviewed_dir / name,
-        work_dir=config.state_dir / "trainings",
+        work_dir=config.state_dir / "trainings" / name,
         find_model=lambda called: _model(config, called),
         code_version=f"lsloop {__version__}" + (f", project at {commit}" if commit else ""),
         actor=actor,

@@ -15,6 +15,7 @@ from exporting import TRANSCRIPT
 from learning import Learner
 from lsloop import reviewed
 from lsloop.ledger import Ledger, models
+from lsloop.models import fingerprint
 from world import wait_until
 
 
@@ -57,6 +58,7 @@ def test_what_is_better_is_used_and_can_be_rolled_back(learner: Learner, capsys:
     assert learner.retrain("--json") == 0  # nothing changed
     assert json.loads(capsys.readouterr().out)["trained"] is False
     assert len(learner.versions()) == 1
+    assert first.params["base_weights"] == fingerprint(learner.config.project_dir / "data" / "base")
 
     mislead(learner)  # from now on a model learns nonsense
     learner.write_params(start="base")
@@ -112,17 +114,17 @@ def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been(
     assert "no unfinished training" in capsys.readouterr().err
     killed = start(learner, "retrain", "--task-type", TRANSCRIPT)
     try:
-        checkpoint = "trainings/*/checkpoints/checkpoint-20/lsloop-checkpoint.json"
+        checkpoint = "trainings/*/*/checkpoints/checkpoint-20/lsloop-checkpoint.json"
         wait_until(lambda: list(learner.config.state_dir.glob(checkpoint)), 60)
     finally:
         killed.kill()
         killed.wait()
-    assert [one["state"] for one in learner.trainings()] == ["interrupted"]
+    wait_until(lambda: [one["state"] for one in learner.trainings()] == ["interrupted"])  # PostgreSQL has to notice
     assert learner.retrain("--resume", "--json") == 0
     resumed = json.loads(capsys.readouterr().out)
     (row,) = learner.trainings()
     assert (row["state"], row["resumed"]) == ("done", 1)
-    assert not list(learner.config.state_dir.glob("trainings/*"))
+    assert not list(learner.config.state_dir.glob("trainings/*/*"))
 
     with learner.ledger.transaction() as transaction:  # the same again, from nothing, without a kill
         transaction.run("UPDATE trainings SET model_version = NULL")
@@ -192,7 +194,7 @@ def test_what_keeps_a_training_from_its_end_is_said_and_nothing_is_promoted(
     (row,) = learner.trainings()
     assert (row["state"], problem in row["error"]) == ("failed", True)
     assert learner.versions() == []
-    assert not list(learner.config.state_dir.glob("trainings/*"))
+    assert not list(learner.config.state_dir.glob("trainings/*/*"))
 
 
 def test_too_small_a_test_split_promotes_nothing_and_force_does(

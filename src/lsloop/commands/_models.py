@@ -5,12 +5,15 @@ from typing import Any
 
 from lsloop.commands._output import Table
 
+_FEW = 6  # groups that a table has room for; `--json` has all of them
+
 
 def metrics_table(version: str, metrics: Mapping[str, Any]) -> Table:
     """What was measured of a model and of the one it was compared with, overall and per language."""
     new, old, first = metrics.get("new", {}), metrics.get("old", {}), metrics.get("measure")
     rows = [("all", name, _shown(old.get(name)), _shown(value)) for name, value in _numbers(new, first)]
-    for group, found in new.get("by", {}).items():
+    groups = new.get("by", {})
+    for group, found in groups.items() if len(groups) <= _FEW else ():
         before = old.get("by", {}).get(group, {})
         rows += [
             (f"{group} ({found['samples']:,})", name, _shown(before.get(name)), _shown(value))

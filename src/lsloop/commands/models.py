@@ -128,7 +128,7 @@ def _lineage(one: Version) -> dict[str, str]:
     samples = one.metrics.get("samples", {})
     return {
         "base": one.base,
-        "data": one.data_sha256[:12] + "".join(f", {count:,} {split}" for split, count in samples.items()),
+        "data": one.data_sha256[:12] + "".join(f", {samples[name]:,} {name}" for name in _SPLITS if name in samples),
         "settings": ", ".join(f"{name} {value}" for name, value in settings.items()) or "as they come",
         "seed": str(one.seed),
         "processes": str(one.params.get("processes", 1)),
@@ -138,6 +138,9 @@ def _lineage(one: Version) -> dict[str, str]:
         "made": _when(one.created_at),
         "replaced": one.replaces or ("the base model" if one.promoted_at else ""),
     }
+
+
+_SPLITS = ("train", "validation", "test")
 
 
 def _when(at: Any) -> str:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from lsloop import evaluation, models, promotion, reviewed, task_types, trees
 from lsloop.config import Model
-from lsloop.errors import LsloopError, UsageError
+from lsloop.errors import LsloopError, Unreachable, UsageError
 from lsloop.evaluation import Measure, Verdict
 from lsloop.ledger import Ledger
 from lsloop.ledger import models as ledger_models
@@ -37,7 +37,7 @@ class Wanted:
     settings: Model
     project_dir: Path
     data_dir: Path  # the reviewed tree of the task type
-    work_dir: Path  # where checkpoints are until a run has ended
+    work_dir: Path  # where checkpoints of the task type are until a run has ended
     find_model: Callable[[str], str]  # where a model is, of what params.yaml or a person calls it
     code_version: str
     actor: str
@@ -98,10 +98,14 @@ def retrain(ledger: Ledger, wanted: Wanted, progress: Progress = SILENT) -> Done
         number = ledger_models.begin(ledger, wanted.task_type, wanted.actor, wanted.reason, run.identity)
         try:
             return run.to_its_end(number)
+        except Unreachable:
+            raise  # the ledger went away: the training reads as interrupted, and goes on when it is asked for again
+        except LsloopError as error:
+            ledger_models.end(ledger, number, None, None, error.problem)
+            shutil.rmtree(run.work, ignore_errors=True)  # the same run would come to the same end
+            raise
         except Exception as error:
-            told = error.problem if isinstance(error, LsloopError) else f"{type(error).__name__}: {error}"
-            ledger_models.end(ledger, number, None, None, told)
-            shutil.rmtree(run.work, ignore_errors=True)
+            ledger_models.end(ledger, number, None, None, f"{type(error).__name__}: {error}")
             raise
 
 
@@ -124,13 +128,35 @@ class _Run:
     def __init__(self, ledger: Ledger, wanted: Wanted, progress: Progress) -> None:
         self.ledger, self.wanted, self.progress = ledger, wanted, progress
         self.in_use = ledger_models.promoted(ledger, wanted.task_type)
+        self.params = self._params()
         self.identity = {
             "data": _sha256(wanted.data_dir / "index.jsonl"),
-            "settings": _params(wanted),
+            "settings": self.params,
             "model in use": self.in_use.version if self.in_use else None,
         }
         digest = hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()
-        self.work = wanted.work_dir / f"{wanted.task_type}-{digest[:16]}"
+        self.work = wanted.work_dir / digest[:16]
+
+    def _params(self) -> dict[str, Any]:
+        """Every setting that changes what comes out, and which weights the base has now."""
+        wanted, settings = self.wanted, self.wanted.settings
+        base = wanted.base or settings.base
+        return {
+            "base": base,
+            "base_weights": self._weights(base) if base else None,
+            "start": "base" if wanted.base else settings.start,
+            "seed": settings.seed,
+            "training": settings.training,
+            "processes": wanted.processes or 1,
+        }
+
+    def _weights(self, base: str) -> str | None:
+        """None of a hub's model, whose id stands for it, and of what is not there: that is told when it is needed."""
+        try:
+            path = Path(self.wanted.find_model(base))
+            return models.fingerprint(path) if path.is_dir() else None
+        except LsloopError:
+            return None
 
     def require_unfinished(self) -> None:
         """Raises UsageError unless a killed run is there that is the same run."""
@@ -161,7 +187,7 @@ class _Run:
     def _trained_before(self, data: Data) -> Version | None:
         """The last version, if it was made of the same data with the same settings, and is still there."""
         for one in ledger_models.versions(self.ledger, self.wanted.task_type)[:1]:
-            same = (one.data_sha256, one.params) == (data.sha256, _params(self.wanted))
+            same = (one.data_sha256, one.params) == (data.sha256, self.params)
             if same and _folders.is_whole(self.wanted.project_dir / one.path, one.weights):
                 return one
         return None
@@ -171,6 +197,8 @@ class _Run:
         promoted = self.wanted.rule == "always" and not known.in_use
         if promoted:
             why = f"{why} It is in use now, by force ({self.wanted.reason or 'no reason given'})."
+        elif not known.in_use:
+            why = f"{why} It is not in use; `lsloop models promote {known.version}` changes that."
         reason = self.wanted.reason if promoted else None
         ledger_models.conclude(self.ledger, number, known, why, self.wanted.actor if promoted else None, reason)
         return Done(number, known.version, promoted, why, trained=False, metrics=known.metrics)
@@ -200,9 +228,9 @@ class _Run:
 
     def _fit(self, data: Data, start: _Base) -> Path:
         wanted = self.wanted
-        for other in wanted.work_dir.glob(f"{wanted.task_type}-*"):
+        for other in wanted.work_dir.glob("*"):
             if other != self.work:  # a killed run of data or settings that are no more
-                trees.remove(other)
+                shutil.rmtree(other)
         if not data.splits["train"]:
             raise LsloopError(
                 f"The train split of {wanted.task_type} is empty: {wanted.data_dir} has nothing to train on.",
@@ -222,7 +250,7 @@ class _Run:
         name = f"{weights}-{data.sha256[:6]}"
         return Version(
             version=name, task_type=wanted.task_type, path=f"models/{wanted.task_type}/{name}", weights=weights,
-            base=start.name, base_version=start.version, data_sha256=data.sha256, params=_params(wanted),
+            base=start.name, base_version=start.version, data_sha256=data.sha256, params=self.params,
             seed=wanted.settings.seed, code_version=wanted.code_version, metrics={},
         )  # fmt: skip
 
@@ -261,18 +289,6 @@ class _Run:
         needed = {one.version for one in there[: wanted.settings.keep]}
         needed |= {name for one in there if one.in_use for name in (one.version, one.replaces) if name}
         _folders.prune(wanted.models_dir, needed)
-
-
-def _params(wanted: Wanted) -> dict[str, Any]:
-    """Every setting that changes what comes out."""
-    settings = wanted.settings
-    return {
-        "base": wanted.base or settings.base,
-        "start": "base" if wanted.base else settings.start,
-        "seed": settings.seed,
-        "training": settings.training,
-        "processes": wanted.processes or 1,
-    }
 
 
 def _compared(
