@@ -243,11 +243,14 @@ def attend(ledger: Ledger, studio: LabelStudio, config: Config, stop: Callable[[
             if time.monotonic() > forget_at:
                 events.forget(ledger, config.params.events.keep_days)
                 forget_at = time.monotonic() + _HOUR
-            wait(_PATIENCE)
+            due_again = time.monotonic() + _PATIENCE
+            while not stop() and not wait(_GLANCE) and time.monotonic() < due_again:
+                pass
 
 
 _HOUR = 3600.0
-_PATIENCE = 1.0  # seconds until events are looked for that are due again, and until a stop is noticed
+_PATIENCE = 1.0  # seconds until events are looked for that are due again
+_GLANCE = 0.2  # seconds until a stop is noticed
 
 
 @dataclass

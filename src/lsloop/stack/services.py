@@ -48,8 +48,7 @@ def start(config: Config, say: Say, upgrade: Callable[[str], None], started: lis
         _finish(here, label_studio, started, say)
         _write_down_label_studio(here, label_studio.port)
     say("Starting the server and the worker")
-    _start_server(config, started, say)
-    _start_worker(config, started)
+    _start_ours(config, started, say)
 
 
 def environment_dir(config: Config) -> Path:
@@ -91,7 +90,8 @@ def _write_down_label_studio(here: Path, port: int) -> None:
     )
 
 
-def _start_server(config: Config, started: list[Child], say: Say) -> None:
+def _start_ours(config: Config, started: list[Child], say: Say) -> None:
+    """The server and the worker at the same time: neither needs the other to start."""
     here = config.state_dir
     service = Service(
         "server",
@@ -101,7 +101,10 @@ def _start_server(config: Config, started: list[Child], say: Say) -> None:
         ),
     )
     _begin(here, service, started, say)
+    worker, log, before = _spawn_worker(config, started)
     _finish(here, service, started, say)
+    # It has no port: it has started when its log says so. What it needs later, it waits for.
+    children.wait_until(lambda: log.stat().st_size > before, worker, SERVER_SECONDS)
 
 
 def _spawn_server(config: Config, port: int) -> Child:
@@ -111,8 +114,8 @@ def _spawn_server(config: Config, port: int) -> Child:
     return children.spawn("The server", command, log, config.project_dir, dict(os.environ))
 
 
-def _start_worker(config: Config, started: list[Child]) -> None:
-    """It has no port: it has started when its log says so. What it needs later, it waits for."""
+def _spawn_worker(config: Config, started: list[Child]) -> tuple[Child, Path, int]:
+    """The worker, its log, and how long that was before."""
     here = config.state_dir
     log = _log(here, "worker")
     before = log.stat().st_size if log.is_file() else 0
@@ -120,7 +123,7 @@ def _start_worker(config: Config, started: list[Child]) -> None:
     child = children.spawn("The worker", command, log, config.project_dir, dict(os.environ))
     started.append(child)
     state.record(here, "worker", child.process.pid, child.stop_signal)
-    children.wait_until(lambda: log.stat().st_size > before, child, SERVER_SECONDS)
+    return child, log, before
 
 
 def _begin(here: Path, service: Service, started: list[Child], say: Say) -> None:
