@@ -53,8 +53,14 @@ def _media_name(sample: Reviewed) -> str:
 
 
 def _write(path: str, content: dict[str, Any]) -> None:
-    with open(path, "xb") as file:
-        file.write(orjson.dumps(content, option=_PRETTY))
+    # Without a file object, which asks the system three more questions: a third of what a small file takes.
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        left = orjson.dumps(content, option=_PRETTY)
+        while left:
+            left = left[os.write(descriptor, left) :]
+    finally:
+        os.close(descriptor)
 
 
 _PRETTY = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE

@@ -35,6 +35,7 @@ def as_it_stands(ledger: Ledger) -> Iterator[Transaction]:
     """A transaction that sees the ledger as it was at its first question, whatever happens meanwhile."""
     with ledger.transaction() as transaction:
         transaction.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        transaction.run("SET LOCAL work_mem = '64MB'")  # a few large sorts, one after the other, instead of files
         yield transaction
 
 
