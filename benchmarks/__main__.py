@@ -7,7 +7,20 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 
-from benchmarks import export, ingest, ledger, people, place, pull, push, rows, start, training, webhooks
+from benchmarks import (
+    export,
+    ingest,
+    ledger,
+    models,
+    people,
+    place,
+    pull,
+    push,
+    rows,
+    start,
+    training,
+    webhooks,
+)
 from benchmarks.place import Place, Sizes
 from benchmarks.rows import Row
 
@@ -22,6 +35,7 @@ MEASURES: dict[str, Callable[[Place], Iterator[Row]]] = {
     "export": export.speed,
     "webhooks": webhooks.intake,
     "training": training.speed,
+    "models": models.speed,
     "up": start.up,
 }
 

@@ -21,11 +21,14 @@ from lsloop.models import Guess, Predictor
 from lsloop.records import Prediction, Sample
 from lsloop.task_types import Kind
 
-FIRST, MOST = 16, 1024
-"""Samples in the first claim, and in any."""
+FIRST, MOST = 128, 1024
+"""Samples in the first claim, and in any. A claim is sorted by length: like with like, a batch has little padding."""
+
+PIECE = 32
+"""Samples of a claim that are answered and written down at a time, at first. What a killed worker loses is one piece."""
 
 SHORT, LONG = 3.0, 15.0
-"""Seconds: a claim that took less is doubled, one that took more is halved. What a killed worker loses is one claim."""
+"""Seconds: after a piece that took less the next is twice as large, after one that took more half as large."""
 
 NAMED = 1000
 """So many failures are named; all are counted."""
@@ -147,33 +150,48 @@ def predict(
 
 
 class _Run:
-    """One pass: while the model is at a claim, the one before is written down and the one after is claimed."""
+    """One pass: while the model is at one piece, the one before is written down; the next claim is made meanwhile."""
 
     def __init__(
         self, worker: Worker, asking: Asking, model: Loaded, done: Predicted, advance: Callable[[int], None]
     ) -> None:
         self._worker, self._asking, self._model = worker, asking, model
         self._done, self._advance = done, advance
-        self._size = FIRST
+        self._claimed, self._size = FIRST, PIECE
 
     def go(self, limit: float) -> None:
         with ThreadPoolExecutor(max_workers=1) as line:
             left = limit
             claiming = self._claim(line, left)
-            writing: Future[None] | None = None
             while samples := claiming.result():
                 left -= len(samples)
+                self._resize()
                 claiming = self._claim(line, left)
-                guesses = self._timed(samples)
-                if writing:
-                    writing.result()
-                writing = line.submit(self._write, samples, guesses)
-            if writing:
-                writing.result()
+                self._answer(line, samples)
+
+    def _resize(self) -> None:
+        """A fast model claims more at a time; what a slow one claims, nobody else can do."""
+        if self._size > PIECE:
+            self._claimed = min(self._claimed * 2, MOST)
+        elif self._size < PIECE:
+            self._claimed = self._size
 
     def _claim(self, line: ThreadPoolExecutor, left: float) -> Future[list[Sample]]:
-        size = int(min(self._size, left))
+        size = int(min(self._claimed, left))
         return line.submit(lambda: self._worker.claim(size) if size > 0 else [])
+
+    def _answer(self, line: ThreadPoolExecutor, samples: Sequence[Sample]) -> None:
+        """Piece by piece, the shortest recordings first."""
+        rest = sorted(samples, key=lambda sample: sample.duration or 0)
+        writing: Future[None] | None = None
+        while rest:
+            piece, rest = rest[: self._size], rest[self._size :]
+            guesses = self._timed(piece)
+            if writing:
+                writing.result()
+            writing = line.submit(self._write, piece, guesses)
+        if writing:
+            writing.result()
 
     def _timed(self, samples: Sequence[Sample]) -> list[Guess]:
         began = time.monotonic()
