@@ -34,6 +34,11 @@ def initialise(project_dir: Path) -> Initialised:
     return Initialised(git, dvc)
 
 
+def add_remote(project_dir: Path, name: str, url: str) -> None:
+    """Have `dvc push` and `pull` use this remote. Raises LsloopError."""
+    _checked(project_dir, *_DVC, "remote", "add", "--quiet", "--force", "--default", name, url)
+
+
 def cache(project_dir: Path) -> Path | None:
     """Where DVC keeps the content of the files it tracks; None outside a DVC repository."""
     done = _run(project_dir, *_DVC, "cache", "dir")

@@ -51,12 +51,29 @@ def everything_happens_in(report: dict[str, Any]) -> None:
     assert report["error_rate_after"] < report["error_rate_before"] / 3
 
 
+def a_model_learns(report: dict[str, Any], kept: Path) -> None:
+    """The rounds as they are meant: the model errs less each time, and people have less and less to do."""
+    before, *rounds = report["rounds"]
+    assert [one["number"] for one in rounds] == [1, 2, 3]
+    assert rounds[-1]["value"] < before["value"] / 2
+    changed = [one["words_changed"] for one in rounds]
+    assert changed == sorted(changed, reverse=True)
+    shares = [one["acceptance"] for one in rounds]
+    assert shares == sorted(shares)
+    assert all(one["accepted"] == one["answers"] == 40 and one["test_samples"] >= 100 for one in rounds)
+    assert rounds[0]["promoted"]
+    assert rounds[0]["gain"]["low"] > 0
+    assert (kept / "rounds.svg").read_text().count("<rect") == 1 + 4 + 3 + 3
+    assert (kept / "dvc.lock").is_file()
+    assert any((kept / ".lsloop" / "dvc-remote").rglob("*.dir"))
+
+
 def test_the_demo_tells_the_same_story_twice_and_every_promise_holds(
     elsewhere: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     reports = []
     for _ in range(2):
-        assert main(["demo", "--samples", "12", "--seed", "5", "--json", "--quiet"]) == 0
+        assert main(["demo", "--rounds", "0", "--samples", "12", "--seed", "5", "--json", "--quiet"]) == 0
         reports.append(json.loads(capsys.readouterr().out))
     first, second = map(told, reports)
     assert first == second
@@ -73,6 +90,8 @@ def test_a_kept_demo_runs_on_until_it_is_stopped(
         assert main(["demo", "--keep", "kept", "--json", "--quiet"]) == 0
         report = json.loads(capsys.readouterr().out)
         everything_happens_in(report)
+        a_model_learns(report, elsewhere / "kept")
+        assert len(report["checks"]) == 16
         monkeypatch.delenv("DATABASE_URL")
         monkeypatch.delenv("LABEL_STUDIO_URL")
         stack = config.load(elsewhere / "kept").stack

@@ -40,6 +40,7 @@ COMMANDS = (
     Row("export", "lsloop.commands.export:export", "The loop", "Write what people accepted to data/reviewed."),
     Row("retrain", "lsloop.commands.retrain:retrain", "The loop", "Fine-tune a model; use it if it is better."),
     Row("models", "lsloop.commands.models:app", "The loop", "See model versions; promote and roll back."),
+    Row("loop", "lsloop.commands.loop:loop", "The loop", "Run rounds: predict, push, wait, pull, retrain."),
     Row("status", "lsloop.commands.status:status", "The loop", "Show connections, counts and locks."),
     Row(
         "conflicts", "lsloop.commands.conflicts:app", "People", "Decide where upstream and annotators differ."

@@ -10,6 +10,7 @@ from lsloop import demo as world
 from lsloop import stack
 from lsloop.commands._call import Call
 from lsloop.commands._output import Table
+from lsloop.commands._rounds import chart, rounds_table
 from lsloop.demo import Act, Report, Tell
 from lsloop.demo.checks import OUTCOMES
 from lsloop.demo.story import Score
@@ -27,12 +28,16 @@ def demo(
     samples: Annotated[
         int, typer.Option("--samples", metavar="N", min=3, max=99_999, help="How many clips.")
     ] = 60,
+    rounds: Annotated[
+        int, typer.Option("--rounds", metavar="N", min=0, help="How often a model learns from it; 0: never.")
+    ] = 3,
 ) -> None:
     """Run the whole loop on a small made-up dataset of code-switched speech, on a real Label Studio.
 
     Simulated annotators of different quality correct poor transcripts through Label Studio's API while a crawler
-    goes on changing them. Answers come back as revisions, changes are met, annotators are measured on hidden probes,
-    and everything that lsloop promises is checked: the exit code is 1 when a promise is broken.
+    goes on changing them. Label Studio tells of their answers, which become revisions; changes are met, annotators are
+    measured on hidden probes. Then a small speech model learns the language from what they accept, in rounds: it asks
+    about what it is least sure of. Everything that lsloop promises is checked: the exit code is 1 when a promise is broken.
 
     Example:
       lsloop demo
@@ -44,6 +49,7 @@ def demo(
     try:
         report = world.run(
             samples=samples,
+            rounds=rounds,
             seed=seed,
             keep=call.path(keep) if keep else None,
             studio_env=call.path(Path(".lsloop") / "studio"),
@@ -64,6 +70,7 @@ def _look(call: Call, report: Report, keep: Path | None) -> None:
         _changes(report),
         _annotators(report),
         *_agreed(report),
+        *_learnt(report),
         _promises(report),
         _place(report, keep),
     )
@@ -128,6 +135,14 @@ def _agreed(report: Report) -> list[str]:
         f"Agreement: {found.mean:.0%} on average; {found.below} of {found.tasks} tasks fell below"
         f" {found.threshold:.0%}, and somebody decided."
     ]
+
+
+def _learnt(report: Report) -> list[str | Table]:
+    if not report.rounds:
+        return []
+    where = [f"The picture of it: {report.chart}", ""] if report.chart else []
+    title = "A small model learns: what it is least sure of goes to people first"
+    return ["", rounds_table(report.rounds, title), *chart(report.rounds), "", *where]
 
 
 def _promises(report: Report) -> Table:

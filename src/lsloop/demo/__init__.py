@@ -4,7 +4,7 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from lsloop.demo import acts, dataset, ending, stage
+from lsloop.demo import acts, chart, dataset, ending, listening, school, stage
 from lsloop.demo.proof import World
 from lsloop.demo.scene import FIELD, TASK_TYPE, Scene
 from lsloop.demo.story import Act, Report, Tell
@@ -15,13 +15,15 @@ __all__ = ["Act", "Report", "Tell", "run"]
 def run(
     *,
     samples: int,
+    rounds: int,
     seed: int,
     keep: Path | None,
     studio_env: Path,
     tell: Tell,
     look: Callable[[Report], None] = lambda report: None,
 ) -> Report:
-    """Play the whole loop in a folder of its own, and hold what lsloop promises against what happened.
+    """Play the whole loop in a folder of its own, and hold what lsloop promises against what happened. After the story
+    a small speech model learns from it in so many `rounds`.
 
     The same seed tells the same story, but for times. With `keep` the folder and the running stack stay. Whether all
     promises held: `Report.demand`. `look` is called with it while everything still runs.
@@ -44,21 +46,26 @@ def run(
         came = dataset.texts(raw_dir, FIELD)
         agreement = services[0].task_type(TASK_TYPE)[1].agreement
         world = World(TASK_TYPE, FIELD, agreement, came, upstream=dict(came))
-        _play(Scene(*services, report, tell, said, gold, world))
+        _play(Scene(*services, report, tell, said, gold, world), rounds)
+        if rounds:
+            report.chart = chart.write(project_dir / chart.NAME, report.rounds) if keep else None
         look(report)
     return report
 
 
-def _play(scene: Scene) -> None:
+def _play(scene: Scene, rounds: int) -> None:
     early, late = acts.halves(scene)
     acts.send(scene)
     with acts.crew(scene) as crew:
         arrived = acts.arrived(scene, crew)
-        acts.annotate(scene, crew, early, for_good=False)
-        acts.crawl(scene, late)
-        acts.pull(scene)
+        with listening.held_back(scene):
+            acts.annotate(scene, crew, early, for_good=False)
+            acts.crawl(scene, late)
+        acts.receive(scene)
         acts.think_again(scene, crew)
         acts.annotate(scene, crew, late, for_good=True)
-        acts.pull(scene)
+        acts.receive(scene)
         acts.decide(scene, crew)
-    ending.prove(scene, arrived)
+        ending.prove(scene, arrived)
+        if rounds:
+            school.teach(scene, crew, rounds)

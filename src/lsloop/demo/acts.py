@@ -5,7 +5,7 @@ from contextlib import ExitStack, closing, contextmanager
 from typing import Any
 
 from lsloop import loop
-from lsloop.demo import checks, crawler, dataset, proof, shift
+from lsloop.demo import checks, crawler, dataset, listening, proof, shift
 from lsloop.demo.chance import stream
 from lsloop.demo.crawler import What
 from lsloop.demo.proof import Check
@@ -13,7 +13,7 @@ from lsloop.demo.scene import ERROR_RATES, FIELD, LEAD, TASK_TYPE, Scene
 from lsloop.demo.shift import Crew, Submission
 from lsloop.demo.story import error_rate
 from lsloop.labelstudio.keyset import TaskJson
-from lsloop.ledger import conflicts, gold, quality
+from lsloop.ledger import conflicts, gold, overview, quality
 from lsloop.ledger.conflicts import Filter
 from lsloop.steps import conflict, sample
 
@@ -117,13 +117,20 @@ def _amounts(count: int) -> dict[What, int]:
     return {"mended": some, "misheard": some, "translation": some, "media": some}
 
 
-def pull(scene: Scene) -> None:
-    """Answers come back. Who did badly on probes is held back until the lead has looked."""
+def receive(scene: Scene) -> None:
+    """Answers come back: the webhook tells of them, a pull sweeps up what it did not.
+
+    Who did badly on probes is held back until the lead has looked.
+    """
+    with scene.report.act("webhook", scene.tell) as act:
+        listening.settle(scene)
+        told = _received(scene) - scene.world.received
+        act.told = f"tells of {told} answers, edits and deletions. Now: {_listed(_states(scene))}"
     with scene.report.act("pull", scene.tell) as act:
-        received = loop.pull(scene.ledger, scene.studio, scene.without_probes, TASK_TYPE).received
-        came = {"new": received.added, "edited": received.edited, "deleted": received.removed}
-        became = {word: received.outcomes.get(outcome, 0) for outcome, word in _BECAME.items()}
-        act.told = f"{_listed(came)}: {_listed(became)}"
+        pulled = loop.pull(scene.ledger, scene.studio, scene.without_probes, TASK_TYPE)
+        missed = pulled.received.added + pulled.received.edited + pulled.received.removed
+        scene.world.received = _received(scene)
+        act.told = f"the sweep finds {missed or 'nothing'} more, and refreshes {pulled.refreshed} tasks"
     for one in _held(scene):
         with scene.report.act("release", scene.tell) as act:
             act.told = (
@@ -133,13 +140,17 @@ def pull(scene: Scene) -> None:
             _release(scene, one)
 
 
-_BECAME = {
-    "accepted": "accepted",
-    "conflicted": "in conflict",
-    "adjudication": "disputed",
-    "review": "held back",
-    "withdrawn": "withdrawn",
-}
+def _received(scene: Scene) -> int:
+    """How many versions of annotations the ledger has."""
+    return len(proof.look(scene.ledger, scene.world).annotation_versions)
+
+
+def _states(scene: Scene) -> dict[str, int]:
+    (found,) = overview.tasks(scene.ledger, scene.config.label_studio_server, TASK_TYPE)
+    return {word: int(found[name]) for name, word in _BECAME.items()}
+
+
+_BECAME = {"accepted": "accepted", "conflicted": "in conflict", "to decide": "disputed", "to review": "held back"}
 
 
 def _listed(counts: Mapping[str, int]) -> str:
@@ -179,7 +190,7 @@ def decide(scene: Scene, crew: Crew) -> None:
             pushed = loop.push(scene.ledger, scene.studio, scene.without_probes, TASK_TYPE)
             new = shift.work(crew, _there(scene), scene.said, scene.world.submitted, for_good=True)
             scene.world.submitted.extend(new)
-            loop.pull(scene.ledger, scene.studio, scene.without_probes, TASK_TYPE)
+            listening.settle(scene)
             for one in _held(scene):
                 _release(scene, one)
             decided = _decide_conflicts(scene)
@@ -187,6 +198,7 @@ def decide(scene: Scene, crew: Crew) -> None:
             conflicts_decided += decided
             if not (pushed.sent or new or decided):
                 break
+        loop.pull(scene.ledger, scene.studio, scene.without_probes, TASK_TYPE)
         act.told = (
             f"{LEAD} decides {disputed} disputes and {conflicts_decided} conflicts,"
             f" and {again} clips go round again"

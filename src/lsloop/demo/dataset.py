@@ -4,6 +4,7 @@ What was really said stays out of it, so that nothing can leak into the product.
 """
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,14 @@ def write(raw_dir: Path, count: int, seed: int) -> dict[str, str]:
         record(raw_dir, utterance, seed, take=1)
     write_rows(raw_dir, [row(utterance, seed) for utterance in said])
     return {utterance.external_id: utterance.text for utterance in said}
+
+
+def add(raw_dir: Path, more: Sequence[Utterance], seed: int) -> dict[str, str]:
+    """Write more clips and their lines. Returns what was said, by external id."""
+    for utterance in more:
+        record(raw_dir, utterance, seed, take=1)
+    write_rows(raw_dir, [*read_rows(raw_dir), *(row(utterance, seed) for utterance in more)])
+    return {utterance.external_id: utterance.text for utterance in more}
 
 
 def row(utterance: Utterance, seed: int) -> dict[str, Any]:

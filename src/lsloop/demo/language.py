@@ -45,10 +45,12 @@ class Utterance:
 
 def utterances(count: int, seed: int) -> list[Utterance]:
     """The first `count` utterances of the world called `seed`; a longer list starts with the shorter one."""
-    return [_utterance(number, stream(seed, "utterance", number)) for number in range(1, count + 1)]
+    return [utterance(number, seed) for number in range(1, count + 1)]
 
 
-def _utterance(number: int, rng: Generator) -> Utterance:
+def utterance(number: int, seed: int) -> Utterance:
+    """The utterance with this number of the world called `seed`."""
+    rng = stream(seed, "utterance", number)
     speaker, language = int(rng.integers(SPEAKERS)) + 1, LANGUAGES[int(rng.integers(len(LANGUAGES)))]
     text, translation = sentence(rng, language)
     return Utterance(f"clip-{number:05d}", f"speaker-{speaker:02d}", language, text, translation)

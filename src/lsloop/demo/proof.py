@@ -1,7 +1,7 @@
 """What really happened in the demo, beside what the ledger says of it: the two sides that are held against each other."""
 
 import dataclasses
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,23 +19,25 @@ class Check:
     broken: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass
 class World:
     """What really happened. Texts by external id; lists in the order in which things were done.
 
     `came` is what upstream said first, `upstream` what it says now. Answers with this mean `agreement` decide their task.
     `submitted` has every version of every annotation. `changes` came from upstream while people worked, those in
-    `before_start` to tasks that nobody had begun.
+    `before_start` to tasks that nobody had begun. `received`: how many versions of
+    answers were in the ledger after the last sweep.
     """
 
     task_type: str
     field: str
     agreement: float
-    came: Mapping[str, str]
+    came: dict[str, str]
     upstream: dict[str, str]
     submitted: list[Submission] = dataclasses.field(default_factory=list)
     changes: list[Change] = dataclasses.field(default_factory=list)
     before_start: list[str] = dataclasses.field(default_factory=list)
+    received: int = 0
 
 
 @dataclass(frozen=True)

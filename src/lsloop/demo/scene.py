@@ -1,6 +1,6 @@
 """What every act of the demo works with."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -31,7 +31,7 @@ class Scene:
     studio: LabelStudio
     report: Report
     tell: Tell
-    said: Mapping[str, str]
+    said: dict[str, str]
     gold: Collection[str]
     world: World
 

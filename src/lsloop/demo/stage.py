@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from lsloop import config, ledger, resources, stack
+from lsloop import config, ledger, pipeline, resources, stack
 from lsloop.config import Config
 from lsloop.errors import UsageError
 from lsloop.labelstudio import client
@@ -18,9 +18,12 @@ from lsloop.ledger import Ledger, migrations
 
 MARKER = "made-by-lsloop-demo.txt"
 NOTE = "Made by `lsloop demo`, which makes everything in this folder anew when it is run here again.\n"
-NOTE_ON_PARAMS = "# As shipped, but for overlap, agreement, gold.ratio and push.loading_seconds.\n"
+NOTE_ON_PARAMS = "# As shipped, but for what the demo needs.\n"
 OVERLAP = 2  # annotators a task needs
 AGREEMENT = 0.75  # in sentences of four words one may differ
+TEST = 0.3  # share of the speakers
+FRESH = "models/fresh"
+TRAINING = {"max_steps": 120, "learning_rate": 0.003, "scheduler": "cosine", "batch_size": 8, "plots": False}
 STUDIO = "LSLOOP_STUDIO_ENV"
 
 Say = Callable[[str], None]
@@ -69,15 +72,31 @@ def folder(keep: Path | None) -> Iterator[Path]:
     yield keep.resolve()
 
 
-def write_params(project_dir: Path, task_type: str, gold_ratio: float) -> None:
-    """Write params.yaml as it is shipped, but for what so small a world needs."""
+def write_params(project_dir: Path, task_type: str, gold_ratio: float, *, learning: bool = False) -> None:
+    """Write params.yaml as it is shipped, but for what so small a world needs; `learning`: one with a model."""
     params = yaml.safe_load(resources.path("params.yaml").read_text(encoding="utf-8"))
     params["task_types"][task_type] |= {"overlap": OVERLAP, "agreement": AGREEMENT}
     params["gold"]["ratio"] = gold_ratio
     # these annotators open a page and submit it at once
     params["push"]["loading_seconds"] = 0
+    # no training but those of the story
+    params["retrain"] = {"milestones": [], "every": 0}
+    if learning:
+        params["task_types"][task_type]["overlap"] = 1
+        # chance goes by the numbers of samples, which are others each time
+        params["push"]["random_share"] = 0.0
+        params["export"] = {"validation": 0.0, "test": TEST}
+        params["models"] = {task_type: {"base": FRESH, "training": TRAINING}}
     text = yaml.safe_dump(params, sort_keys=False, allow_unicode=True)
     (project_dir / "params.yaml").write_text(NOTE_ON_PARAMS + text, encoding="utf-8")
+
+
+def repository(project_dir: Path) -> None:
+    """Make the folder a git and a DVC repository, with the stages of a project and a remote in a folder of its own."""
+    names = list(config.load(project_dir).params.task_types)
+    (project_dir / "dvc.yaml").write_text(pipeline.stages(names), encoding="utf-8")
+    pipeline.initialise(project_dir)
+    pipeline.add_remote(project_dir, "demo", str(project_dir / ".lsloop" / "dvc-remote"))
 
 
 def _clear(keep: Path) -> None:
@@ -98,7 +117,7 @@ def services(project_dir: Path, *, stay: bool, say: Say) -> Iterator[tuple[Confi
             say(f"It stays running until `lsloop -C {project_dir} down`")
         else:
             at_end.enter_context(stack.run(config.load(project_dir), say, _upgrade))
-        settings = config.load(project_dir).without_webhook()  # the story pulls; a worker would be faster
+        settings = config.load(project_dir)
         opened = ledger.connect(settings.database_url)
         at_end.callback(opened.close)
         studio = client.connect(settings.label_studio_url, settings.label_studio_api_key)

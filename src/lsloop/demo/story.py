@@ -10,6 +10,7 @@ from lsloop.demo.annotators import Annotator
 from lsloop.demo.proof import Check
 from lsloop.demo.shift import Submission, standing
 from lsloop.errors import LsloopError
+from lsloop.rounds import Line
 
 
 @dataclass
@@ -73,6 +74,8 @@ class Report:
     error_rate_before: float = 0.0
     error_rate_after: float = 0.0
     checks: list[Check] = field(default_factory=list)
+    rounds: list[Line] = field(default_factory=list)
+    chart: str | None = None  # where the picture of the rounds is
     place: dict[str, str] = field(default_factory=dict)
 
     @contextmanager
@@ -83,6 +86,11 @@ class Report:
         act.seconds = time.monotonic() - began
         self.acts.append(act)
         tell.act(act)
+
+    def tell(self, name: str, told: str, seconds: float, tell: Tell) -> None:
+        """An act that is over."""
+        self.acts.append(Act(name, told, seconds))
+        tell.act(self.acts[-1])
 
     def demand(self) -> None:
         """Raises LsloopError naming the first promise that was broken."""
