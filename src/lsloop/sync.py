@@ -178,9 +178,9 @@ def _accept(wanted: Wanted, task_type: str) -> Came:
     return Came(counts, [])
 
 
-def _require_pushed(wanted: Wanted, task_type: str) -> None:
+def _require_pushed(wanted: Wanted, task_type: str, why: str = "nothing was pushed yet") -> None:
     if task_type not in projects.pushed(wanted.ledger, wanted.config.label_studio_server):
-        raise Skipped("nothing was pushed yet")
+        raise Skipped(why)
 
 
 def _push(wanted: Wanted, task_type: str) -> Came:
@@ -189,7 +189,7 @@ def _push(wanted: Wanted, task_type: str) -> Came:
     if not config.params.task_types[task_type].sync_push:
         raise Skipped("sync_push is false in params.yaml")
     if not loop.plan_push(wanted.ledger, config, task_type, limit=1):
-        _require_pushed(wanted, task_type)  # no empty project is made; one that is there may have work cut off
+        _require_pushed(wanted, task_type, "there is nothing to send")  # a project may have work that was cut off
     found = overview.tasks(wanted.ledger, config.label_studio_server, task_type)
     waiting = sum(row["claimed"] + row["open"] for row in found)
     limit = min(config.params.push.limit, max(0, config.params.sync.backlog - waiting))

@@ -88,7 +88,7 @@ def _shown(done: Cycle) -> Sequence[str | Table]:
         (titled(step), step["state"], step["reason"] or in_words(step["counts"]), step["seconds"])
         for step in done.run.steps
     ]
-    return [Table(("step", "", "", "seconds"), rows, title=f"cycle {done.run.run_id} {done.run.outcome}")]
+    return [Table(("step", "state", "what", "seconds"), rows, title=f"cycle {done.run.run_id} {done.run.outcome}")]
 
 
 def troubles(run: Run) -> list[str]:
