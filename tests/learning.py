@@ -12,6 +12,7 @@ from annotating import Office
 from exporting import TRANSCRIPT, Project
 from lsloop import config
 from lsloop.commands import main
+from lsloop.config import Config
 from lsloop.ledger import Ledger, models
 from lsloop.ledger.models import Version
 
@@ -21,6 +22,11 @@ TRAINING = {"max_steps": STEPS, "learning_rate": 0.004, "scheduler": "cosine", "
 
 class Learner(Project):
     """A project with `data/base` as base model."""
+
+    @property
+    def settings(self) -> Config:
+        """As params.yaml is now."""
+        return config.load(self.config.project_dir)
 
     def lsloop(self, *words: str) -> int:
         """Run a command line here."""

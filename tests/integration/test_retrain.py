@@ -13,9 +13,10 @@ import pytest
 import learning
 from exporting import TRANSCRIPT
 from learning import Learner
-from lsloop import reviewed
+from lsloop import loop, reviewed
 from lsloop.ledger import Ledger, models
 from lsloop.models import fingerprint
+from lsloop.steps import training
 from world import wait_until
 
 
@@ -120,8 +121,10 @@ def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been(
         killed.kill()
         killed.wait()
     wait_until(lambda: [one["state"] for one in learner.trainings()] == ["interrupted"])  # PostgreSQL has to notice
-    assert learner.retrain("--resume", "--json") == 0
-    resumed = json.loads(capsys.readouterr().out)
+    steps: list[float] = []
+    log = training.Progress(log=lambda measured: steps.append(measured["step"]) if "loss" in measured else None)
+    resumed = loop.retrain(learner.ledger, learner.settings, TRANSCRIPT, actor="linh", resume=True, progress=log)
+    assert min(steps) > 20
     (row,) = learner.trainings()
     assert (row["state"], row["resumed"]) == ("done", 1)
     assert not list(learner.config.state_dir.glob("trainings/*/*"))
@@ -132,7 +135,32 @@ def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been(
     assert learner.retrain("--json") == 0
     unbroken = json.loads(capsys.readouterr().out)
     assert unbroken["trained"]
-    assert (unbroken["version"], unbroken["metrics"]) == (resumed["version"], resumed["metrics"])
+    assert (unbroken["version"], unbroken["metrics"]) == (resumed.version, resumed.metrics)
+
+
+@pytest.mark.parametrize("last", ["keep", "_write_metrics", "conclude", "_prune"])
+def test_killed_after_any_of_its_last_steps_the_next_run_ends_it_and_no_other(
+    learner: Learner, last: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learner.write_params(training=learning.TRAINING | {"max_steps": 2})
+    owners = {"keep": training._folders, "conclude": training.ledger_models, "_prune": training._Run}
+    owner = owners.get(last, training)
+    step = getattr(owner, last)
+
+    def killed(*given: Any, **options: Any) -> None:
+        step(*given, **options)
+        raise KeyboardInterrupt  # nothing that comes after it is done, no more than after a kill
+
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, last, killed)
+        assert learner.retrain("--force-promote") == 130
+    assert learner.retrain("--force-promote") == 0
+    (version,) = learner.versions()
+    assert version.in_use
+    assert {one["state"] for one in learner.trainings()} == {"done"}
+    assert {path.name for path in (learner.config.project_dir / "models" / TRANSCRIPT).iterdir()} == {version.version}
+    assert not list(learner.config.state_dir.glob("trainings/*/*"))
+    assert len(models.history(learner.ledger, version.version)) == 1
 
 
 def start(learner: Learner, *words: str) -> "subprocess.Popen[bytes]":
@@ -195,6 +223,25 @@ def test_what_keeps_a_training_from_its_end_is_said_and_nothing_is_promoted(
     assert (row["state"], problem in row["error"]) == ("failed", True)
     assert learner.versions() == []
     assert not list(learner.config.state_dir.glob("trainings/*/*"))
+
+
+def test_what_people_said_is_not_shown_to_the_model_that_is_measured(
+    learner: Learner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lsloop.models import speech_ctc
+
+    shown: set[str] = set()
+    predict = speech_ctc.Predictor.predict
+
+    def watched(self: Any, rows: Any) -> Any:
+        shown.update(name for row in rows for name in row)
+        return predict(self, rows)
+
+    monkeypatch.setattr(speech_ctc.Predictor, "predict", watched)
+    learner.write_params(training=learning.TRAINING | {"max_steps": 2})
+    assert learner.retrain() == 0
+    assert "media" in shown
+    assert "transcript" not in shown
 
 
 def test_too_small_a_test_split_promotes_nothing_and_force_does(

@@ -174,6 +174,7 @@ class _Run:
         """Train, measure, decide, write down."""
         data = reviewed.read(self.wanted.data_dir)
         if known := self._trained_before(data):
+            shutil.rmtree(self.wanted.work_dir, ignore_errors=True)  # killed when all but this was done
             return self._nothing_new(known, number)
         start, before = self._bases()
         trained = self._fit(data, start)
