@@ -1,5 +1,6 @@
 """A real Label Studio and the ML backend: attached, put right, tried out, and asked for the next task; and two servers."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,7 +11,7 @@ import httpx
 import pytest
 
 from faults import processes
-from lsloop import loop
+from lsloop import commands, loop
 from lsloop.config import ML_USER, Config
 from lsloop.labelstudio import client, ml, tasks, webhooks
 from lsloop.labelstudio.client import LabelStudio
@@ -45,7 +46,7 @@ def served(config: Config, ledger: Ledger) -> Iterator[Config]:
 
 @pytest.mark.studio
 def test_setup_attaches_the_model_once_puts_it_right_and_proves_it(
-    config: Config, ledger: Ledger, labels: LabelStudio
+    config: Config, ledger: Ledger, labels: LabelStudio, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with served(config, ledger) as here:
         loop.predict(ledger, here, TRANSCRIPT, limit=3)
@@ -58,10 +59,16 @@ def test_setup_attaches_the_model_once_puts_it_right_and_proves_it(
         done = loop.attach_model(ledger, labels, here, there, test=True)
         assert done
         assert (done.problem, done.drift, done.ls_backend_id) == (None, [], empty.ls_backend_id)
-        assert "answered with" in (done.tested or "")
+        assert "answered, score" in (done.tested or "")
         assert done.model_version == loop.models_in_order(ledger, here, TRANSCRIPT)[0].known_version()
         urls = [one["url"] for one in webhooks.of_project(labels, there.ls_project_id or 0)]
         assert urls == [here.webhook_url]
+
+        (here.state_dir / "stack.json").write_text(json.dumps(here.stack))
+        assert commands.main(["-C", str(here.project_dir), "setup", "--test-predict"]) == 0
+        told = capsys.readouterr().out
+        assert str(done.model_version) in told
+        assert "answered, score" in told
 
         by_hand = ml.Backend(done.url, "by hand", ML_USER, here.ml_password).body()
         labels.patch(f"api/ml/{done.ls_backend_id}", json={"project": there.ls_project_id, **by_hand})

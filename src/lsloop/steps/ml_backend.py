@@ -87,7 +87,8 @@ def _test(studio: LabelStudio, project: Project, done: Attached) -> None:
         return
     done.problem = _wrong(answer, project.label_config)
     if not done.problem:
-        done.tested = f"answered with {len(answer[0]['result'])} regions, score {answer[0]['score']:.2f}"
+        score = answer[0].get("score")
+        done.tested = "answered" if score is None else f"answered, score {score:.2f}"
 
 
 def _wrong(answer: list[dict[str, Any]], label_config: str) -> str | None:
