@@ -7,7 +7,7 @@ A service that is not configured is the embedded one; where that runs stands in 
 import hashlib
 import hmac
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
@@ -258,6 +258,11 @@ class Config:
             return None
         parts = urlsplit(str(given))
         return str(given) if parts.path.strip("/") else f"{parts.scheme}://{parts.netloc}/webhook"
+
+    def without_webhook(self) -> "Config":
+        """The same settings, but Label Studio is not asked to tell what people do: only pulls bring it."""
+        environment = self.environment.model_copy(update={"lsloop_webhook_url": NO_WEBHOOK})
+        return replace(self, environment=environment)
 
     @property
     def webhook_secret(self) -> str:
