@@ -7,10 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from lsloop import loop
 from lsloop.config import Config
 from lsloop.ledger import Ledger, annotations, projects
 from lsloop.ledger import tasks as ledger_tasks
+from lsloop.loop.answers import court_of
+from lsloop.loop.tasks import choice_of
 from lsloop.records import Annotation, Claim, Project, Task, Value
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -36,7 +37,7 @@ class Office:
 
     def push(self, limit: int) -> list[int]:
         """Send up to `limit` tasks; their ids in Label Studio, in the order in which annotators see them."""
-        plan, project = loop._choice(self.config, self.task_type, None, ""), self.project
+        plan, project = choice_of(self.config, self.task_type, None, ""), self.project
         keys = ledger_tasks.claim_adjudications(self.ledger, project, limit, claimed_by="test")
         keys += ledger_tasks.claim(self.ledger, project, plan, limit - len(keys), claimed_by="test").keys
         sent = {}
@@ -75,7 +76,7 @@ class Office:
 
     def pull(self, numbers: Sequence[int] | None = None) -> annotations.Received:
         """What `lsloop pull` does with these tasks (None: all) once they are read."""
-        court = loop._court(self.config, self.project)
+        court = court_of(self.config, self.project)
         wanted = [self._tasks[number] for number in (numbers or self._tasks)]
         received = annotations.receive(self.ledger, self.project, wanted, judge=court.judge)
         received.include(court.examine_all(self.ledger, self.project))

@@ -10,6 +10,7 @@ from annotating import Office, said, samples
 from lsloop.config import Gold
 from lsloop.errors import Refused
 from lsloop.ledger import Ledger, gold, quality
+from lsloop.loop.tasks import choice_of
 from world import TRANSCRIPT, config
 
 
@@ -123,10 +124,9 @@ def test_of_a_push_cut_short_the_probes_are_cut_short_too(office: Office) -> Non
 
 def test_too_few_gold_samples_are_told(office: Office) -> None:
     with_gold(office, 100, 3)
-    from lsloop import loop
     from lsloop.ledger import tasks
 
-    plan = loop._choice(office.config, TRANSCRIPT, None, "")
+    plan = choice_of(office.config, TRANSCRIPT, None, "")
     claimed = tasks.claim(office.ledger, office.project, plan, 20, claimed_by="test")
     assert (claimed.probes, claimed.missing, len(claimed.keys)) == (3, 7, 20)
 

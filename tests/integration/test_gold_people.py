@@ -12,6 +12,7 @@ from lsloop import loop
 from lsloop.config import Gold, TaskType
 from lsloop.demo.language import sentence, with_errors
 from lsloop.ledger import Ledger, gold, quality
+from lsloop.loop.answers import court_of
 from world import TRANSCRIPT, config
 
 RATES = {"an": 0.02, "binh": 0.10, "chi": 0.30}
@@ -304,7 +305,7 @@ def test_a_reference_that_cannot_be_understood_is_told_and_stops_nothing(office:
     gold.set_standard(office.ledger, office.sample("g"), 1, "lead", {"transcript": 7})
     for number in office.push(2):
         office.answer(number, "an", said("heard"))
-    court = loop._court(office.config, office.project)
+    court = court_of(office.config, office.project)
     from lsloop.ledger import annotations
 
     annotations.receive(office.ledger, office.project, list(office._tasks.values()), judge=court.judge)

@@ -11,8 +11,9 @@ import pytest
 import learning
 from exporting import TRANSCRIPT
 from learning import Learner
-from lsloop import config, jobs, loop
+from lsloop import config, jobs
 from lsloop.ledger import Ledger
+from lsloop.loop.answers import milestone
 from world import wait_until
 
 
@@ -65,8 +66,8 @@ def test_two_requests_make_one_run(learner: Learner, capsys: pytest.CaptureFixtu
 
 def test_a_milestone_asks_for_a_training_that_a_worker_takes_up(learner: Learner) -> None:
     settings = config.load(learner.config.project_dir)
-    assert loop._milestone(learner.ledger, settings, TRANSCRIPT)
-    assert loop._milestone(learner.ledger, settings, TRANSCRIPT) is None
+    assert milestone(learner.ledger, settings, TRANSCRIPT)
+    assert milestone(learner.ledger, settings, TRANSCRIPT) is None
     (learner.target / TRANSCRIPT / "index.jsonl").unlink()  # what lies there now, no export made: the job fails at once
     with working(learner):
         wait_until(lambda: learner.trainings()[0]["state"] == "failed", 30)
@@ -75,4 +76,4 @@ def test_a_milestone_asks_for_a_training_that_a_worker_takes_up(learner: Learner
     assert "no export made" in reached["error"]
 
     learner.write_params(base=None, milestones=(50,))
-    assert loop._milestone(learner.ledger, config.load(learner.config.project_dir), TRANSCRIPT) is None
+    assert milestone(learner.ledger, config.load(learner.config.project_dir), TRANSCRIPT) is None

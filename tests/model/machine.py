@@ -17,6 +17,7 @@ from lsloop.errors import LsloopError, Refused
 from lsloop.labelstudio import tasks as studio_tasks
 from lsloop.ledger import annotations, conflicts, gold, projects
 from lsloop.ledger import tasks as ledger_tasks
+from lsloop.loop.answers import court_of
 from lsloop.records import Project, Strategy, Task
 from lsloop.steps import annotation as steps_annotation
 from lsloop.steps import conflict as steps_conflict
@@ -261,7 +262,7 @@ class LoopMachine(RuleBasedStateMachine):
     def an_older_page_is_written_down(self, which: int) -> None:
         if self.pages:
             there, page = self.pages[which % len(self.pages)]
-            annotations.receive(self.ledger, there, page, judge=loop._court(self.world.config, there).judge)
+            annotations.receive(self.ledger, there, page, judge=court_of(self.world.config, there).judge)
         self._over("pull", bool(self.pages))
 
     @precondition(lambda self: self.store.tasks)

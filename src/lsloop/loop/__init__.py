@@ -1,0 +1,33 @@
+"""The loop on one page: the turns that a sample makes, in the order in which it makes them.
+
+Each function is one turn for one task type. It puts the steps together, which never know each other; who calls it opens the
+ledger and Label Studio once and passes them in. `rounds` plays the turns one after the other, `sync` keeps them going.
+"""
+
+# ruff: noqa: I001 - the order is that of the loop
+from lsloop.loop.given import SILENT, Progress
+
+# A place for people to work at: the project in Label Studio, where it sends events, which model it asks.
+from lsloop.loop.projects import attach_model, inspect, setup
+
+# A model proposes.
+from lsloop.loop.models import asking, load_model, model_in_use, models_in_order, predict
+
+# Samples go out, each exactly once.
+from lsloop.loop.tasks import plan_push, push
+
+# Answers come back, told by an event or found by a pull; scores, decisions and revisions follow.
+from lsloop.loop.events import attend, process_events
+from lsloop.loop.answers import Accepted, accept, look, pull, release
+
+# What people accepted leaves as files.
+from lsloop.loop.files import export, watermark
+
+# A better model comes of it, and is used.
+from lsloop.loop.models import promote, retrain, roll_back
+
+__all__ = [
+    "SILENT", "Accepted", "Progress", "accept", "asking", "attach_model", "attend", "export", "inspect", "load_model",
+    "look", "model_in_use", "models_in_order", "plan_push", "predict", "process_events", "promote", "pull", "push",
+    "release", "retrain", "roll_back", "setup", "watermark",
+]  # fmt: skip

@@ -1,0 +1,46 @@
+"""What Label Studio told is looked at as it arrives."""
+
+import time
+from collections.abc import Callable
+
+from lsloop.config import Config
+from lsloop.labelstudio.client import LabelStudio
+from lsloop.ledger import Ledger, events
+from lsloop.loop.answers import look
+from lsloop.steps import (
+    event,
+)
+
+
+def process_events(ledger: Ledger, studio: LabelStudio, config: Config) -> event.Processed:
+    """Look at the tasks that stored events name, those of a burst once; answers when no event is due any more."""
+    with ledger.in_turn("lsloop events"):  # two at once would look at the same tasks
+        return event.process(
+            ledger,
+            config.label_studio_server,
+            lambda there, ids: look(ledger, studio, config, there, ids),
+            tries=config.params.events.tries,
+        )
+
+
+def attend(ledger: Ledger, studio: LabelStudio, config: Config, stop: Callable[[], bool]) -> None:
+    """Process events as they arrive, until `stop()`. Raises Unreachable when PostgreSQL goes away."""
+    with events.arriving(ledger) as wait:
+        forget_at = 0.0
+        while not stop():
+            process_events(ledger, studio, config)
+            if time.monotonic() > forget_at:
+                events.forget(ledger, config.params.events.keep_days)
+                forget_at = time.monotonic() + _HOUR
+            due_again = time.monotonic() + _PATIENCE
+            while not stop() and not wait(_GLANCE) and time.monotonic() < due_again:
+                pass
+
+
+_HOUR = 3600.0
+
+
+_PATIENCE = 1.0  # seconds until events are looked for that are due again
+
+
+_GLANCE = 0.2  # seconds until a stop is noticed

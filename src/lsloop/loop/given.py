@@ -1,0 +1,51 @@
+"""What the turns of the loop are given: the settings of a task type, its kind, its label config, links to media."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lsloop import resources, task_types
+from lsloop.config import Config, TaskType
+from lsloop.errors import UsageError
+from lsloop.steps import (
+    task,
+)
+from lsloop.task_types import Kind
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How a long step tells how far it is: once `expect`, then `advance`; `waiting` when somebody else is at it."""
+
+    expect: Callable[[int], None] = lambda total: None
+    advance: Callable[[int], None] = lambda done: None
+    waiting: Callable[[], None] = lambda: None
+
+
+SILENT = Progress()
+
+
+def resolved(config: Config, task_type: str) -> tuple[str, TaskType, Kind]:
+    name, settings = config.task_type(task_type)
+    return name, settings, task_types.load(settings.kind)
+
+
+def template(config: Config, name: str, settings: TaskType) -> str:
+    try:
+        return resources.template(settings.template, config.project_dir)
+    except FileNotFoundError as error:
+        raise UsageError(
+            f"There is no template {settings.template}.xml for {name}.",
+            "Put it into label_studio_templates/.",
+        ) from error
+
+
+def kinds_of(config: Config, task_type: str | None) -> dict[str, Kind]:
+    names = config.params.task_types if task_type is None else [task_type]
+    resolved = (resolved(config, name) for name in names)
+    return {name: kind for name, _, kind in resolved}
+
+
+def media(config: Config) -> task.Media:
+    expires = int(time.time() + config.params.media.url_days * 86400)
+    return task.Media(config.media_url, config.secret, expires)

@@ -1,0 +1,100 @@
+"""A project in Label Studio for each task type: made, verified, told where to send events and which model to ask."""
+
+from lsloop.config import ML_USER, Config
+from lsloop.errors import UsageError
+from lsloop.labelstudio import ml, webhooks
+from lsloop.labelstudio.client import LabelStudio
+from lsloop.ledger import Ledger
+from lsloop.ledger import projects as ledger_projects
+from lsloop.loop.given import resolved, template
+from lsloop.loop.models import models_in_order
+from lsloop.records import Project
+from lsloop.steps import (
+    event,
+    ml_backend,
+    project,
+)
+from lsloop.task_types import Kind
+
+
+def setup(
+    ledger: Ledger,
+    studio: LabelStudio,
+    config: Config,
+    task_type: str,
+    *,
+    recreate: bool = False,
+    verify_webhook: bool = False,
+) -> project.Setup:
+    """Make or verify the Label Studio project of a task type; its webhook is made with it, and verified when asked."""
+    wanted, kind = _wanted(config, task_type)
+    done = project.setup(ledger, studio, wanted, kind, recreate=recreate)
+    if hook := _hook(config):
+        project.register_webhook(ledger, studio, done, hook, verify=verify_webhook)
+    else:
+        done.no_events = NO_URL
+    return done
+
+
+def inspect(ledger: Ledger, studio: LabelStudio, config: Config, task_type: str) -> str:
+    """What `setup` would find; changes nothing. Raises LsloopError where something is not as it should be."""
+    wanted, kind = _wanted(config, task_type)
+    return project.inspect(ledger, studio, wanted, kind, _hook(config))
+
+
+def _wanted(config: Config, task_type: str) -> tuple[project.Wanted, Kind]:
+    name, settings, kind = resolved(config, task_type)
+    wanted = project.Wanted(
+        task_type=name,
+        settings=settings,
+        label_config=template(config, name, settings),
+        server=config.label_studio_server,
+        ls_project_id=config.configured_ls_project(name),
+        settle=config.params.push.settle_seconds,
+    )
+    return wanted, kind
+
+
+def _hook(config: Config) -> webhooks.Webhook | None:
+    """How Label Studio is to send events; None when nobody said where to."""
+    url = config.webhook_url
+    return webhooks.Webhook(url, config.webhook_secret, event.ACTIONS) if url else None
+
+
+def attach_model(
+    ledger: Ledger,
+    studio: LabelStudio,
+    config: Config,
+    there: Project,
+    *,
+    test: bool = False,
+    patience: float = 60,
+) -> ml_backend.Attached | None:
+    """Have Label Studio ask the model of a task type, through `lsloop serve`; None where there is no model."""
+    name = there.task_type
+    if not models_in_order(ledger, config, name):
+        return None
+    if config.ml_url is None:
+        return ml_backend.Attached("", problem=NO_URL)
+    wanted = ml.Backend(f"{config.ml_url}/{name}", f"lsloop {name}", ML_USER, config.ml_password)
+    return ml_backend.attach(ledger, studio, there, wanted, test=test, patience=patience)
+
+
+NO_URL = "Nobody said where Label Studio reaches `lsloop serve`: set LSLOOP_WEBHOOK_URL. Pulls bring everything."
+
+
+def known(ledger: Ledger, studio: LabelStudio, config: Config, task_type: str) -> Project:
+    """The project to pull from, verified: answers to a label config that does not fit cannot be understood."""
+    pushed(ledger, config, task_type)
+    return setup(ledger, studio, config, task_type).project
+
+
+def pushed(ledger: Ledger, config: Config, task_type: str) -> Project:
+    """The project as the ledger knows it. Raises UsageError when nothing was pushed yet."""
+    name, _, _ = resolved(config, task_type)
+    found = ledger_projects.find(ledger, name, config.label_studio_server)
+    if found is None or found.ls_project_id is None:
+        raise UsageError(
+            f"Nothing was pushed for {name} yet.", f"Run `lsloop push --task-type {name}` first."
+        )
+    return found

@@ -1,0 +1,82 @@
+"""Samples go out: planned, sent, and shown as they are now."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from lsloop.config import Config
+from lsloop.labelstudio.client import LabelStudio
+from lsloop.ledger import Ledger
+from lsloop.ledger.tasks import Plan
+from lsloop.loop.given import SILENT, Progress, media, resolved
+from lsloop.loop.projects import setup
+from lsloop.records import Claim, Order, Project, Sample
+from lsloop.steps import (
+    refresh,
+    task,
+)
+from lsloop.task_types import Kind
+
+
+def plan_push(
+    ledger: Ledger,
+    config: Config,
+    task_type: str,
+    *,
+    limit: int | None = None,
+    order: Order | None = None,
+    seed: str = "",
+) -> list[Sample]:
+    """The samples that `push` would send now, in order."""
+    choice = choice_of(config, task_type, order, seed)
+    return task.plan(ledger, choice, config.params.push.limit if limit is None else limit)
+
+
+def push(
+    ledger: Ledger,
+    studio: LabelStudio,
+    config: Config,
+    task_type: str,
+    *,
+    limit: int | None = None,
+    order: Order | None = None,
+    seed: str = "",
+    progress: Progress = SILENT,
+) -> task.Pushed:
+    """Send samples to Label Studio, each exactly once; the project is made or verified first."""
+    there = setup(ledger, studio, config, task_type).project
+    _, _, kind = resolved(config, task_type)
+    done = refreshed(ledger, studio, config, there, kind)
+    pushed = task.push(
+        ledger,
+        studio,
+        there,
+        kind,
+        choice_of(config, task_type, order, seed),
+        limit=config.params.push.limit if limit is None else limit,
+        params=config.params.push,
+        media=media(config),
+        advance=progress.advance,
+        waiting=progress.waiting,
+    )
+    pushed.refreshed = done.refreshed
+    pushed.unfit += done.problems
+    return pushed
+
+
+def refreshed(
+    ledger: Ledger, studio: LabelStudio, config: Config, there: Project, kind: Kind
+) -> refresh.Refreshed:
+    """Tasks that nobody has started show what their samples are now."""
+
+    def made(claims: Sequence[Claim], unfit: list[str]) -> list[dict[str, Any]]:
+        return task.making(ledger, there, kind, media(config))(claims, unfit)
+
+    return refresh.refresh(ledger, studio, there, made, params=config.params.push)
+
+
+def choice_of(config: Config, task_type: str, order: Order | None, seed: str) -> Plan:
+    name, settings, kind = resolved(config, task_type)
+    wanted = config.params.push
+    return Plan(
+        name, kind.READS, kind.WRITES, settings.overlap, order or wanted.order, seed, wanted.random_share, config.gold_ratio
+    )  # fmt: skip
