@@ -4,10 +4,10 @@ BIN := .venv/bin
 # One Label Studio environment for the demo, the tests and the benchmarks; the first use makes it.
 export LSLOOP_STUDIO_ENV ?= $(CURDIR)/.lsloop/studio
 
-.PHONY: help demo test check picture soak bench clean
+.PHONY: help demo test check picture soak bench bench-active clean
 
 help:  ## show this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /\1\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -41,6 +41,9 @@ soak: .venv/installed  ## the model of the loop for SOAK_MINUTES (10), from seed
 
 bench: .venv/installed  ## speed, side by side with the ceiling, as ratios; writes build/bench.json
 	$(BIN)/python -m benchmarks
+
+bench-active: .venv/installed  ## what the uncertain teach a model against what chance does, in five worlds; minutes
+	$(BIN)/python -m benchmarks --only active --tasks 10 --small 10 --large 10 --out build/active.json
 
 clean:  ## remove what was built; the data of `lsloop up` stays
 	rm -rf build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis

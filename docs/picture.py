@@ -9,13 +9,16 @@ from rich.console import Console
 from rich.text import Text
 
 HERE = Path(__file__).parent
+ACTS = (
+    r"world|stack|ingest|push|annotate|crawl|webhook|pull|release|rethink|decide|check|hold out|dvc|pool|round \d+"
+)
 
 
 def main() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "lsloop", "demo", *sys.argv[1:]], stdout=subprocess.PIPE, text=True, check=True
     )
-    console = Console(record=True, width=92, file=open("/dev/null", "w"))  # noqa: SIM115
+    console = Console(record=True, width=100, file=open("/dev/null", "w"))  # noqa: SIM115
     console.print(Text("$ make demo", style="bold"))
     for line in done.stdout.splitlines():
         console.print(styled(line.rstrip()))
@@ -31,7 +34,8 @@ def styled(line: str) -> Text:
     text = Text(re.sub(r"password \S+", "password ••••••••", line))
     text.highlight_regex(r"\byes\b", "green")
     text.highlight_regex(r"\d+(\.\d+)? ?%", "cyan")
-    text.highlight_regex(r"^  (world|stack|ingest|push|annotate|crawl|pull|release|rethink|decide|check)\b", "bold magenta")
+    text.highlight_regex(r"█+", "green")
+    text.highlight_regex(rf"^  ({ACTS})\b", "bold magenta")
     return text
 
 

@@ -73,7 +73,7 @@ def test_the_demo_tells_the_same_story_twice_and_every_promise_holds(
 ) -> None:
     reports = []
     for _ in range(2):
-        assert main(["demo", "--rounds", "0", "--samples", "12", "--seed", "5", "--json", "--quiet"]) == 0
+        assert main(["demo", "--rounds", "0", "--samples", "8", "--seed", "5", "--json", "--quiet"]) == 0
         reports.append(json.loads(capsys.readouterr().out))
     first, second = map(told, reports)
     assert first == second

@@ -34,7 +34,7 @@ def _share(share: float | None) -> str:
 
 def _gain(line: Line) -> str | None:
     found = line.gain
-    return None if found is None else f"{found['value']:+.3f} ({found['low']:+.3f} to {found['high']:+.3f})"
+    return None if found is None else f"{found['value']:+.2f} ({found['low']:+.2f} to {found['high']:+.2f})"
 
 
 _WIDTH = 20  # characters of the longest bar

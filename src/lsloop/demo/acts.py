@@ -125,7 +125,7 @@ def receive(scene: Scene) -> None:
     with scene.report.act("webhook", scene.tell) as act:
         listening.settle(scene)
         told = _received(scene) - scene.world.received
-        act.told = f"tells of {told} answers, edits and deletions. Now: {_listed(_states(scene))}"
+        act.told = f"{told} answers arrive; {_listed(_states(scene))}"
     with scene.report.act("pull", scene.tell) as act:
         pulled = loop.pull(scene.ledger, scene.studio, scene.without_probes, TASK_TYPE)
         missed = pulled.received.added + pulled.received.edited + pulled.received.removed

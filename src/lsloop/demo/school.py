@@ -114,7 +114,7 @@ def _export(scene: Scene) -> Check:
         act.told = f"dvc repro export_reviewed: {counts['train']} clips to learn from, {counts['test']} to test"
     ran = "export_reviewed" in [line.split("'")[1] for line in again.splitlines() if line.startswith("Running stage")]
     broken = "it exported again" if ran else "" if pushed else "dvc push sent nothing"
-    return Check("`dvc repro export_reviewed` again does nothing, and `dvc push` sends what it wrote", broken)
+    return Check("a second `dvc repro export_reviewed` does nothing, and `dvc push` sends", broken)
 
 
 def _first_model(scene: Scene) -> None:
@@ -147,12 +147,12 @@ def _rounds(school: School, number: int) -> list[Line]:
 
 def _told(at: Round) -> str:
     made, came = at.parts["pull"], at.parts["retrain"]
-    now = came["metrics"]["in_use"]["wer"]
+    was, now = (came["metrics"][which]["wer"] for which in ("old", "in_use"))
     verdict = "promoted" if came["promoted"] else "not promoted"
     unchanged = made["unchanged"] / made["answers"] if made["answers"] else 0.0
     return (
-        f"{made['answers']} clips asked about, {made['words_changed']} words changed, {unchanged:.0%} unchanged:"
-        f" WER {now:.2f}, {verdict}"
+        f"{made['answers']} asked, {made['words_changed']} words changed, {unchanged:.0%} unchanged:"
+        f" WER {was:.2f} → {now:.2f}, {verdict}"
     )
 
 

@@ -39,6 +39,8 @@ def alone(studio_env: Path) -> Iterator[list[str]]:
     aside = sorted(name for name in before if name.upper() in _settings())
     for name in aside:
         del os.environ[name]
+    # models that people watch learn do so alike on any number of cores
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
     os.environ[STUDIO] = str(Path(before.get(STUDIO) or studio_env).expanduser().absolute())
     try:
         yield aside
