@@ -98,8 +98,13 @@ def status(project_dir: Path) -> str:
     return _dvc(project_dir, "status").strip()
 
 
+def is_in_use(project_dir: Path) -> bool:
+    """Whether the folder lies in a DVC repository."""
+    return any((folder / ".dvc").is_dir() for folder in (project_dir, *project_dir.parents))
+
+
 def _require_dvc(project_dir: Path) -> None:
-    if not any((folder / ".dvc").is_dir() for folder in (project_dir, *project_dir.parents)):
+    if not is_in_use(project_dir):
         raise Skipped("this is not a DVC repository")
 
 

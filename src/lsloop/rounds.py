@@ -145,7 +145,7 @@ class _Round:
     def export(self) -> Part:
         """By the stages of dvc.yaml where DVC is at work, so that the model's data is known to it."""
         project = self.config.project_dir
-        if (project / "dvc.yaml").is_file() and (project / ".dvc").is_dir():
+        if (project / "dvc.yaml").is_file() and pipeline.is_in_use(project):
             pipeline.repro(project, "export_reviewed")
             return {"by": "dvc repro export_reviewed"}
         done = loop.export(self.ledger, self.config, task_type=self.wanted.task_type)
