@@ -28,6 +28,7 @@ def compared(old: list[int], new: list[int], measure: Measure = DRAWN, **options
     return evaluation.compare(measure, answers(old), answers(new), references(len(old)), resamples=300, **options)
 
 
+# Both are rounded to six digits, each on its own: they may differ by one more.
 scores = st.lists(st.tuples(st.integers(0, 10), st.integers(0, 10)), min_size=2, max_size=60)
 
 
@@ -38,9 +39,9 @@ def test_the_gate_is_fair_to_both_sides(drawn: list[tuple[int, int]], seed: int)
     there, back = compared(old, new, seed=seed), compared(new, old, seed=seed)
     assert there == compared(old, new, seed=seed)
     assert there.low <= there.high
-    assert (there.gain, there.low, there.high) == pytest.approx((-back.gain, -back.high, -back.low), abs=1e-6)
+    assert (there.gain, there.low, there.high) == pytest.approx((-back.gain, -back.high, -back.low), abs=3e-6)
     assert not (there.is_better and back.is_better)
-    assert compared(old, new, TURNED, seed=seed).gain == pytest.approx(-there.gain, abs=1e-6)
+    assert compared(old, new, TURNED, seed=seed).gain == pytest.approx(-there.gain, abs=3e-6)
 
 
 @settings(max_examples=30, deadline=None)
@@ -93,7 +94,7 @@ def test_segments_are_measured_by_time_and_by_language() -> None:
     right = {"segments": [span(0, 2, "English"), span(2, 4, "Vietnamese")]}
     assert evaluation.report(measures, [said], [right]) == {
         "frame_f1": 0.75,
-        "frame_f1_english": pytest.approx(2 / 3, abs=1e-6),
+        "frame_f1_english": pytest.approx(2 / 3, abs=3e-6),
         "frame_f1_vietnamese": 0.8,
     }
 
