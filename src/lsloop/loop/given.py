@@ -42,8 +42,7 @@ def template(config: Config, name: str, settings: TaskType) -> str:
 
 def kinds_of(config: Config, task_type: str | None) -> dict[str, Kind]:
     names = config.params.task_types if task_type is None else [task_type]
-    resolved = (resolved(config, name) for name in names)
-    return {name: kind for name, _, kind in resolved}
+    return {name: kind for name, _, kind in (resolved(config, name) for name in names)}
 
 
 def media(config: Config) -> task.Media:
