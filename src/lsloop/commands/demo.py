@@ -10,7 +10,7 @@ from lsloop import demo as world
 from lsloop import stack
 from lsloop.commands._call import Call
 from lsloop.commands._output import Table
-from lsloop.commands._rounds import chart, rounds_table
+from lsloop.commands._rounds import chart, reasons, rounds_table
 from lsloop.demo import Act, Report, Tell
 from lsloop.demo.checks import OUTCOMES
 from lsloop.demo.story import Score
@@ -142,7 +142,7 @@ def _learnt(report: Report) -> list[str | Table]:
         return []
     where = [f"The picture of it: {report.chart}", ""] if report.chart else []
     title = "A small model learns: what it is least sure of goes to people first"
-    return ["", rounds_table(report.rounds, title), *chart(report.rounds), "", *where]
+    return ["", rounds_table(report.rounds, title), *reasons(report.rounds), *chart(report.rounds), "", *where]
 
 
 def _promises(report: Report) -> Table:
