@@ -31,6 +31,7 @@ class Layout(Protocol):
     def unit(self, entry: dict[str, Any]) -> str | None:
         """Where the sample of an index entry goes, relative to the folder of its task type; None: nowhere."""
 
+    # A layout with `AT_ONCE` may be given so many samples at the same time, in any order.
     # A layout with `CONVERTED` needs results, and what it wrote is then converted to that: see `labelstudio.conversion`.
 
     def writer(self, folder: Path, task_type: str, place: Place) -> AbstractContextManager[Write]:
@@ -47,6 +48,12 @@ def load(name: str) -> Layout:
     if name not in names():
         raise UsageError(f"There is no export format {name!r}.", f"Use one of: {', '.join(names())}.")
     return cast(Layout, importlib.import_module(f"{__name__}.{name}"))
+
+
+def at_once(layout: Layout) -> int:
+    """How many samples may be written at the same time."""
+    found: int = getattr(layout, "AT_ONCE", 1)
+    return found
 
 
 def converted(layout: Layout) -> str | None:

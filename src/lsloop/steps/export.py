@@ -2,10 +2,13 @@
 
 import hashlib
 import platform
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID
 
 from lsloop import indexes, layouts, trees
@@ -16,6 +19,10 @@ from lsloop.ledger import Ledger, Transaction, exports
 from lsloop.ledger.exports import Entry, There
 from lsloop.records import Reviewed, Sample
 from lsloop.task_types import Kind
+
+T = TypeVar("T")
+
+CHUNK = 200  # samples that a thread is given
 
 
 @dataclass(frozen=True)
@@ -203,21 +210,51 @@ def _write(
     """Write what changed, and the index. Samples whose media are not there are left out."""
     ids = difference.to_write
     lines = dict(difference.now)
+    entries = exports.entries(transaction, name, wanted.layout.NAME, documents=True, only=ids) if ids else iter(())
     with wanted.layout.writer(folder, name, placer.place) as write:
-        for entry in (
-            exports.entries(transaction, name, wanted.layout.NAME, documents=True, only=ids) if ids else ()
-        ):
-            try:
-                write(_reviewed(entry, wanted, name))
-            except _NoMedia as missing:
-                part.problems.append(str(missing))
-                del lines[entry.sample_id]
-            progress.advance(1)
+
+        def put(some: Sequence[Entry]) -> list[tuple[str, str]]:
+            """Answers which of them were left out, and why."""
+            return [(one.sample_id, why) for one in some if (why := _put(write, one, wanted, name))]
+
+        for left_out in _meanwhile(put, entries, layouts.at_once(wanted.layout), progress.advance):
+            part.problems += [why for _, why in left_out]
+            for sample_id, _ in left_out:
+                del lines[sample_id]
     if form := layouts.converted(wanted.layout):
         for unit in sorted(difference.dirty & {path.name for path in folder.iterdir()}):
             conversion.convert(folder / unit, wanted.label_configs[name], form)
     indexes.write(folder, lines.values())
     part.samples, part.written = len(lines), part.written - len(part.problems)
+
+
+def _meanwhile(
+    put: Callable[[Sequence[Entry]], T], entries: Iterator[Entry], at_once: int, advance: Callable[[int], None]
+) -> Iterator[T]:
+    """Have threads put entries away while the next ones are read; in order where it is one thread."""
+    waiting: deque[tuple[int, Future[T]]] = deque()
+    with ThreadPoolExecutor(at_once) as threads:
+        while some := list(islice(entries, CHUNK)):
+            waiting.append((len(some), threads.submit(put, some)))
+            while len(waiting) > 2 * at_once:
+                yield _ended(*waiting.popleft(), advance)
+        for count, future in waiting:
+            yield _ended(count, future, advance)
+
+
+def _ended(count: int, future: Future[T], advance: Callable[[int], None]) -> T:
+    result = future.result()
+    advance(count)
+    return result
+
+
+def _put(write: layouts.Write, entry: Entry, wanted: Wanted, name: str) -> str | None:
+    """Write a sample; or why it is left out."""
+    try:
+        write(_reviewed(entry, wanted, name))
+    except _NoMedia as missing:
+        return str(missing)
+    return None
 
 
 class _NoMedia(Exception):
