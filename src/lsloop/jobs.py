@@ -127,11 +127,14 @@ def add(config: Config, name: str, /, *, key: str = "", **arguments: Any) -> int
                 return None
 
 
-def work(config: Config, names: Collection[str], stop: threading.Event, say: Callable[[str], None]) -> bool:
-    """Work on these queues until `stop`; whether all of it ended in time.
+def work(
+    config: Config, names: Collection[str], stopped: Callable[[], object], say: Callable[[str], None]
+) -> bool:
+    """Work on these queues until `stopped` returns; whether all of it ended in time.
 
     What breaks off, because a service went away or is not there yet, is begun again; `say` is told why.
     """
+    stop = threading.Event()
     parts: list[Callable[[], None]] = []
     if EVENTS in names:
         parts.append(partial(_attend, config, stop))
@@ -140,7 +143,8 @@ def work(config: Config, names: Collection[str], stop: threading.Event, say: Cal
     threads = [threading.Thread(target=_lasting, args=(part, stop, say), daemon=True) for part in parts]
     for thread in threads:
         thread.start()
-    stop.wait()
+    stopped()
+    stop.set()
     for thread in threads:
         thread.join(FINISHING + 2)
     return not any(thread.is_alive() for thread in threads)

@@ -163,7 +163,7 @@ def test_what_is_broken_is_the_row_that_fails_with_what_to_do(patient: Patient) 
     assert "dvc pull" in failed["media"]["fix"]
     assert "remote does not exist" in failed["DVC remote"]["said"]
     assert failed["secrets"]["fix"].startswith("chmod 600 ")
-    assert failed["worker"]["said"].startswith("Nobody looks at events: 1 wait, the oldest for 12")
+    assert failed["worker"]["said"].startswith("Nobody looks at events: 1 wait, the oldest for 1")
     assert "lsloop worker" in failed["worker"]["fix"]
     assert checks["annotation back"]["state"] == checks["nothing left"]["state"] == "ok"
     (patient.folder / "remote").mkdir()

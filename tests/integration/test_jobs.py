@@ -32,7 +32,7 @@ def config(tmp_path: Path, database_url: str) -> Config:
 def working(config: Config, *names: str) -> Iterator[list[str]]:
     """A worker in threads of this process; what it said."""
     stop, said = threading.Event(), list[str]()
-    thread = threading.Thread(target=jobs.work, args=(config, names, stop, said.append))
+    thread = threading.Thread(target=jobs.work, args=(config, names, stop.wait, said.append))
     thread.start()
     try:
         yield said

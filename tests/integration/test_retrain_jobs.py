@@ -37,7 +37,7 @@ def learner(
 def working(learner: Learner) -> Iterator[None]:
     """A worker of trainings, in threads of this process."""
     stop, said = threading.Event(), list[str]()
-    arguments = (config.load(learner.config.project_dir), ["train"], stop, said.append)
+    arguments = (config.load(learner.config.project_dir), ["train"], stop.wait, said.append)
     thread = threading.Thread(target=jobs.work, args=arguments)
     thread.start()
     try:

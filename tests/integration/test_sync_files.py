@@ -30,7 +30,7 @@ def project(tmp_path: Path, ledger: Ledger, database_url: str, monkeypatch: pyte
     monkeypatch.setenv("DATABASE_URL", database_url)
     folder = tmp_path / "speech"
     assert main(["init", str(folder), "--quiet"]) == 0
-    (folder / "params.yaml").write_text(yaml.safe_dump({"task_types": {TRANSCRIPT: {"sync_push": False}}}))
+    (folder / "params.yaml").write_text(yaml.safe_dump({"task_types": {TRANSCRIPT: {"sync_push": False}}, "models": {}}))
     (folder / "dvc.yaml").write_text(pipeline.stages([TRANSCRIPT]))
     settings = config.load(folder)
     made = Project(settings, ledger, Office(ledger, settings))

@@ -62,6 +62,7 @@ def _stay(call: Call, settings: config.Config) -> None:
 def _watch(call: Call, started: Any) -> None:
     try:
         _tell(call, "running")
+        started.tell()
         if sys.stdin.isatty():
             call.out.note("Ctrl-C stops it.")
         stack.watch(started)

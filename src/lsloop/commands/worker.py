@@ -1,8 +1,8 @@
 """`lsloop worker`: what is done in the background."""
 
 import os
+import queue as queues
 import signal
-import threading
 from typing import Annotated
 
 import typer
@@ -30,19 +30,16 @@ def worker(ctx: typer.Context, queue: QueueOpt = None) -> None:
     names = queue or jobs.queues()
     if unknown := sorted(set(names) - set(jobs.queues())):
         raise UsageError(f"There is no queue {unknown[0]!r}.", f"Use one of: {', '.join(jobs.queues())}.")
-    stop, got = threading.Event(), set[int]()
-
-    def end(number: int, _: object) -> None:
-        got.add(number)
-        stop.set()
-
+    # The one thing in the standard library that a signal handler may use and a sleeper may wait for.
+    signals: queues.SimpleQueue[int] = queues.SimpleQueue()
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, end)
+        signal.signal(number, lambda number, _: signals.put(number))
     config = call.config
     if hasattr(os, "nice"):
         os.nice(5)  # people wait for the server's answers, and nobody for these
     call.out.result({"queues": names}, f"Working on {', '.join(names)} (Ctrl-C stops)")
-    in_time = jobs.work(config, names, stop, call.out.warn)
+    got: list[int] = []
+    in_time = jobs.work(config, names, lambda: got.append(signals.get()), call.out.warn)
     if not in_time:  # its threads would keep the process, for as long as a training takes
         call.out.note("Stopped in the middle of a job, which another worker begins again.")
         os._exit(130 if signal.SIGINT in got else 0)

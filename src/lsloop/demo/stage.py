@@ -118,7 +118,7 @@ def services(project_dir: Path, *, stay: bool, say: Say) -> Iterator[tuple[Confi
             stack.detach(project_dir, say)
             say(f"It stays running until `lsloop -C {project_dir} down`")
         else:
-            at_end.enter_context(stack.run(config.load(project_dir), say, _upgrade))
+            at_end.enter_context(stack.run(config.load(project_dir), say, _upgrade)).tell()
         settings = config.load(project_dir)
         opened = ledger.connect(settings.database_url)
         at_end.callback(opened.close)

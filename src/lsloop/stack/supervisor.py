@@ -4,6 +4,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from lsloop.config import Config
@@ -12,9 +13,22 @@ from lsloop.stack.children import Child, Failed
 from lsloop.stack.studio_env import Say
 
 
+@dataclass(frozen=True)
+class Running:
+    """A stack that answers. `signals` are those that asked it to stop."""
+
+    here: Path
+    children: list[Child]
+    signals: list[int]
+
+    def tell(self) -> None:
+        """From now on everybody knows that it runs."""
+        state.update(self.here, ready=True)
+
+
 @contextmanager
-def run(config: Config, say: Say, upgrade: Callable[[str], None]) -> Iterator[list[Child]]:
-    """Start everything, yield the children once all of them answer, and stop them at the end.
+def run(config: Config, say: Say, upgrade: Callable[[str], None]) -> Iterator[Running]:
+    """Start everything, yield once all of it answers (`tell` the others then), and stop it at the end.
 
     `upgrade` is called with the URL of the embedded database as soon as it answers. SIGTERM and a closed
     terminal end the block as Ctrl-C does, with KeyboardInterrupt. Call it from the main thread. Raises Held when
@@ -23,24 +37,24 @@ def run(config: Config, say: Say, upgrade: Callable[[str], None]) -> Iterator[li
     here = config.state_dir
     state.prepare(here)
     started: list[Child] = []
-    with state.held(here), _stoppable():
+    with state.held(here), _stoppable() as signals:
         leftovers.clear(here)
         state.record_self(here)
         try:
             services.start(config, say, upgrade, started)
-            state.update(here, ready=True)
-            yield started
+            yield Running(here, started, signals)
         finally:
             _stop(here, started)
 
 
-def watch(started: list[Child]) -> None:
-    """Stay until a child ends by itself, which raises Failed."""
-    while True:
-        for child in started:
+def watch(running: Running) -> None:
+    """Stay until a child ends by itself, which raises Failed, or a signal comes, which raises KeyboardInterrupt."""
+    while not running.signals:
+        for child in running.children:
             if child.process.poll() is not None:
                 raise Failed(f"{child.name} ended by itself ({children.how_it_ended(child)}).", child.log)
         time.sleep(0.2)
+    raise KeyboardInterrupt  # the signal's own was lost: Python drops what is raised while an object is cleared away
 
 
 def _stop(here: Path, started: list[Child]) -> None:
@@ -51,15 +65,21 @@ def _stop(here: Path, started: list[Child]) -> None:
 
 
 @contextmanager
-def _stoppable() -> Iterator[None]:
-    """SIGTERM and SIGHUP raise KeyboardInterrupt, as SIGINT does, unless they were ignored (nohup)."""
+def _stoppable() -> Iterator[list[int]]:
+    """SIGTERM and SIGHUP raise KeyboardInterrupt, as SIGINT does, unless they were ignored (nohup); and are kept."""
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.getsignal(number) for number in numbers}
+    came: list[int] = []
+
+    def interrupt(number: int, _: object) -> None:
+        came.append(number)
+        raise KeyboardInterrupt
+
     for number, handler in before.items():
         if handler is not signal.SIG_IGN:
-            signal.signal(number, signal.default_int_handler)
+            signal.signal(number, interrupt)
     try:
-        yield
+        yield came
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -12,7 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from lsloop.stack import Failed, Held, children, files, leftovers, ports, state
+from lsloop.stack import Failed, Held, children, files, leftovers, ports, state, supervisor
 from lsloop.stack.children import Child
 from projects import gone, taken_port, wait_for
 
@@ -182,3 +182,20 @@ def test_variables_of_the_user_do_not_reach_a_service(monkeypatch: pytest.Monkey
         monkeypatch.setenv(name, "something")
     assert not set(misleading) & set(children.environment())
     assert children.environment()["PATH"] == os.environ["PATH"]
+
+
+class Dropped:
+    """Python drops what is raised while this is cleared away."""
+
+    def __del__(self) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_a_signal_whose_interrupt_was_dropped_ends_the_stack_all_the_same(tmp_path: Path) -> None:
+    with supervisor._stoppable() as signals:
+        one = Dropped()
+        del one
+        assert signals == [signal.SIGTERM]
+        with pytest.raises(KeyboardInterrupt):
+            supervisor.watch(supervisor.Running(tmp_path, [], signals))
