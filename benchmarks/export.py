@@ -5,13 +5,13 @@ import subprocess
 import tempfile
 import wave
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
 from benchmarks.place import KIND, Place, fresh_ledger, write_metadata
 from benchmarks.rows import Row, at_least, at_most, told
 from benchmarks.timing import alternately, seconds
+from lsloop import config as settings
 from lsloop import ledger, loop
 from lsloop.config import Config
 from lsloop.ledger import Ledger, projects
@@ -40,7 +40,7 @@ def speed(place: Place) -> Iterator[Row]:
     """Samples per second into an empty folder and into one that is up to date, with a recording for each sample."""
     reviewed, rounds = place.sizes.reviewed, place.sizes.rounds
     with fresh_ledger(place) as url, tempfile.TemporaryDirectory(dir=place.project_dir) as folder:
-        opened, config, tree = ledger.connect(url), replace(place.config, project_dir=Path(folder)), Path(folder) / "tree"
+        opened, config, tree = ledger.connect(url), settings.load(Path(folder)), Path(folder) / "tree"
         fill(opened, config, reviewed)
         _export(opened, config, tree, reviewed)
         places = (Path(folder) / f"copy-{number}" for number in count())
