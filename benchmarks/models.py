@@ -17,7 +17,7 @@ from benchmarks.place import KIND, Place, fresh_ledger
 from benchmarks.rows import Row, at_most, told
 from benchmarks.timing import alternately
 from lsloop import ledger, loop
-from lsloop.config import ML_USER, Config, Model
+from lsloop.config import ML_USER, Config, Model, TaskType
 from lsloop.demo import language, speech
 from lsloop.demo.chance import stream
 from lsloop.ledger import Ledger, predictions
@@ -121,7 +121,7 @@ def _made(settings: Config, url: str) -> Iterator[Scene]:
         clips = _record(folder / "data" / "raw")
         _grow(speech_ctc.fresh(folder / "models" / "base", sorted(set("".join(language.WORDS)))))
         known = settings.params.model_copy(
-            update={"models": {KIND: Model(base="models/base")}, "task_types": {KIND: settings.task_type(KIND)[1]}}
+            update={"models": {KIND: Model(base="models/base")}, "task_types": {KIND: TaskType()}}
         )
         here = replace(settings, project_dir=folder, params=known)
         opened = ledger.connect(url)
