@@ -62,7 +62,7 @@ def _retrain(config: Config, task_type: str, words: Sequence[str] = ()) -> objec
     try:
         _export(config, task_type)
         return _lsloop(config, "retrain", "--task-type", task_type, *words)
-    except Exception as error:
+    except Exception as error:  # whatever ended it, the training must not read as one that still waits
         told = error.problem if isinstance(error, LsloopError) else f"{type(error).__name__}: {error}"
         with closing(ledger.connect(config.database_url)) as opened:
             models.give_up(opened, task_type, without_secrets(told))

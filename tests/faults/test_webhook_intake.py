@@ -39,7 +39,7 @@ def test_events_come_while_postgresql_is_restarted_and_what_was_acknowledged_is_
     ]
 
     def restart() -> None:
-        time.sleep(EVENTS / RATE / 3)
+        time.sleep(EVENTS / RATE / 3)  # a third into the load, which goes by the clock, too
         mortal.kill()
         mortal.start()
 

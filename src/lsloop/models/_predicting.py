@@ -90,7 +90,7 @@ class Batches:
         for index, row in enumerate(rows):
             try:
                 orders[index] = order(row)
-            except Exception as error:
+            except Exception as error:  # whatever a file or a library raises is a problem of this row only
                 found[index] = _problem(error)
         waiting = sorted(orders, key=lambda index: tuple(map(repr, orders[index][:-1])) + orders[index][-1:])
         while waiting:
@@ -104,7 +104,7 @@ class Batches:
         """Guesses for as many of the rows, from the first, as fit into memory; for the first one at least."""
         try:
             return _infer(guess, rows)
-        except Exception as error:
+        except Exception as error:  # too little memory, or a row that the model cannot take: told apart below
             reason = error
         if len(rows) == 1:
             return [_problem(reason)]
@@ -118,7 +118,7 @@ class Batches:
         try:
             half = len(rows) // 2
             guesses: list[Guess] = find_executable_batch_size(attempt, half, halves(half))()
-        except Exception:
+        except Exception:  # not the memory after all, or never enough of it: each row shows for itself
             self.size = 1
             return self._batch(rows[:1], guess)
         return guesses

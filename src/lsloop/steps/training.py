@@ -104,7 +104,7 @@ def retrain(ledger: Ledger, wanted: Wanted, progress: Progress = SILENT) -> Done
             ledger_models.end(ledger, number, None, None, error.problem)
             shutil.rmtree(run.work, ignore_errors=True)  # the same run would come to the same end
             raise
-        except Exception as error:
+        except Exception as error:  # written down before it goes on up: nothing is swallowed
             ledger_models.end(ledger, number, None, None, f"{type(error).__name__}: {error}")
             raise
 
