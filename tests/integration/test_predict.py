@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,9 @@ from lsloop.config import Config
 from lsloop.errors import UsageError
 from lsloop.ledger import Ledger, models, predictions
 from lsloop.ledger.predictions import Backlog
+from lsloop.models import Guess, Row, _audio
+from lsloop.steps import prediction
+from lsloop.steps.prediction import Loaded
 from office import Office
 from predicting import Speech, ingest, project, rows
 from world import TRANSCRIPT
@@ -133,6 +137,36 @@ def test_two_workers_share_the_work_and_do_nothing_twice(config: Config, ledger:
         assert (one.wait(), two.wait()) == (0, 0)
     assert sum(json.loads(command.said)["predicted"] for command in (one, two)) == 36
     assert len(versions(ledger)) == 36
+
+
+class Timekeeper:
+    """Answers anything, and keeps how long the recordings were that it was asked about, and how many were claimed then."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger, self.pieces, self.claimed = ledger, list[list[float]](), list[int]()
+
+    def predict(self, asked: Sequence[Row]) -> list[Guess]:
+        self.pieces.append([_audio.seconds(row) for row in asked])
+        self.claimed.append(rows(self.ledger, "SELECT count(*) AS n FROM prediction_claims")[0].n)
+        return [Guess({"transcript": "a"}, 0.5, 0.5) for _ in asked]
+
+
+@pytest.mark.parametrize(
+    ("short", "long", "sizes", "most"), [(60.0, 60.0, [4, 8, 16, 8], 32), (0.0, 0.0, [4, 2, 1, 1], 12)]
+)
+def test_recordings_of_like_length_are_answered_together_and_a_slow_model_claims_few(
+    config: Config, ledger: Ledger, monkeypatch: pytest.MonkeyPatch,
+    short: float, long: float, sizes: list[int], most: int,
+) -> None:  # fmt: skip
+    for name, value in {"FIRST": 12, "PIECE": 4, "SHORT": short, "LONG": long}.items():
+        monkeypatch.setattr(prediction, name, value)
+    asked, model = loop.asking(ledger, config, TRANSCRIPT), Timekeeper(ledger)
+    backlog = Backlog(TRANSCRIPT, asked.kind.READS, "v1")
+    assert prediction.predict(ledger, backlog, asked, lambda: Loaded("v1", model)).predicted == 36
+    assert [len(piece) for piece in model.pieces][: len(sizes)] == sizes
+    assert max(model.claimed[1:]) <= most
+    later = [seconds for piece in model.pieces[1:4] for seconds in piece]
+    assert later == sorted(later)
 
 
 def test_jobs_share_a_backlog_and_are_queued_once(

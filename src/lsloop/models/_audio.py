@@ -33,31 +33,29 @@ def seconds(row: Row) -> float:
     """How long the recording of a row is, from its header alone. Raises Unreadable."""
     path = _path(row)
     try:
-        about = soundfile.info(path)
+        with soundfile.SoundFile(path) as sound:
+            frames, rate = sound.frames, sound.samplerate
     except (soundfile.SoundFileError, OSError) as error:
-        raise Unreadable(
-            f"The recording {path.name} cannot be read: it is no sound file or a damaged one."
-        ) from error
-    if about.frames <= 0:
+        raise _unreadable(path) from error
+    if frames <= 0:
         raise Unreadable(f"The recording {path.name} has zero length.")
-    return float(about.frames / about.samplerate)
+    return float(frames / rate)
 
 
 def read(row: Row, rate: int) -> Wave:
     """The recording of a row as one channel at `rate` samples a second. Raises Unreadable."""
     path = _path(row)
     try:
-        wave, its_rate = soundfile.read(path, dtype="float32", always_2d=True)
+        wave, its_rate = soundfile.read(path, dtype="float32")
     except (soundfile.SoundFileError, OSError) as error:
-        raise Unreadable(
-            f"The recording {path.name} cannot be read: it is no sound file or a damaged one."
-        ) from error
+        raise _unreadable(path) from error
     if not len(wave):
         raise Unreadable(f"The recording {path.name} has zero length.")
     if not np.isfinite(wave).all():
         raise Unreadable(f"The recording {path.name} has samples that are not numbers.")
-    mono = resample(wave.mean(axis=1), its_rate, rate)
-    return np.pad(mono, (0, max(0, int(SHORTEST * rate) - len(mono))))
+    mono = resample(wave if wave.ndim == 1 else wave.mean(axis=1), its_rate, rate)
+    lacking = int(SHORTEST * rate) - len(mono)
+    return np.pad(mono, (0, lacking)) if lacking > 0 else mono
 
 
 def resample(wave: Wave, source: int, target: int) -> Wave:
@@ -93,6 +91,10 @@ def _path(row: Row) -> Path:
     media: Any = row.get("media")
     if not media:
         raise Unreadable("The sample has no recording.")
-    if not Path(media).is_file():
-        raise Unreadable(f"The recording {Path(media).name} is missing.")
     return Path(media)
+
+
+def _unreadable(path: Path) -> Unreadable:
+    if not path.is_file():
+        return Unreadable(f"The recording {path.name} is missing.")
+    return Unreadable(f"The recording {path.name} cannot be read: it is no sound file or a damaged one.")

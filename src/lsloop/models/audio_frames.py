@@ -50,7 +50,7 @@ class Predictor:
         return self.batches.answers(rows, lambda row: (_audio.seconds(row),), self._hear)
 
     def _hear(self, rows: list[Row]) -> list[Guess]:
-        inputs, heard = self.ears.inputs([self.ears.features(row) for row in rows])
+        inputs, heard = self.ears.hear(rows)
         inputs = {name: _predicting.like(tensor, self.model) for name, tensor in inputs.items()}
         chances = self.model(**inputs).logits.float().log_softmax(-1).cpu()
         lengths = _frames(self.model, heard).clamp(max=chances.shape[1]).tolist()
@@ -117,11 +117,20 @@ class _Ears:
         features = self.extract(wave, sampling_rate=self.rate, return_attention_mask=True, padding=True)
         return {name: values[0] for name, values in features.items()}
 
+    def hear(self, rows: list[Row]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        """`inputs` of recordings, all at once. Raises Unreadable."""
+        waves = [_audio.read(row, self.rate) for row in rows]
+        wanted = {"return_attention_mask": True, "return_tensors": "pt"}
+        return self._masked(dict(self.extract(waves, sampling_rate=self.rate, padding=True, **wanted)))
+
     def inputs(self, features: list[dict[str, Any]]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-        """A padded batch, and how much of each element is heard. A model trained without a mask gets none."""
-        batch = dict(
-            self.extract.pad(features, padding=True, return_attention_mask=True, return_tensors="pt")
+        """A padded batch, and how much of each element is heard."""
+        return self._masked(
+            dict(self.extract.pad(features, padding=True, return_attention_mask=True, return_tensors="pt"))
         )
+
+    def _masked(self, batch: dict[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
+        """A model that was trained without a mask gets none."""
         heard = batch["attention_mask"].sum(-1)
         if not getattr(self.extract, "return_attention_mask", True):
             del batch["attention_mask"]

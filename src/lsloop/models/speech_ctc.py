@@ -49,10 +49,8 @@ class Predictor:
         inside = torch.arange(chances.shape[1], device=self.device)[None] < lengths[:, None]
         symbols = chances.argmax(-1).masked_fill(~inside, blank)
         texts = self.ears.processor.batch_decode(symbols.cpu())
-        return [
-            _guess(text, chances[i][inside[i]], symbols[i][inside[i]] != blank)
-            for i, text in enumerate(texts)
-        ]
+        numbers = zip(*_numbers(chances, inside, symbols != blank), strict=True)
+        return [_guess(text, *both) for text, both in zip(texts, numbers, strict=True)]
 
 
 def train(rows: Sequence[Row], validation: Sequence[Row], training: Training) -> Path:
@@ -132,23 +130,31 @@ class _Ears:
         return labels
 
 
-def _guess(text: str, chances: torch.Tensor, spoken: torch.Tensor) -> Guess:
-    """Unsure is the mean entropy of the frames with a symbol, as a share of the most there can be."""
-    counted = chances[spoken] if bool(spoken.any()) else chances
-    entropy = -(counted.exp() * counted).sum(-1).mean() / math.log(chances.shape[-1])
-    score = counted.max(-1).values.mean().exp()
+def _numbers(chances: torch.Tensor, inside: torch.Tensor, spoken: torch.Tensor) -> tuple[list[float], list[float]]:
+    """Score and uncertainty of each recording of a batch, over its frames with a symbol; over all where none has one.
+
+    Unsure is the mean entropy of a frame, as a share of the most there can be.
+    """
+    counted = torch.where(spoken.any(1, keepdim=True), spoken, inside)
+    count = counted.sum(1)
+    entropy = torch.special.entr(chances.exp()).sum(-1).masked_fill(~counted, 0).sum(1) / count
+    score = (chances.amax(-1).masked_fill(~counted, 0).sum(1) / count).exp()
+    return score.tolist(), (entropy / math.log(chances.shape[-1])).tolist()
+
+
+def _guess(text: str, score: float, uncertainty: float) -> Guess:
     transcript = clean(text)
     value: dict[str, Any] = {"transcript": transcript, "quality_flags": [], "confidence": None, "notes": ""}
     return Guess(
         value if transcript else None,
         score=_share(score),
-        uncertainty=_share(entropy),
+        uncertainty=_share(uncertainty),
         problem=None if transcript else _audio.NO_WORDS,
     )
 
 
-def _share(number: torch.Tensor) -> float:
-    return min(1.0, max(0.0, float(number)))
+def _share(number: float) -> float:
+    return min(1.0, max(0.0, number))
 
 
 def _unusable(row: Row) -> bool:

@@ -53,7 +53,7 @@ class Predictor:
     def _hear(self, rows: list[Row]) -> list[Guess]:
         """A recording longer than the model hears at once is heard in pieces."""
         pieces = [self.ears.pieces(row) for row in rows]
-        inputs = self.ears.inputs([self.ears.features(wave) for waves in pieces for wave in waves])
+        inputs = self.ears.hear([wave for waves in pieces for wave in waves])
         inputs = {name: _predicting.like(tensor, self.model) for name, tensor in inputs.items()}
         written = _writing.write(self.model, inputs, self._wishes(rows[0]))
         texts = [self._text(tokens) for tokens in written.tokens.tolist()]
@@ -141,11 +141,18 @@ class _Ears:
         starts = range(0, len(wave), self.most or len(wave))
         return [wave[start : start + (self.most or len(wave))] for start in starts]
 
+    def hear(self, waves: list[_audio.Wave]) -> dict[str, torch.Tensor]:
+        """`inputs` of recordings, all at once."""
+        return dict(self._extracted(waves, return_tensors="pt"))
+
     def features(self, wave: _audio.Wave) -> dict[str, Any]:
-        """What the model hears; Whisper's always of full length, silence behind."""
+        """What the model hears of one recording."""
+        return {name: np.asarray(values[0]) for name, values in self._extracted([wave]).items()}
+
+    def _extracted(self, waves: list[_audio.Wave], **options: Any) -> Any:
+        """Whisper's are always of full length, silence behind."""
         padding = "max_length" if self.most else True
-        features = self.extract(wave, sampling_rate=self.rate, return_attention_mask=True, padding=padding)
-        return {name: np.asarray(values[0]) for name, values in features.items()}
+        return self.extract(waves, sampling_rate=self.rate, return_attention_mask=True, padding=padding, **options)
 
     def inputs(self, features: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """A padded batch."""

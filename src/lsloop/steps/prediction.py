@@ -22,10 +22,12 @@ from lsloop.records import Prediction, Sample
 from lsloop.task_types import Kind
 
 FIRST, MOST = 128, 1024
-"""Samples in the first claim, and in any. A claim is sorted by length: like with like, a batch has little padding."""
+"""Samples that are claimed before it is known how fast the model is, and at most at a time. What is claimed is sorted by
+length: like with like, a batch has little padding. So a fast model claims many; what a slow one claims, nobody else can do.
+"""
 
 PIECE = 32
-"""Samples of a claim that are answered and written down at a time, at first. What a killed worker loses is one piece."""
+"""Samples that are answered and written down at a time, at first. What a killed worker loses is one piece."""
 
 SHORT, LONG = 3.0, 15.0
 """Seconds: after a piece that took less the next is twice as large, after one that took more half as large."""
@@ -157,41 +159,42 @@ class _Run:
     ) -> None:
         self._worker, self._asking, self._model = worker, asking, model
         self._done, self._advance = done, advance
-        self._claimed, self._size = FIRST, PIECE
+        self._size, self._left = PIECE, math.inf
 
     def go(self, limit: float) -> None:
-        with ThreadPoolExecutor(max_workers=1) as line:
-            left = limit
-            claiming = self._claim(line, left)
-            while samples := claiming.result():
-                left -= len(samples)
-                self._resize()
-                claiming = self._claim(line, left)
-                self._answer(line, samples)
-
-    def _resize(self) -> None:
-        """A fast model claims more at a time; what a slow one claims, nobody else can do."""
-        if self._size > PIECE:
-            self._claimed = min(self._claimed * 2, MOST)
-        elif self._size < PIECE:
-            self._claimed = self._size
-
-    def _claim(self, line: ThreadPoolExecutor, left: float) -> Future[list[Sample]]:
-        size = int(min(self._claimed, left))
-        return line.submit(lambda: self._worker.claim(size) if size > 0 else [])
-
-    def _answer(self, line: ThreadPoolExecutor, samples: Sequence[Sample]) -> None:
-        """Piece by piece, the shortest recordings first."""
-        rest = sorted(samples, key=lambda sample: sample.duration or 0)
+        self._left = limit
         writing: Future[None] | None = None
-        while rest:
-            piece, rest = rest[: self._size], rest[self._size :]
-            guesses = self._timed(piece)
+        with ThreadPoolExecutor(max_workers=1) as line:
+            for piece in self._pieces(line):
+                guesses = self._timed(piece)
+                if writing:
+                    writing.result()
+                writing = line.submit(self._write, piece, guesses)
             if writing:
                 writing.result()
-            writing = line.submit(self._write, piece, guesses)
-        if writing:
-            writing.result()
+
+    def _pieces(self, line: ThreadPoolExecutor) -> Iterator[list[Sample]]:
+        """What is claimed, the shortest recordings first. A piece of middle length goes ahead, to tell the model's speed."""
+        first = _by_length(self._claim())
+        ahead = max(0, len(first) - PIECE) // 2
+        if first:
+            yield first[ahead : ahead + PIECE]
+        rest = first[:ahead] + first[ahead + PIECE :]
+        claiming = line.submit(self._claim)
+        while waiting := _by_length(rest + claiming.result()):
+            rest = []
+            while waiting:
+                piece, waiting = waiting[: self._size], waiting[self._size :]
+                if not waiting:
+                    claiming = line.submit(self._claim)
+                yield piece
+
+    def _claim(self) -> list[Sample]:
+        most = MOST if self._size > PIECE else FIRST if self._size == PIECE else self._size
+        size = int(min(most, self._left))
+        samples = self._worker.claim(size) if size else []
+        self._left -= len(samples)
+        return samples
 
     def _timed(self, samples: Sequence[Sample]) -> list[Guess]:
         began = time.monotonic()
@@ -214,3 +217,7 @@ class _Run:
             problem = guess.problem or "The model gave no answer."
             self._done.problems.append({"external_id": sample.external_id, "problem": problem})
         self._advance(len(samples))
+
+
+def _by_length(samples: Sequence[Sample]) -> list[Sample]:
+    return sorted(samples, key=lambda sample: sample.duration or 0)
