@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -11,13 +12,13 @@ import httpx
 import pytest
 
 from faults import processes
-from lsloop import commands, loop
+from lsloop import commands, jobs, loop
 from lsloop.config import ML_USER, Config
 from lsloop.labelstudio import client, ml, tasks, webhooks
 from lsloop.labelstudio.client import LabelStudio
 from lsloop.ledger import Ledger, models
 from lsloop.server.ml_backend import Backends
-from predicting import Speech, ingest, project
+from predicting import Speech, ingest, project, rows
 from services import Studio
 from serving import serving
 from world import TRANSCRIPT, wait_until
@@ -110,6 +111,33 @@ def test_label_studio_asks_the_model_for_a_task_without_prediction(
         labels.post("api/dm/actions", params=params, json=body)
         for ls_task_id in ids:
             assert len(labels.get(f"api/tasks/{ls_task_id}/")["predictions"]) == 1
+
+
+@pytest.mark.studio
+def test_start_training_in_label_studio_queues_one_training_and_trains_nothing_itself(
+    config: Config, ledger: Ledger, labels: LabelStudio
+) -> None:
+    with served(config, ledger) as here:
+        there = loop.setup(ledger, labels, here, TRANSCRIPT).project
+        done = loop.attach_model(ledger, labels, here, there)
+        assert done
+        assert done.problem is None
+        for _ in range(2):
+            labels.post(f"api/ml/{done.ls_backend_id}/train", json={})
+        (asked,) = models.trainings(ledger)
+        assert (asked["task_type"], asked["state"], asked["requested_by"]) == (TRANSCRIPT, "queued", "Label Studio")
+    stop, said = threading.Event(), list[str]()
+    worker = threading.Thread(target=jobs.work, args=(config, ["train"], stop.wait, said.append))
+    worker.start()
+    try:  # there is nothing to learn from: the job ends at once, and stays where it can be counted
+        wait_until(lambda: models.trainings(ledger)[0]["state"] == "failed", 60)
+    finally:
+        stop.set()
+        worker.join(20)
+    (ended,) = models.trainings(ledger)
+    tried = rows(ledger, "SELECT id, args FROM lsloop_jobs.procrastinate_jobs WHERE task_name = 'retrain'")
+    assert [(job.id, job.args["task_type"]) for job in tried] == [(ended["job_id"], TRANSCRIPT)]
+    assert (said, ended["training_id"]) == ([], asked["training_id"])
 
 
 def test_without_a_model_nothing_is_attached(config: Config, ledger: Ledger, labels: LabelStudio) -> None:

@@ -206,10 +206,15 @@ def with_a_step_far_too_large(learner: Learner) -> str:
     return "The loss is no longer a number"
 
 
+def with_a_secret_in_its_words(learner: Learner) -> str:
+    learner.write_params(base="./nowhere?token=s3cret")
+    return "token=***"
+
+
 @pytest.mark.parametrize(
     "broken",
     [without_base, with_a_base_that_is_not_there, with_a_base_without_weights, with_nothing_exported,
-     with_nothing_to_train_on, with_a_step_far_too_large],
+     with_nothing_to_train_on, with_a_step_far_too_large, with_a_secret_in_its_words],
 )  # fmt: skip
 def test_what_keeps_a_training_from_its_end_is_said_and_nothing_is_promoted(
     learner: Learner, broken: Callable[[Learner], str], capsys: pytest.CaptureFixture[str]

@@ -18,6 +18,7 @@ from lsloop.ledger.models import Version
 from lsloop.models import _folders, _process
 from lsloop.records import Value
 from lsloop.reviewed import Data, Rows
+from lsloop.secrecy import without_secrets
 from lsloop.task_types import Kind
 
 _AT_ONCE = 256  # test rows that are looked at together
@@ -101,11 +102,11 @@ def retrain(ledger: Ledger, wanted: Wanted, progress: Progress = SILENT) -> Done
         except Unreachable:
             raise  # the ledger went away: the training reads as interrupted, and goes on when it is asked for again
         except LsloopError as error:
-            ledger_models.end(ledger, number, None, None, error.problem)
+            ledger_models.end(ledger, number, None, None, without_secrets(error.problem))
             shutil.rmtree(run.work, ignore_errors=True)  # the same run would come to the same end
             raise
         except Exception as error:  # written down before it goes on up: nothing is swallowed
-            ledger_models.end(ledger, number, None, None, f"{type(error).__name__}: {error}")
+            ledger_models.end(ledger, number, None, None, without_secrets(f"{type(error).__name__}: {error}"))
             raise
 
 
