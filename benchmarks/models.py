@@ -24,7 +24,7 @@ from lsloop.ledger import Ledger, predictions
 from lsloop.server import app, ml_backend
 from lsloop.steps import prediction, sample
 
-CLIPS, BATCH, TASKS, ROUNDS = 480, 32, 32, 3
+CLIPS, BATCH, TASKS, ROUNDS = 480, 32, 32, 5
 
 
 @dataclass(frozen=True)
