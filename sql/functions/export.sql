@@ -26,14 +26,16 @@ CREATE OR REPLACE FUNCTION is_outdated(t tasks, s samples) RETURNS boolean LANGU
                     ELSE s.fields -> v.key IS DISTINCT FROM t.base -> 'fields' -> v.key END)
 $$;
 
--- What people accepted for a task type and still stands, with who said it. Not what is in an open conflict, nor what was
--- judged from content that the sample no longer has, nor what went round again and was answered there. `digest` changes with anything of it; `split` is NULL for gold, for
--- what was not assigned yet (see assign_splits), and for a sample whose group came to be another one's with another
--- split: it neither changes its split nor may it be on both sides.
-DROP FUNCTION IF EXISTS reviewed(text);
-CREATE FUNCTION reviewed(p_task_type text) RETURNS TABLE (
-    sample_id uuid, arrival bigint, split text, is_assigned boolean, digest text, document jsonb, media_bytes bigint,
-    media_mtime_ns bigint, said jsonb
+-- What people accepted for a task type and still stands, with who said it, oldest sample first. Not what is in an open
+-- conflict, nor what was judged from content that the sample no longer has, nor what went round again and was answered
+-- there. `digest` changes with anything of it; `split` is NULL for gold, for what was not assigned yet (see
+-- assign_splits), and for a sample whose group came to be another one's with another split: it neither changes its split
+-- nor may it be on both sides. `line` is the line of the index: it differs when anything differs that an export in this
+-- layout writes of a sample. Documents are made after the sort, so that they can be read while the next ones are made.
+DROP FUNCTION IF EXISTS reviewed(text), reviewed(text, text);
+CREATE FUNCTION reviewed(p_task_type text, p_layout text) RETURNS TABLE (
+    sample_id uuid, arrival bigint, split text, is_assigned boolean, digest text, line text, document text,
+    media_bytes bigint, media_mtime_ns bigint
 ) LANGUAGE sql STABLE AS $$
     WITH held AS (
         SELECT r.sample_id, max(r.revision_id) AS newest_revision, max(t.reads) AS reads,
@@ -49,31 +51,41 @@ CREATE FUNCTION reviewed(p_task_type text) RETURNS TABLE (
            -- CASE, because the planner takes the bare comparison for a rare hit and loops over what are all the rows.
            AND CASE WHEN r.version = (s.held ->> r.field)::integer THEN s.field_versions = '{}' OR NOT is_outdated(t, s) END
          GROUP BY r.sample_id),
-    documents AS MATERIALIZED (
-        SELECT s.sample_id, s.arrival, s.split, s.is_gold_standard, split_key(s) AS split_key, s.media_bytes, s.media_mtime_ns,
-               h.said,
-               jsonb_build_object(
-                   'sample_id', s.sample_id, 'external_id', s.external_id, 'source', s.source, 'task_type', p_task_type,
-                   'group', s.group_key, 'gold', s.is_gold_standard, 'dvc_commit_hash', s.dvc_commit_hash,
-                   'newest_revision', h.newest_revision, 'answers', h.answers, 'reads', only_fields(s.fields, h.reads),
-                   'media', CASE WHEN s.media_path IS NOT NULL THEN jsonb_build_object(
-                       'path', s.media_path, 'md5', s.media_md5, 'duration', s.duration, 'width', s.width,
-                       'height', s.height) END)
-                   -- Not judged from nor answered, and what a model's errors are told apart by.
-                   || CASE WHEN s.fields ? 'language' THEN jsonb_build_object('language', s.fields -> 'language') ELSE '{}' END
-                   AS document
-          FROM held h JOIN samples s USING (sample_id)
+    standing AS (
+        SELECT s.*, h.newest_revision, h.reads, h.answers, h.said, split_key(s) AS split_key, k.split AS split_of_key
+          FROM held h JOIN samples s USING (sample_id) LEFT JOIN splits k ON k.split_key = split_key(s)
          WHERE NOT EXISTS (SELECT FROM conflicts c JOIN tasks o USING (task_key)
                             WHERE c.sample_id = s.sample_id AND c.status = 'open'
                               AND (o.task_type = p_task_type
                                    OR EXISTS (SELECT FROM jsonb_object_keys(h.answers) f WHERE f = ANY (o.writes))))
            AND NOT EXISTS (SELECT FROM samples c JOIN tasks o ON o.sample_id = c.sample_id
                             WHERE c.parent_sample_id = s.sample_id AND c.deleted_at IS NULL AND o.task_type = p_task_type
-                              AND o.state IN ('accepted', 'resolved')))
-    SELECT d.sample_id, d.arrival, CASE WHEN NOT d.is_gold_standard AND k.split = d.split THEN d.split END,
-           d.is_gold_standard OR d.split IS NOT NULL AND k.split IS NOT NULL,
-           md5(d.document::text || d.split_key), d.document, d.media_bytes, d.media_mtime_ns, d.said
-      FROM documents d LEFT JOIN splits k ON k.split_key = d.split_key
+                              AND o.state IN ('accepted', 'resolved'))
+         -- OFFSET 0: a condition on the split is not to go into this, where the planner may take it for a rare hit, too.
+         ORDER BY s.arrival, s.sample_id OFFSET 0)
+    SELECT s.sample_id, s.arrival, found.split, s.is_gold_standard OR s.split IS NOT NULL AND s.split_of_key IS NOT NULL,
+           found.digest,
+           jsonb_build_object(
+               'sample_id', s.sample_id, 'split', found.split, 'arrival', s.arrival, 'digest', found.digest,
+               'layout', p_layout, 'gold', s.is_gold_standard, 'external_id', s.external_id, 'source', s.source,
+               'group', s.group_key, 'media_md5', CASE WHEN s.media_path IS NOT NULL THEN s.media_md5 END,
+               'newest_revision', s.newest_revision, 'dvc_commit_hash', s.dvc_commit_hash, 'answers', s.said)::text,
+           made.document, s.media_bytes, s.media_mtime_ns
+      FROM standing s
+     CROSS JOIN LATERAL (SELECT (jsonb_build_object(  -- OFFSET 0: made once, though it is used twice
+               'sample_id', s.sample_id, 'external_id', s.external_id, 'source', s.source, 'task_type', p_task_type,
+               'group', s.group_key, 'gold', s.is_gold_standard, 'dvc_commit_hash', s.dvc_commit_hash,
+               'newest_revision', s.newest_revision, 'answers', s.answers, 'reads', only_fields(s.fields, s.reads),
+               'media', CASE WHEN s.media_path IS NOT NULL THEN jsonb_build_object(
+                   'path', s.media_path, 'md5', s.media_md5, 'duration', s.duration, 'width', s.width,
+                   'height', s.height) END)
+               -- Not judged from nor answered, and what a model's errors are told apart by.
+               || CASE WHEN s.fields ? 'language' THEN jsonb_build_object('language', s.fields -> 'language') ELSE '{}' END
+               )::text AS document OFFSET 0) made
+     CROSS JOIN LATERAL (SELECT md5(made.document || s.split_key) AS digest,
+                                CASE WHEN NOT s.is_gold_standard AND s.split_of_key = s.split THEN s.split END AS split
+                         OFFSET 0) found
+     ORDER BY s.arrival, s.sample_id
 $$;
 
 -- Gives every sample with an accepted value its split, once and for all. A key goes where the first of its samples went
@@ -106,7 +118,7 @@ END $$;
 -- A digest of all that an export of a task type would hold.
 CREATE OR REPLACE FUNCTION watermark(p_task_type text) RETURNS TABLE (samples bigint, digest text) LANGUAGE sql STABLE AS $$
     SELECT count(*), md5(coalesce(string_agg(r.sample_id::text || r.digest, '' ORDER BY r.sample_id), ''))
-      FROM reviewed(p_task_type) r
+      FROM reviewed(p_task_type, '') r
 $$;
 
 -- A digest that differs whenever any row differs that reviewed() reads. PostgreSQL never changes a row where it lies: who

@@ -1,22 +1,28 @@
 -- What an export reads.
 
--- An entry is a line of the index: it differs when anything differs that an export writes of a sample. With the
--- documents of these samples (NULL: of all) or, where :documents is false, without any.
--- name: entries
-SELECT CAST(r.sample_id AS text) AS sample_id, CAST(jsonb_build_object(
-           'sample_id', r.sample_id, 'split', r.split, 'arrival', r.arrival, 'digest', r.digest,
-           'layout', CAST(%(layout)s AS text), 'gold', r.document -> 'gold', 'external_id', r.document -> 'external_id',
-           'source', r.document -> 'source', 'group', r.document -> 'group', 'media_md5', r.document -> 'media' -> 'md5',
-           'newest_revision', r.document -> 'newest_revision', 'dvc_commit_hash', r.document -> 'dvc_commit_hash',
-           'answers', r.said) AS text) AS line,
-       CASE WHEN %(documents)s THEN r.document END AS document, r.split, r.arrival, r.media_bytes, r.media_mtime_ns
-  FROM reviewed_now r
- WHERE r.task_type = %(task_type)s AND (CAST(%(ids)s AS uuid[]) IS NULL OR r.sample_id = ANY (%(ids)s))
+-- Everything, while it is being found out.
+-- name: straight
+SELECT CAST(r.sample_id AS text), r.line, r.document, r.split, r.arrival, r.media_bytes, r.media_mtime_ns
+  FROM reviewed(%(task_type)s, %(layout)s) r WHERE r.is_assigned
  ORDER BY r.arrival, r.sample_id;
 
 -- Kept for the length of an export, which reads it twice: what there is, and then what is to be written.
 -- name: gather
-INSERT INTO reviewed_now SELECT :task_type, r.* FROM reviewed(:task_type) r WHERE r.is_assigned;
+INSERT INTO reviewed_now
+SELECT :task_type, r.sample_id, r.line, r.document, r.split, r.arrival, r.media_bytes, r.media_mtime_ns
+  FROM reviewed(:task_type, :layout) r WHERE r.is_assigned;
+
+-- name: lines
+SELECT CAST(sample_id AS text), line FROM reviewed_now WHERE task_type = %(task_type)s ORDER BY arrival, sample_id;
+
+-- name: entries
+SELECT CAST(sample_id AS text), line, document, split, arrival, media_bytes, media_mtime_ns
+  FROM reviewed_now WHERE task_type = %(task_type)s AND sample_id = ANY (CAST(%(ids)s AS uuid[]))
+ ORDER BY arrival, sample_id;
+
+-- About how many samples an export of the task type will hold, without looking at each.
+-- name: about
+SELECT count(*) FROM tasks WHERE task_type = :task_type AND state IN ('accepted', 'resolved');
 
 -- name: watermark
 SELECT samples, digest FROM watermark(:task_type);

@@ -1,8 +1,8 @@
 """The words of the house as frozen records: what the ledger returns and the steps pass on."""
 
+import os
 from dataclasses import dataclass, field
 from datetime import datetime
-from pathlib import Path
 from typing import Any, Literal
 from uuid import UUID
 
@@ -114,7 +114,7 @@ class Reviewed:
     arrival: int
     document: dict[str, Any]
     row: dict[str, Any]
-    media: Path | None
+    media: str | None  # a path; not a Path, which takes as long to make as the file takes to be linked
     result: tuple[dict[str, Any], ...] = ()  # as Label Studio would hold it; only where the layout asks for it
 
     @property
@@ -124,4 +124,5 @@ class Reviewed:
     @property
     def media_suffix(self) -> str:
         """`.wav`, in small letters; empty without media."""
-        return self.media.suffix.lower() if self.media else ""
+        suffix = os.path.splitext(self.media)[1].lower() if self.media else ""
+        return "" if suffix == "." else suffix

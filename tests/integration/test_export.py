@@ -11,6 +11,7 @@ from exporting import TRANSCRIPT, Project, contents, identity, rows
 from lsloop import loop
 from lsloop.errors import UsageError
 from lsloop.ledger import Ledger, exports, gold
+from lsloop.steps.export import writing
 from world import config
 
 
@@ -63,6 +64,33 @@ def test_another_folder_gets_the_same_bytes(project: Project, tmp_path: Path) ->
     project.export()
     project.export(target=tmp_path / "elsewhere")
     assert contents(tmp_path / "elsewhere") == contents(project.target)
+
+
+def test_a_folder_filled_in_one_go_and_one_filled_step_by_step_are_the_same(project: Project, tmp_path: Path) -> None:
+    gold.set_standard(project.ledger, project.office.sample("c2"), 1.0, "boss")
+    for layout in ("tree", "jsonl", "shards"):
+        at_once, in_steps = tmp_path / layout / "at-once", tmp_path / layout / "in-steps"
+        whole = project.export(target=at_once, layout=layout).task_types[TRANSCRIPT]
+        project.export(target=in_steps, layout=layout, limit=1)
+        project.export(target=in_steps, layout=layout)
+        assert contents(at_once) == contents(in_steps)
+        assert (whole.samples, whole.added, whole.written) == (3, 3, 3 if layout == "tree" else 2)
+
+
+def test_an_export_that_fails_among_the_samples_says_so_and_the_ledger_goes_on(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.ingest(rows(5, translation="as translated"))
+    office = Office(project.ledger, project.config, "translation_review")
+    for number in office.push(10):
+        office.answer(number, "bob@example.com", {"translation": "hello", "issues": [], "rating": 5, "notes": ""})
+    office.pull()
+    monkeypatch.setattr(exports, "_TOGETHER", 1)
+    monkeypatch.setattr(writing, "_OFTEN", 1)
+    with pytest.raises(UsageError, match="no recordings with transcripts"):
+        project.export(layout="asr", task_type="translation_review")
+    assert not project.target.exists()
+    assert project.export().task_types["translation_review"].written == 5
 
 
 def test_one_new_acceptance_writes_one_sample(project: Project) -> None:
@@ -208,7 +236,7 @@ def test_while_nothing_happened_in_the_ledger_the_export_does_not_ask_what_peopl
     project.export()
     asked: list[str] = []
     gather = exports.gather
-    monkeypatch.setattr(exports, "gather", lambda transaction, name: (asked.append(name), gather(transaction, name)))
+    monkeypatch.setattr(exports, "gather", lambda of, name, layout: (asked.append(name), gather(of, name, layout)))
     project.export()
     assert asked == []
     index = project.target / TRANSCRIPT / "index.jsonl"

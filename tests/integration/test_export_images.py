@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from annotating import Office
-from exporting import TRANSCRIPT, contents, rows
+from exporting import TRANSCRIPT, contents, identity, rows
 from exporting import Project as Speech
 from lsloop import layouts
 from lsloop.errors import LsloopError, UsageError
@@ -35,7 +35,9 @@ def settings(tmp_path: Path, database_url: str) -> Any:
     return config(tmp_path / "project", database_url, "http://ls.invalid", "token")
 
 
-def exported(folder: Path, ledger: Ledger, settings: Any, layout: Layout, *regions: dict[str, Any]) -> Path:
+def exported(
+    folder: Path, ledger: Ledger, settings: Any, layout: Layout, *regions: dict[str, Any], label_config: str = CONFIG
+) -> Path:
     """Two accepted samples with pictures, of which the first has these regions; played as transcripts of the ledger."""
     project = Speech(settings, ledger, Office(ledger, settings))
     if not settings.raw_dir.exists():
@@ -50,7 +52,7 @@ def exported(folder: Path, ledger: Ledger, settings: Any, layout: Layout, *regio
     )
     wanted = export.Wanted(
         target=folder, raw_dir=settings.raw_dir, project_dir=settings.project_dir, layout=layout,
-        kinds={TRANSCRIPT: kind}, validation=0.1, test=0.1, label_configs={TRANSCRIPT: CONFIG},  # type: ignore[dict-item]
+        kinds={TRANSCRIPT: kind}, validation=0.1, test=0.1, label_configs={TRANSCRIPT: label_config},  # type: ignore[dict-item]
     )  # fmt: skip
     export.export(ledger, wanted)
     (split,) = (path for path in (folder / TRANSCRIPT).iterdir() if path.is_dir())
@@ -79,6 +81,21 @@ def test_yolo_and_voc_hold_the_same_box(tmp_path: Path, ledger: Ledger, settings
     assert "<name>dog</name>" in xml.read_text()
     assert "<xmin>20</xmin>\n<ymin>20</ymin>\n<xmax>80</xmax>\n<ymax>60</ymax>" in xml.read_text()
     assert (voc / "images" / f"{xml.stem}.png").is_file()
+
+
+def test_another_label_config_alone_is_a_change_and_the_same_one_is_none(
+    tmp_path: Path, ledger: Ledger, settings: Any
+) -> None:
+    def classes(label_config: str) -> list[str]:
+        yolo = layouts.load("yolo")
+        split = exported(tmp_path / "out", ledger, settings, yolo, region("a", BOX), label_config=label_config)
+        return (split / "classes.txt").read_text().split()
+
+    assert classes(CONFIG) == ["cat", "dog"]
+    before = identity(tmp_path / "out")
+    assert classes(CONFIG) == ["cat", "dog"]
+    assert identity(tmp_path / "out") == before
+    assert "bird" in classes(CONFIG.replace('<Label value="dog"/>', '<Label value="dog"/><Label value="bird"/>'))
 
 
 def test_what_a_format_cannot_hold_is_not_left_out_in_silence(tmp_path: Path, ledger: Ledger, settings: Any) -> None:

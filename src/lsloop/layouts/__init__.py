@@ -16,7 +16,7 @@ import orjson
 from lsloop.errors import UsageError
 from lsloop.records import Reviewed
 
-Place = Callable[[Path, str], None]
+Place = Callable[[str, str], None]
 """Put a media file under a path, by whatever way is cheap there."""
 
 Write = Callable[[Reviewed], None]
@@ -29,9 +29,9 @@ class Layout(Protocol):
     """Its name and version. A new version writes everything anew."""
 
     def unit(self, entry: dict[str, Any]) -> str | None:
-        """Where the sample of an index entry goes, relative to the folder of its task type; None: nowhere."""
+        """Where a sample goes, relative to the folder of its task type; None: nowhere. From `sample_id`, `arrival`, `split`
+        and `gold` of its index entry: the others need not be there."""
 
-    # A layout with `AT_ONCE` may be given so many samples at the same time, in any order.
     # A layout with `CONVERTED` needs results, and what it wrote is then converted to that: see `labelstudio.conversion`.
 
     def writer(self, folder: Path, task_type: str, place: Place) -> AbstractContextManager[Write]:
@@ -48,12 +48,6 @@ def load(name: str) -> Layout:
     if name not in names():
         raise UsageError(f"There is no export format {name!r}.", f"Use one of: {', '.join(names())}.")
     return cast(Layout, importlib.import_module(f"{__name__}.{name}"))
-
-
-def at_once(layout: Layout) -> int:
-    """How many samples may be written at the same time."""
-    found: int = getattr(layout, "AT_ONCE", 1)
-    return found
 
 
 def converted(layout: Layout) -> str | None:

@@ -27,7 +27,7 @@ def writer(folder: Path, task_type: str, place: Place) -> Iterator[Write]:
     with Folders(folder, "manifest.json") as folders:
 
         def write(sample: Reviewed) -> None:
-            if sample.media is None or "transcript" not in sample.row:
+            if sample.media is None or not {"duration", "transcript"} <= sample.row.keys():
                 raise UsageError(
                     f"{task_type} has no recordings with transcripts.",
                     "Use another --format, or another --task-type.",

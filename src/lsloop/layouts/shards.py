@@ -48,7 +48,7 @@ def writer(folder: Path, task_type: str, place: Place) -> Iterator[Write]:
         row = line({name: value for name, value in sample.row.items() if name != "media"})
         tar.addfile(_info(f"{sample.sample_id}.json", len(row)), io.BytesIO(row))
         if sample.media:
-            with sample.media.open("rb") as media:
+            with open(sample.media, "rb") as media:
                 size = media.seek(0, io.SEEK_END)
                 media.seek(0)
                 tar.addfile(_info(f"{sample.sample_id}{sample.media_suffix}", size), media)

@@ -12,7 +12,6 @@ from lsloop.layouts import Place, Write
 from lsloop.records import Reviewed
 
 NAME = "tree/1"
-AT_ONCE = 2  # most of it is waiting for the file system
 
 _SOUNDS = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac"}
 _PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}

@@ -1,22 +1,25 @@
 """Exports: what people accepted, streamed out; splits; and what was written where."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import orjson
 
 from lsloop.ledger import Ledger, Transaction, queries
 from lsloop.records import Split
 
+T = TypeVar("T")
+
+_TOGETHER = 100  # rows that are taken from the connection at once
 
 class Entry(NamedTuple):
-    """A reviewed sample. `line` says all that an export writes of it; `document` is that itself, where asked for."""
+    """A reviewed sample. `line` says all that an export writes of it; `document` is that itself, as JSON."""
 
     sample_id: str
     line: str
-    document: dict[str, Any] | None
+    document: str
     split: Split | None
     arrival: int
     media_bytes: int | None
@@ -66,32 +69,45 @@ def remember_state(ledger: Ledger, destination: str, task_type: str, now: Before
         )
 
 
-def gather(transaction: Transaction, task_type: str) -> None:
-    """Find out what people accepted for a task type; `entries` then tells it, as often as asked in this transaction."""
+def about(transaction: Transaction, task_type: str) -> int:
+    """About how many samples an export of the task type will hold: to say how far it is."""
+    return int(transaction.value(queries.named("export")["about"], task_type=task_type))
+
+
+def straight(transaction: Transaction, task_type: str, layout: str) -> Generator[Entry, None, None]:
+    """What people accepted for a task type, oldest sample first; the first ones come before the last ones are found.
+
+    Close it before anything else is asked in this transaction.
+    """
+    return _streamed(transaction, Entry._make, "straight", task_type=task_type, layout=layout)
+
+
+def gather(transaction: Transaction, task_type: str, layout: str) -> None:
+    """Find out what people accepted for a task type: `lines` and `entries` then tell it, once each, in this transaction."""
     transaction.run(
         """CREATE TEMPORARY TABLE IF NOT EXISTS reviewed_now (
-               task_type text, sample_id uuid, arrival bigint, split text, is_assigned boolean, digest text,
-               document jsonb, media_bytes bigint, media_mtime_ns bigint, said jsonb) ON COMMIT DROP"""
+               task_type text, sample_id uuid, line text, document text, split text, arrival bigint, media_bytes bigint,
+               media_mtime_ns bigint) ON COMMIT DROP"""
     )
-    transaction.run(queries.named("export")["gather"], task_type=task_type)
+    transaction.run(queries.named("export")["gather"], task_type=task_type, layout=layout)
 
 
-def entries(
-    transaction: Transaction,
-    task_type: str,
-    layout: str,
-    *,
-    documents: bool = False,
-    only: Sequence[str] | None = None,
-) -> Iterator[Entry]:
-    """What was gathered for a task type (of these samples only), oldest sample first; streamed."""
-    asked = {"task_type": task_type, "layout": layout, "documents": documents}
-    with transaction.driver.cursor(name="entries") as cursor:
-        cursor.itersize = 2000
-        cursor.execute(
-            queries.named("export")["entries"], asked | {"ids": None if only is None else list(only)}
-        )
-        yield from map(Entry._make, cursor)
+def lines(transaction: Transaction, task_type: str) -> dict[str, str]:
+    """What was gathered for a task type: sample_id → line, oldest sample first."""
+    return dict(_streamed(transaction, tuple, "lines", task_type=task_type))
+
+
+def entries(transaction: Transaction, task_type: str, only: Sequence[str]) -> Generator[Entry, None, None]:
+    """Of what was gathered for a task type these samples, oldest first. Close it, as `straight`."""
+    return _streamed(transaction, Entry._make, "entries", task_type=task_type, ids=list(only))
+
+
+def _streamed(
+    transaction: Transaction, make: Callable[[Sequence[Any]], T], query: str, **values: Any
+) -> Generator[T, None, None]:
+    """Rows as PostgreSQL finds them: it goes on while they are used, as far as the connection holds them."""
+    with transaction.driver.cursor(row_factory=lambda cursor: make) as cursor:
+        yield from cursor.stream(queries.named("export")[query], values, size=_TOGETHER)
 
 
 def watermark(ledger: Ledger, task_type: str) -> dict[str, Any]:

@@ -1,0 +1,125 @@
+"""The new folder of an export: what changed is written, the rest is linked, and then it takes the place of the old one.
+
+One thread writes, while PostgreSQL finds the next samples. Two were slower: the kernel lets one at a time into a folder,
+and Python one between the calls.
+"""
+
+from collections.abc import Generator
+from contextlib import closing
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+
+import orjson
+
+from lsloop import indexes, layouts, trees
+from lsloop.labelstudio import conversion
+from lsloop.ledger import Transaction, exports
+from lsloop.ledger.exports import Entry
+from lsloop.steps.export.differing import Differences
+from lsloop.steps.export.sample import Making, NoMedia
+from lsloop.steps.export.wanted import Exported, Part, Progress, Wanted
+
+_OFTEN = 200  # samples after which it is told how far it is
+
+
+def bring_up(
+    transaction: Transaction, wanted: Wanted, found: Differences, done: Exported, progress: Progress
+) -> bytes | None:
+    """Make the folder what the ledger says; its manifest, which is written where wanted. None: there was nothing to do."""
+    if all(difference and difference.is_current for difference in found.values()):
+        return None
+    progress.expect(_expected(transaction, found, done))
+    with trees.replacing(wanted.target) as new:
+        placer = trees.Placer()
+        _carry_others(wanted, new, placer)
+        for name, difference in found.items():
+            folder = _Folder(wanted, name, new / name, placer, done.task_types[name], progress)
+            folder.write(transaction, difference)
+        manifest = indexes.manifest(new)
+        if wanted.with_manifest:
+            (new / indexes.MANIFEST).write_bytes(manifest)
+    done.replaced = True
+    return manifest
+
+
+def _expected(transaction: Transaction, found: Differences, done: Exported) -> int:
+    return sum(
+        exports.about(transaction, name) if difference is None else done.task_types[name].written
+        for name, difference in found.items()
+    )
+
+
+def _carry_others(wanted: Wanted, new: Path, placer: trees.Placer) -> None:
+    """What this export is not about: other task types, and what git and DVC keep there."""
+    if not wanted.target.is_dir():
+        return
+    ours = {*wanted.kinds, *([indexes.MANIFEST] if wanted.with_manifest else [])}
+    for there in wanted.target.iterdir():
+        if there.name not in ours:
+            placer.carry(there, new / there.name)
+
+
+@dataclass
+class _Folder:
+    """The folder of a task type while it is built. `lines` are those of its index."""
+
+    wanted: Wanted
+    name: str
+    path: Path
+    placer: trees.Placer
+    part: Part
+    progress: Progress
+    lines: indexes.Lines = field(default_factory=dict)
+
+    def write(self, transaction: Transaction, difference: indexes.Difference | None) -> None:
+        """Write what differs and link the rest, or write everything where nothing is there yet; and the index."""
+        self.path.mkdir()
+        if difference is None:
+            self._put(exports.straight(transaction, self.name, self.wanted.layout_of(self.name)))
+            self.part.added = len(self.lines) + len(self.part.problems)
+        else:
+            self.lines |= difference.now
+            self._carry(difference)
+            if ids := difference.to_write:
+                self._put(exports.entries(transaction, self.name, ids))
+        self._convert(difference)
+        indexes.write(self.path, self.lines.values())
+        self.part.samples = len(self.lines)
+
+    def _carry(self, difference: indexes.Difference) -> None:
+        old, new = self.wanted.target / self.name, self.path
+        for unit in sorted(set(difference.units.values()) - difference.dirty):
+            if "/" in unit:
+                (new / unit).parent.mkdir(parents=True, exist_ok=True)
+            self.placer.carry(f"{old}/{unit}", f"{new}/{unit}")
+
+    def _put(self, entries: Generator[Entry, None, None]) -> None:
+        """Write samples. Those whose media are not there are left out."""
+        wanted = self.wanted
+        making = Making(wanted.kinds[self.name], str(wanted.raw_dir), wanted.label_configs.get(self.name))
+        self.part.written = 0
+        with closing(entries), wanted.layout.writer(self.path, self.name, self.placer.place) as write:
+            for some in iter(lambda: list(islice(entries, _OFTEN)), []):
+                for entry in some:
+                    self._put_one(entry, making, write)
+                self.progress.advance(len(some))
+
+    def _put_one(self, entry: Entry, making: Making, write: layouts.Write) -> None:
+        document = orjson.loads(entry.document)
+        try:
+            if self.wanted.layout.unit({**entry._asdict(), "gold": document["gold"]}) is not None:  # else only its line
+                write(making.reviewed(entry, document))
+                self.part.written += 1
+            self.lines[entry.sample_id] = entry.line
+        except NoMedia as missing:
+            self.part.problems.append(str(missing))
+            self.lines.pop(entry.sample_id, None)
+
+    def _convert(self, difference: indexes.Difference | None) -> None:
+        form = layouts.converted(self.wanted.layout)
+        if not form:
+            return
+        for unit in sorted(path.name for path in self.path.iterdir()):
+            if difference is None or unit in difference.dirty:
+                conversion.convert(self.path / unit, self.wanted.label_configs[self.name], form)
