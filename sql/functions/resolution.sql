@@ -59,7 +59,8 @@ DECLARE
     v record := take_conflict(p_conflict_id, p_seen);
     v_before jsonb := state_of((v.t).task_key);
 BEGIN
-    PERFORM write_revisions(v.t, v.a, 'human', decided(v.c, 'human_wins', p_actor, p_reason));
+    PERFORM write_revisions(ARRAY[(v.t).task_key], ARRAY[(v.a).annotation_id], ARRAY[(v.a).value], 'human',
+                            ARRAY[decided(v.c, 'human_wins', p_actor, p_reason)]);
     UPDATE tasks SET settled_version = (v.s).sync_version WHERE task_key = (v.t).task_key;
     PERFORM close_conflict(v.c, 'human_wins', p_actor, p_reason, v_before);
 END $$;
@@ -83,14 +84,13 @@ CREATE OR REPLACE FUNCTION resolve_merged(
 DECLARE
     v record := take_conflict(p_conflict_id, p_seen);
     v_before jsonb := state_of((v.t).task_key);
-    v_merged annotations := v.a;
 BEGIN
     IF NOT (v.c).fields <@ (v.t).writes OR NOT p_value ?& (v.t).writes THEN
         PERFORM refuse(format('conflict %s cannot be merged: what the annotator judged from has changed', p_conflict_id),
                        'Decide with human_wins, crawler_wins or pending_reflow.');
     END IF;
-    v_merged.value := p_value;
-    PERFORM write_revisions(v.t, v_merged, 'merged', decided(v.c, 'merged', p_actor, p_reason));
+    PERFORM write_revisions(ARRAY[(v.t).task_key], ARRAY[(v.a).annotation_id], ARRAY[p_value], 'merged',
+                            ARRAY[decided(v.c, 'merged', p_actor, p_reason)]);
     PERFORM close_conflict(v.c, 'merged', p_actor, p_reason, v_before);
 END $$;
 

@@ -13,9 +13,12 @@ CREATE OR REPLACE FUNCTION lock_task(t tasks) RETURNS void LANGUAGE sql AS $$
     ON CONFLICT DO NOTHING
 $$;
 
+CREATE OR REPLACE FUNCTION end_tasks(p_task_keys uuid[], p_state text) RETURNS void LANGUAGE sql AS $$
+    UPDATE tasks SET state = p_state, finished_at = now() WHERE task_key = ANY (p_task_keys);
+    UPDATE locks SET released_at = now() WHERE task_key = ANY (p_task_keys) AND released_at IS NULL;
+$$;
 CREATE OR REPLACE FUNCTION end_task(p_task_key uuid, p_state text) RETURNS void LANGUAGE sql AS $$
-    UPDATE tasks SET state = p_state, finished_at = now() WHERE task_key = p_task_key;
-    UPDATE locks SET released_at = now() WHERE task_key = p_task_key AND released_at IS NULL;
+    SELECT end_tasks(ARRAY[p_task_key], p_state)
 $$;
 
 -- The task that is at work in the place of this one, on the same sample or the same disagreement: there is never more
@@ -46,23 +49,31 @@ LANGUAGE sql AS $$
      WHERE s.sample_id = p_sample_id
 $$;
 
--- Writes an annotation's value into the sample, one revision for each field that it speaks of.
-CREATE OR REPLACE FUNCTION write_revisions(t tasks, a annotations, p_origin text, p_reason text) RETURNS void
-LANGUAGE plpgsql AS $$
-DECLARE
-    v_field text;
-    v_version integer;
-    v_remarks jsonb := a.value - t.writes;
+-- Writes what was answered into the samples, one revision for each field that an answer speaks of. The value may be
+-- another than the annotation's: a merge. No two of the tasks may be of one sample.
+DROP FUNCTION IF EXISTS write_revisions(tasks, annotations, text, text);
+CREATE OR REPLACE FUNCTION write_revisions(
+    p_task_keys uuid[], p_annotation_ids bigint[], p_values jsonb[], p_origin text, p_reasons text[] DEFAULT '{}'
+) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    FOREACH v_field IN ARRAY t.writes LOOP
-        CONTINUE WHEN NOT a.value ? v_field;
-        SELECT append_revision(s.sample_id, v_field, s.fields -> v_field, a.value -> v_field, p_origin, a.annotator, p_reason,
-                               nullif(v_remarks, '{}'), t.task_key, a.annotation_id)
-          INTO v_version FROM samples s WHERE s.sample_id = t.sample_id;
-        PERFORM set_field(t.sample_id, v_field, a.value -> v_field, v_version);
-    END LOOP;
-    UPDATE tasks SET accepted_annotation_id = a.annotation_id, accepted_hash = a.result_hash WHERE task_key = t.task_key;
-    UPDATE annotations SET superseded_at = NULL WHERE annotation_id = a.annotation_id AND superseded_at IS NOT NULL;
+    WITH written AS MATERIALIZED (
+        SELECT s.sample_id, field, n.value -> field AS value,
+               append_revision(s.sample_id, field, s.fields -> field, n.value -> field, p_origin, a.annotator, n.reason,
+                               nullif(n.value - t.writes, '{}'), t.task_key, a.annotation_id) AS version
+          FROM unnest(p_task_keys, p_annotation_ids, p_values, p_reasons) n(task_key, annotation_id, value, reason)
+          JOIN tasks t USING (task_key) JOIN annotations a USING (annotation_id) JOIN samples s USING (sample_id)
+          CROSS JOIN unnest(t.writes) field
+         WHERE n.value ? field),
+    now_current AS (
+        SELECT sample_id, jsonb_object_agg(field, value) AS fields, jsonb_object_agg(field, version) AS held
+          FROM written GROUP BY 1)
+    UPDATE samples s SET fields = s.fields || n.fields, held = s.held || n.held, updated_at = now(),
+           upstream = nullif(coalesce(s.upstream, s.fields), s.fields || n.fields)
+      FROM now_current n WHERE s.sample_id = n.sample_id;
+    UPDATE tasks t SET accepted_annotation_id = a.annotation_id, accepted_hash = a.result_hash
+      FROM unnest(p_task_keys, p_annotation_ids) n(task_key, annotation_id) JOIN annotations a USING (annotation_id)
+     WHERE t.task_key = n.task_key;
+    UPDATE annotations SET superseded_at = NULL WHERE annotation_id = ANY (p_annotation_ids) AND superseded_at IS NOT NULL;
 END $$;
 
 -- What this task gave is current no longer, visibly: what upstream says is. The value stays in the history.
@@ -139,11 +150,49 @@ BEGIN
         PERFORM resolve_human_wins(c.conflict_id, 'lsloop', 'nothing is in dispute any more');
         RETURN 'accepted';
     END IF;
-    PERFORM write_revisions(t, a, 'human', CASE WHEN t.accepted_annotation_id = a.annotation_id THEN 'edited after acceptance'
-                                                WHEN t.accepted_annotation_id IS NOT NULL THEN 'another annotation speaks now' END);
+    PERFORM write_revisions(
+        ARRAY[t.task_key], ARRAY[a.annotation_id], ARRAY[a.value], 'human',
+        ARRAY[CASE WHEN t.accepted_annotation_id = a.annotation_id THEN 'edited after acceptance'
+                   WHEN t.accepted_annotation_id IS NOT NULL THEN 'another annotation speaks now' END]);
     PERFORM end_task(t.task_key, 'accepted');
     RETURN 'accepted';
 END $$;
+
+-- Decides several tasks; answers how many became what. Most are answered for the first time with nothing in the way:
+-- those are taken together, at a fraction of what one by one costs, and where settle_task would do the same.
+CREATE OR REPLACE FUNCTION settle_tasks(p_task_keys uuid[]) RETURNS TABLE (outcome text, settled bigint)
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_plain uuid[];
+    v_chosen bigint[];
+    v_values jsonb[];
+BEGIN
+    PERFORM 1 FROM samples s WHERE s.sample_id IN (
+        SELECT t.sample_id FROM tasks t WHERE t.task_key = ANY (p_task_keys)) ORDER BY s.sample_id FOR UPDATE;
+    PERFORM hold_tasks(p_task_keys);
+    SELECT array_agg(t.task_key), array_agg(a.annotation_id), array_agg(a.value) INTO v_plain, v_chosen, v_values
+      FROM alone_and_undecided(p_task_keys) t JOIN samples s USING (sample_id) CROSS JOIN chosen_annotation(t) a
+     WHERE a.annotation_id IS NOT NULL AND moved_fields(as_seen(t, s, a), s, a.value) = '{}';
+    PERFORM write_revisions(v_plain, v_chosen, v_values, 'human');
+    PERFORM end_tasks(v_plain, 'accepted');
+    RETURN QUERY
+    SELECT o.outcome, count(*) FROM (
+        SELECT 'accepted' AS outcome FROM unnest(v_plain)
+        UNION ALL
+        SELECT settle_task(k.task_key) FROM (
+            SELECT t.task_key FROM (SELECT unnest(p_task_keys) EXCEPT SELECT unnest(v_plain)) others(task_key)
+              JOIN tasks t USING (task_key) ORDER BY t.sample_id, t.task_key) k) o
+     WHERE o.outcome IS NOT NULL GROUP BY 1;
+END $$;
+
+-- Those of some tasks that are at work, of which nothing was accepted or disputed yet, each the only one of its sample.
+CREATE OR REPLACE FUNCTION alone_and_undecided(p_task_keys uuid[]) RETURNS SETOF tasks LANGUAGE sql STABLE AS $$
+    WITH given AS MATERIALIZED (SELECT t FROM unnest(p_task_keys) k(task_key) JOIN tasks t USING (task_key))
+    SELECT (t).* FROM (SELECT t, count(*) OVER (PARTITION BY (t).sample_id) AS of_sample FROM given) g
+     WHERE of_sample = 1 AND (t).state IN ('open', 'annotated') AND (t).accepted_annotation_id IS NULL
+       AND NOT (t).is_gold_probe AND (t).adjudicates IS NULL
+       AND NOT EXISTS (SELECT FROM conflicts c WHERE c.task_key = (t).task_key)
+$$;
 
 -- No annotation speaks for the task: one that was accepted and is gone takes its value with it, and a conflict is about
 -- nothing any more.

@@ -89,13 +89,10 @@ def _received(rows: Sequence[Any]) -> Received:
 def settle(transaction: Transaction, keys: Sequence[UUID], judge: Judge) -> dict[str, int]:
     """Decide these tasks, and those that the judge names; how many became what."""
     outcomes = transaction.rows(
-        """SELECT outcome, count(*) AS tasks FROM (
-               SELECT settle_task(task_key) AS outcome FROM (
-                   SELECT task_key FROM tasks WHERE task_key = ANY (:keys) ORDER BY sample_id, task_key) k) settled
-            WHERE outcome IS NOT NULL GROUP BY 1""",
+        "SELECT outcome, settled FROM settle_tasks(CAST(:keys AS uuid[]))",
         keys=list({*keys, *judge(transaction, list(keys))}),
     )
-    return {row.outcome: row.tasks for row in outcomes}
+    return {row.outcome: row.settled for row in outcomes}
 
 
 def _copy_tasks(transaction: Transaction, tasks: Iterable[Task]) -> None:

@@ -1,0 +1,93 @@
+"""Answers that come in together end as they do one by one."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from lsloop.ledger import Ledger, annotations
+from office import Office
+
+CASES = ("plain", "moved upstream", "skipped", "edited", "answered again", "emptied")
+
+
+@pytest.fixture
+def office(ledger: Ledger) -> Office:
+    return Office(ledger)
+
+
+def prepare(office: Office, group: str) -> list[str]:
+    """One sample of each case, its task open and what the annotator says about to come in."""
+    names = [f"{group} {case}" for case in CASES]
+    for name in names:
+        office.crawl(name, transcript=f"upstream's {name.removeprefix(group)}")
+    office.send()
+    office.answer(f"{group} edited", "heard")
+    office.crawl(f"{group} moved upstream", transcript="upstream's newer one")
+    office.answer(f"{group} answered again", "heard by one", annotator="one")
+    for name in names:
+        said: dict[str, Any] = {"was_cancelled": True} if name.endswith("skipped") else {}
+        who = "two" if name.endswith("again") else "an"
+        given = office._annotation(
+            "" if name.endswith("emptied") else f"heard in {name.removeprefix(group)}",
+            who,
+            [a for a in office.there[name].annotations if a.annotator == who],
+            said,
+        )
+        others = [a for a in office.there[name].annotations if a.annotator != who]
+        office.there[name] = replace(
+            office.there[name], updated_at=office.tick(), annotations=(*others, given)
+        )
+    return names
+
+
+def ended(office: Office, group: str) -> dict[str, Any]:
+    return {
+        case: (
+            office.current(f"{group} {case}"),
+            office.state(f"{group} {case}"),
+            office.history(f"{group} {case}"),
+            office.rows(
+                """SELECT accepted_hash, settled_version, waits_for, skips, finished_at IS NULL AS unfinished,
+                          (SELECT count(*) FROM locks l WHERE l.task_key = t.task_key AND l.released_at IS NULL) AS locks,
+                          (SELECT array_agg(reason) FROM revisions r WHERE r.task_key = t.task_key) AS reasons
+                     FROM tasks t WHERE task_key = :key""",
+                key=office.there[f"{group} {case}"].task_key,
+            ),
+        )
+        for case in CASES
+    }
+
+
+def test_together_is_as_one_by_one(office: Office) -> None:
+    together, single = prepare(office, "T"), prepare(office, "S")
+    outcomes = office.receive(*together)
+    one_by_one = [office.receive(name) for name in single]
+    assert outcomes == {
+        kind: sum(done.get(kind, 0) for done in one_by_one) for kind in {kind for d in one_by_one for kind in d}
+    }
+    assert ended(office, "T") == ended(office, "S")
+    assert [office.state(name) for name in together] == [
+        "accepted", "conflicted", "open", "accepted", "accepted", "accepted",
+    ]  # fmt: skip
+
+
+def test_of_two_answers_about_one_sample_the_second_never_overwrites_the_first(ledger: Ledger) -> None:
+    one, other = Office(ledger), Office(ledger, task_type="translation_review")
+    one.crawl("a", transcript="one", translation="eins")
+    one.send()
+    other.send()
+    ledger_says = "UPDATE tasks SET writes = '{transcript}' WHERE task_type = 'translation_review'"
+    with ledger.transaction() as transaction:
+        transaction.run(ledger_says)  # as a task type of somebody's own would
+    keys = []
+    for office, said in ((one, "heard"), (other, "heard otherwise")):
+        with ledger.transaction() as transaction:
+            transaction.run("UPDATE tasks SET overlap = 2 WHERE task_key = :key", key=office.there["a"].task_key)
+        office.answer("a", said, value={"transcript": said})
+        keys.append(office.there["a"].task_key)
+    with ledger.transaction() as transaction:
+        transaction.run("UPDATE tasks SET overlap = 1")
+        outcomes = annotations.settle(transaction, keys, lambda *_: ())
+    assert outcomes == {"accepted": 1, "conflicted": 1}
+    assert len(one.history("a")) == 2
