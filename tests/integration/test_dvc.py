@@ -79,6 +79,9 @@ def test_what_was_exported_travels_by_push_and_pull_and_the_export_goes_on_from_
     project: Project, tmp_path: Path
 ) -> None:
     folder, clone = project.config.project_dir, tmp_path / "clone"
+    project.export()  # by hand, and then somebody adds all there is to git
+    commit(folder)
+    assert run(folder, "git", "ls-files", "data/reviewed") == "data/reviewed/manifest.json"
     run(folder, "dvc", "remote", "add", "--default", "store", str(tmp_path / "remote"))
     pipeline.repro(folder, "generate_manifest")
     commit(folder)

@@ -13,6 +13,8 @@ from lsloop.errors import UsageError
 
 IGNORED = (".env", ".lsloop/")
 _BESIDE = (".reviewed.building/", ".reviewed.old/")  # what an export leaves when it is killed
+# What the stages of dvc.yaml write: DVC refuses what `git add --all` took first. Its own files beside it stay git's.
+_WRITTEN = ("/data/reviewed/*/", "/models/*/")
 
 EXAMPLE = (
     {
@@ -28,7 +30,7 @@ EXAMPLE = (
 
 NEXT = """\
 Next: put media into data/raw, describe it in data/raw/metadata.jsonl (data/metadata.example.jsonl shows how),
-then run `lsloop up` there."""
+then run `lsloop up` there. `dvc add data/raw` keeps its versions."""
 
 
 def init(
@@ -73,7 +75,7 @@ def _files(project: Path) -> Iterator[tuple[str, str]]:
         yield f"label_studio_templates/{template.name}", template.read_text(encoding="utf-8")
     yield "dvc.yaml", pipeline.stages(list(config.load(project).params.task_types))
     yield ".env.example", resources.path(".env.example").read_text(encoding="utf-8")
-    yield ".gitignore", "".join(f"{line}\n" for line in IGNORED + _BESIDE)
+    yield ".gitignore", "".join(f"{line}\n" for line in IGNORED + _BESIDE + _WRITTEN)
     example = (json.dumps(row, ensure_ascii=False) + "\n" for row in EXAMPLE)
     yield "data/metadata.example.jsonl", "".join(example)
 
