@@ -32,7 +32,8 @@ BEGIN
     UPDATE tasks t SET ls_task_id = i.ls_task_id, state = 'open', opened_at = now(), finished_at = NULL, gone_at = NULL
       FROM (SELECT DISTINCT ON (incoming_tasks.task_key) * FROM incoming_tasks ORDER BY incoming_tasks.task_key, ls_task_id) i
      WHERE t.task_key = i.task_key AND t.project_id = p_project_id
-       AND (t.state = 'claimed' OR t.state = 'cancelled' AND is_wanted(t));
+       AND (t.state = 'claimed' OR t.state = 'cancelled' AND is_wanted(t) AND (NOT is_settled(t)
+            OR EXISTS (SELECT FROM incoming_annotations n WHERE n.ls_task_id = i.ls_task_id)));
     INSERT INTO locks (sample_id, task_type, locked_by, task_key)
     SELECT t.sample_id, t.task_type, 'label_studio', t.task_key
       FROM tasks t JOIN incoming_tasks i ON i.task_key = t.task_key

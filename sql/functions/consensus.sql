@@ -106,12 +106,3 @@ CREATE OR REPLACE FUNCTION candidates(p_adjudication tasks) RETURNS jsonb LANGUA
       FROM tasks t CROSS JOIN LATERAL voices(t) v LEFT JOIN consensus c ON c.task_key = t.task_key
      WHERE t.task_key = p_adjudication.adjudicates
 $$;
-
--- Adjudications that are in Label Studio and no longer needed.
-CREATE OR REPLACE FUNCTION needless_adjudications(p_project_id integer) RETURNS TABLE (ls_task_id bigint, task_key uuid)
-LANGUAGE sql STABLE AS $$
-    SELECT a.ls_task_id, a.task_key FROM tasks a
-     WHERE a.project_id = p_project_id AND a.adjudicates IS NOT NULL AND a.state = 'cancelled'
-       AND a.ls_task_id IS NOT NULL AND a.gone_at IS NULL
-       AND NOT EXISTS (SELECT FROM annotations n WHERE n.task_key = a.task_key)
-$$;

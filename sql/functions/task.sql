@@ -162,11 +162,20 @@ END $$;
 -- Of several tasks that Label Studio has under this key, the one that stays.
 CREATE OR REPLACE FUNCTION keep_task(p_project_id integer, p_task_key uuid, p_ls_task_id bigint) RETURNS void
 LANGUAGE plpgsql AS $$
+DECLARE
+    t tasks;
 BEGIN
+    PERFORM 1 FROM samples s JOIN tasks USING (sample_id) WHERE task_key = p_task_key FOR UPDATE OF s;
     PERFORM give_up_ids(p_project_id, ARRAY[p_task_key], ARRAY[p_ls_task_id]);
     -- ls_updated_at was the other one's: what is older than it may be news of this one.
     UPDATE tasks SET ls_task_id = p_ls_task_id, gone_at = NULL, ls_updated_at = NULL
      WHERE task_key = p_task_key AND (ls_task_id, gone_at) IS DISTINCT FROM (p_ls_task_id, NULL);
+    -- It was deleted there, and is there again before its sample was sent anew.
+    UPDATE tasks o SET state = 'open', opened_at = now(), finished_at = NULL
+     WHERE task_key = p_task_key AND state = 'cancelled' AND is_wanted(o) AND NOT is_settled(o) RETURNING * INTO t;
+    IF FOUND THEN
+        PERFORM lock_task(t);
+    END IF;
 END $$;
 
 -- Tasks that are gone from Label Studio: those at work end, and their samples may be sent again; what was answered stays
@@ -195,6 +204,27 @@ CREATE OR REPLACE FUNCTION is_wanted(t tasks) RETURNS boolean LANGUAGE sql STABL
         ELSE EXISTS (SELECT FROM tasks d WHERE d.task_key = t.adjudicates AND d.waits_for = 'adjudication'
                         AND NOT EXISTS (SELECT FROM tasks o WHERE o.adjudicates = d.task_key
                                            AND o.state IN ('claimed', 'open', 'annotated', 'conflicted'))) END
+$$;
+
+-- Whether another task has settled the sample of this one since its content last changed (see eligibility).
+CREATE OR REPLACE FUNCTION is_settled(t tasks) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT NOT t.is_gold_probe AND t.adjudicates IS NULL AND EXISTS (
+        SELECT FROM tasks o JOIN samples s USING (sample_id)
+         WHERE o.sample_id = t.sample_id AND o.task_type = t.task_type AND o.task_key <> t.task_key AND NOT o.is_gold_probe
+           AND (o.state IN ('accepted', 'resolved') OR o.state = 'parked' AND o.gone_at IS NULL)
+           AND NOT changed_since(s.field_versions, t.reads, greatest(o.sync_version, o.settled_version)))
+$$;
+
+-- Tasks that were ended, that nobody has answered, and that Label Studio has all the same: an annotator who met one would do
+-- what another task asks for or has settled. Adjudications that nobody needs any more, twins that came late.
+DROP FUNCTION IF EXISTS needless_adjudications(integer);
+CREATE OR REPLACE FUNCTION needless_tasks(p_project_id integer) RETURNS TABLE (ls_task_id bigint, task_key uuid)
+LANGUAGE sql STABLE AS $$
+    SELECT t.ls_task_id, t.task_key FROM tasks t JOIN projects p USING (project_id)
+     WHERE t.project_id = p_project_id AND t.task_type = p.task_type AND t.state = 'cancelled'
+       AND t.ls_task_id IS NOT NULL AND t.gone_at IS NULL
+       AND (t.adjudicates IS NOT NULL OR NOT is_wanted(t) OR is_settled(t))
+       AND NOT EXISTS (SELECT FROM annotations n WHERE n.task_key = t.task_key AND n.deleted_at IS NULL)
 $$;
 
 -- Tasks that p_limit annotators skipped are parked: not sent again until their content changes. An answer that comes in

@@ -13,31 +13,47 @@ from faults.conftest import BATCH, abandoned, looking_ahead, patient, through
 from faults.proxy import Proxy, nth
 from lsloop.errors import Uncertain
 from lsloop.labelstudio import tasks
-from world import World, wait_until
+from world import World, transcript, wait_until
 
 IMPORT = ("POST", r"/import\b")
 DELETE = ("POST", r"/dm/actions\?.*delete_tasks")
 NEXT: list[Callable[[World], Any]] = [World.push, World.pull]
 
 
-@pytest.fixture
-def twins(scene: World, between: Proxy) -> list[list[dict[str, Any]]]:
-    """The tasks of the second batch, each with its late twin: the one that the ledger knows is first."""
+def late(scene: World, between: Proxy, meanwhile: Callable[[list[int]], object] = lambda known: None) -> None:
+    """The second batch arrives after it was sent again; `meanwhile` is given the ids that it has until then."""
     gate, world = threading.Event(), patient(scene, settle=0)
-    late = between.on(*IMPORT, abandoned(gate), nth(2))
+    arrives = between.on(*IMPORT, abandoned(gate), nth(2))
     with pytest.raises(Uncertain):
         through(world, between).push()
     world.push()
     promises.check_sent_once(world)
+    meanwhile([row.ls_task_id for row in world.rows("SELECT ls_task_id FROM tasks WHERE sends > 1")])
     gate.set()
-    late.wait(forwarded=1)
-    known = {row.ls_task_id for row in world.rows("SELECT ls_task_id FROM tasks")}
+    arrives.wait(forwarded=1)
+
+
+@pytest.fixture
+def twins(scene: World, between: Proxy) -> list[list[dict[str, Any]]]:
+    """The tasks of the second batch, each with its late twin: the one that the ledger knows is first."""
+    late(scene, between)
+    known = {row.ls_task_id for row in scene.rows("SELECT ls_task_id FROM tasks")}
     by_key: dict[str, list[dict[str, Any]]] = {}
-    for task in promises.in_label_studio(world):
+    for task in promises.in_label_studio(scene):
         by_key.setdefault(task["data"][tasks.KEY], []).append(task)
     found = [sorted(each, key=lambda task: task["id"] not in known) for each in by_key.values() if len(each) > 1]
     assert len(found) == BATCH
     return found
+
+
+def begin(scene: World, task: dict[str, Any]) -> int:
+    """Somebody begins to answer a task; the draft's number."""
+    draft = {"result": transcript("half"), "lead_time": 1}
+    return int(scene.studio.post(f"api/tasks/{task['id']}/drafts", json=draft)["id"])
+
+
+def take_back(scene: World, draft: int) -> None:
+    scene.studio.delete(f"api/drafts/{draft}/")
 
 
 @pytest.mark.parametrize("next_run", NEXT, ids=["push", "pull"])
@@ -133,3 +149,57 @@ def test_the_known_twin_deleted_by_hand_gives_its_place_to_the_late_one(scene: W
     promises.check_sent_once(scene)
     promises.check_received_once(scene, answers)
     promises.check_accepted(scene, answers)
+
+
+def test_the_twin_of_a_task_deleted_by_hand_is_taken_before_its_sample_goes_out_anew(
+    scene: World, between: Proxy
+) -> None:
+    def meanwhile(known: list[int]) -> None:
+        tasks.delete(scene.studio, scene.ls_project_id, known)
+        scene.pull()
+
+    late(scene, between, meanwhile)
+    assert scene.push().sent == 0
+    promises.check_sent_once(scene)
+
+
+@pytest.mark.parametrize("next_run", NEXT, ids=["push", "pull"])
+def test_the_twin_of_a_task_whose_sample_went_out_anew_is_removed_once_nobody_has_begun_it(
+    scene: World, between: Proxy, next_run: Callable[[World], Any]
+) -> None:
+    def meanwhile(known: list[int]) -> None:
+        tasks.delete(scene.studio, scene.ls_project_id, known)
+        assert scene.pull().gone == BATCH
+        assert scene.push().sent == BATCH
+
+    late(scene, between, meanwhile)
+    known = {row.ls_task_id for row in scene.rows("SELECT ls_task_id FROM tasks WHERE state = 'open'")}
+    second = next(task for task in promises.in_label_studio(scene) if task["id"] not in known)
+    draft = begin(scene, second)
+    assert len(next_run(scene).kept) == 1
+    assert {task["id"] for task in promises.in_label_studio(scene)} == {*known, second["id"]}
+    take_back(scene, draft)
+    assert next_run(scene).kept == []
+    promises.check_sent_once(scene)
+
+
+def test_a_twin_begun_in_the_moment_of_its_removal_stays_and_the_other_goes(
+    scene: World, between: Proxy, twins: list[Any]
+) -> None:
+    between.on(*DELETE, proxy.before(lambda: begin(scene, twins[0][1])), nth(1))
+    through(scene, between).push()
+    scene.push()
+    promises.check_sent_once(scene)
+    assert twins[0][1]["id"] in {task["id"] for task in promises.in_label_studio(scene)}
+
+
+def test_when_both_twins_are_begun_both_stay_and_it_is_said(scene: World, twins: list[Any]) -> None:
+    first, second = (begin(scene, task) for task in twins[0])
+    (said,) = scene.push().kept
+    assert str(twins[0][1]["id"]) in said
+    there = {task["id"] for task in promises.in_label_studio(scene)}
+    assert {task["id"] for task in twins[0]} <= there
+    take_back(scene, second)
+    assert scene.push().kept == []
+    promises.check_sent_once(scene)
+    assert scene.studio.get(f"api/drafts/{first}/")

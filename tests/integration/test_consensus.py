@@ -7,7 +7,7 @@ import pytest
 
 from annotating import Office, said, samples
 from lsloop.config import TaskType
-from lsloop.ledger import Ledger, annotations, quality
+from lsloop.ledger import Ledger, annotations, quality, tasks
 from lsloop.steps import consensus
 from world import TRANSCRIPT, config
 
@@ -79,7 +79,7 @@ def test_an_edit_that_makes_answers_agree_needs_no_adjudication_any_more(office:
     assert office.current("a") == "a b c"
     states = {row.ls_task_id: row.state for row in office.rows("SELECT ls_task_id, state FROM tasks")}
     assert states == {number: "accepted", decider: "cancelled"}
-    assert list(consensus.ledger_consensus.needless(office.ledger, office.project)) == [decider]
+    assert list(tasks.needless(office.ledger, office.project)) == [decider]
     office.pull()  # Label Studio still has it: that does not wake it
     assert office.value("SELECT state FROM tasks WHERE ls_task_id = :n", n=decider) == "cancelled"
 
@@ -94,7 +94,7 @@ def test_a_late_answer_to_an_adjudication_nobody_needs_is_kept_and_changes_nothi
     office.pull()
     assert office.current("a") == "a b c"
     assert office.value("SELECT count(*) FROM annotations WHERE annotator = 'lead'") == 1
-    assert list(consensus.ledger_consensus.needless(office.ledger, office.project)) == []  # never deleted
+    assert list(tasks.needless(office.ledger, office.project)) == []  # never deleted
 
 
 def test_an_edit_that_breaks_the_agreement_withdraws_the_value_and_is_adjudicated(office: Office) -> None:

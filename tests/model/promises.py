@@ -2,6 +2,7 @@
 
 from collections import Counter
 from typing import Any
+from uuid import UUID
 
 from lsloop.ledger.annotations import result_hash
 from model.picture import LIVE, Picture, is_ordinary
@@ -139,6 +140,16 @@ def check_sent_once(now: Picture, store: Store, project: dict[str, Any]) -> None
     ours = {str(key): task for key, task in now.tasks.items() if task["project_id"] == project["project_id"]}
     assert by_key.keys() <= ours.keys()
     assert not [task for task in ours.values() if task["state"] == "claimed"], "claimed and not sent"
+
+
+def check_asked_once(now: Picture, store: Store, project: dict[str, Any]) -> None:
+    """At rest: no two tasks wait for annotators, that they would answer about the same sample."""
+    waiting: Counter[Any] = Counter()
+    for task in store.tasks.values():
+        if task["project"] == project["ls_project_id"] and not store.annotations_of(task):
+            ours = now.tasks[UUID(task["data"]["task_key"])]
+            waiting[ours["sample_id"]] += is_ordinary(ours)
+    assert not [each for each, times in waiting.items() if times > 1], "a sample waits twice in Label Studio"
 
 
 def check_shown(now: Picture, store: Store) -> None:

@@ -311,7 +311,7 @@ def _counted(store: Store, task: Json) -> Json:
     skipped = sum(one["was_cancelled"] for one in answers)
     return {
         **task, "annotations": answers, "total_annotations": len(answers) - skipped,
-        "cancelled_annotations": skipped,
+        "draft_exists": False, "cancelled_annotations": skipped,
     }  # fmt: skip
 
 

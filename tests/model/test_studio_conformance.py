@@ -93,6 +93,7 @@ def script(admin: LabelStudio, other: LabelStudio, emails: list[str]) -> list[An
     said.append(("ids of annotations are given again", fourth["id"] == third["id"]))
     said.append(_refusal(lambda: tasks.update_annotation(admin, third["id"], ground_truth=True)))
 
+    said.append(sorted(tasks.begun(admin, project, ids)))
     said.append(tasks.delete_unanswered(admin, project, ids[:3], keys[1:]))
     said.append([ids.index(i) for page in tasks.ids(admin, project) for i in page])
     tasks.delete(admin, project, [ids[4], ids[3]])

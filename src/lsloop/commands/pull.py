@@ -76,6 +76,8 @@ def _answer(out: Output, done: dict[str, Pulled], dry_run: bool) -> None:
     for name, pulled in done.items():
         for problem in pulled.not_refreshed[:5]:
             out.warn(f"{name}: not refreshed: {problem}")
+        for kept in pulled.kept[:5]:
+            out.warn(f"{name}: {kept}.")
         for problem in pulled.problems[:5]:
             out.warn(f"{name}: {problem}")
 

@@ -87,6 +87,8 @@ def _answer(out: Output, pushed: Pushed) -> None:
             f"{pushed.missing_probes:,} more gold probes were due, and every other gold sample is at work or does not fit: "
             "set more with `lsloop gold set`."
         )
+    for kept in pushed.kept[:5]:
+        out.warn(f"{kept}.")
     if pushed.unfit:
         out.warn(
             f"{len(pushed.unfit):,} tasks went without their pre-annotation; the first: {pushed.unfit[0]}"

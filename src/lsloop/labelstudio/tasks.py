@@ -152,7 +152,7 @@ def delete(studio: LabelStudio, ls_project_id: int, ids: Sequence[int]) -> None:
 def delete_unanswered(
     studio: LabelStudio, ls_project_id: int, ids: Sequence[int], keys: Sequence[str]
 ) -> int:
-    """Delete those of these tasks that nobody has answered or skipped and whose key is in `keys`; how many went.
+    """Delete those of these tasks that nobody has answered, skipped or begun and whose key is in `keys`; how many went.
 
     Label Studio itself looks, in the moment of the deletion.
     """
@@ -162,7 +162,7 @@ def delete_unanswered(
             keyset.where(name, "equal", "Number", 0)
             for name in ("total_annotations", "cancelled_annotations")
         ]
-        filters = [keyset.where(f"data.{KEY}", "in_list", "List", list(keys)), *nobody]
+        filters = [keyset.where(f"data.{KEY}", "in_list", "List", list(keys)), *nobody, _begun(False)]
         body = {
             "selectedItems": {"all": False, "included": chunk},
             "filters": {"conjunction": "and", "items": filters},
@@ -188,6 +188,20 @@ def shown(studio: LabelStudio, ls_project_id: int, ids: Sequence[int]) -> dict[i
 def has_drafts(studio: LabelStudio, ls_task_id: int) -> bool:
     """Whether somebody has begun an answer to this task and not submitted it. Raises NotFound for a deleted task."""
     return bool(studio.get(f"api/tasks/{ls_task_id}/drafts"))
+
+
+def begun(studio: LabelStudio, ls_project_id: int, ids: Sequence[int]) -> set[int]:
+    """Those of these tasks to which somebody has begun an answer and not submitted it."""
+    found: set[int] = set()
+    for chunk in _chunks(ids, MOST):
+        filters = [keyset.where("id", "in_list", "List", chunk), _begun(True)]
+        for page in keyset.pages(studio, ls_project_id, filters, MOST, {"include": "id"}):
+            found.update(task["id"] for task in page.tasks)
+    return found
+
+
+def _begun(value: bool) -> keyset.Filter:
+    return keyset.where("draft_exists", "equal", "Boolean", value)
 
 
 def change_prediction(

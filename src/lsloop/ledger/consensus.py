@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from lsloop.ledger import Ledger, Transaction
-from lsloop.records import Project, Value
+from lsloop.ledger import Transaction
+from lsloop.records import Value
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,3 @@ def record(transaction: Transaction, verdicts: Sequence[Verdict], threshold: flo
         agreements=[v.agreement for v in verdicts], chosen=[v.annotation_id for v in verdicts],
         remarks=[json.dumps(v.remarks, ensure_ascii=False) for v in verdicts],
     )  # fmt: skip
-
-
-def needless(ledger: Ledger, project: Project) -> dict[int, UUID]:
-    """Adjudications in Label Studio that nobody needs any more: their ids there, and their keys."""
-    with ledger.transaction() as transaction:
-        rows = transaction.rows("SELECT * FROM needless_adjudications(:id)", id=project.project_id)
-    return {row.ls_task_id: row.task_key for row in rows}

@@ -221,6 +221,7 @@ class Doubtful:
 
     task_key: UUID
     claimed: bool  # its id was never written down
+    ended: bool  # it was taken out of Label Studio, and may be there again
     sent: bool
     age: float | None  # seconds since it was last sent
     ls_task_id: int | None
@@ -230,10 +231,11 @@ def doubtful(ledger: Ledger, project: Project) -> list[Doubtful]:
     """Tasks whose push was cut off, and those that more than one request carried within the last day."""
     with ledger.transaction() as transaction:
         rows = transaction.rows(
-            """SELECT task_key, state = 'claimed' AS claimed, sent_at IS NOT NULL AS sent, ls_task_id,
+            """SELECT task_key, state = 'claimed' AS claimed, state = 'cancelled' AS ended, sent_at IS NOT NULL AS sent,
+                      ls_task_id,
                       CAST(extract(epoch FROM clock_timestamp() - sent_at) AS double precision) AS age
                  FROM tasks WHERE project_id = :project_id
-                  AND (state = 'claimed' OR sends > 1 AND sent_at > now() - interval '1 day' AND state <> 'cancelled')
+                  AND (state = 'claimed' OR sends > 1 AND sent_at > now() - interval '1 day')
                 ORDER BY claimed_at, task_key""",
             project_id=project.project_id,
         )
@@ -246,6 +248,13 @@ def keep(ledger: Ledger, project: Project, key: UUID, ls_task_id: int) -> None:
         transaction.run(
             "SELECT keep_task(:project_id, :key, :id)", project_id=project.project_id, key=key, id=ls_task_id
         )
+
+
+def needless(ledger: Ledger, project: Project) -> dict[int, UUID]:
+    """Unanswered tasks in Label Studio in whose place others are or were at work: their ids there, and their keys."""
+    with ledger.transaction() as transaction:
+        rows = transaction.rows("SELECT * FROM needless_tasks(:id)", id=project.project_id)
+    return {row.ls_task_id: row.task_key for row in rows}
 
 
 _KNOWN = "FROM tasks WHERE project_id = :id AND ls_task_id IS NOT NULL AND gone_at IS NULL"

@@ -32,7 +32,7 @@ def pull(
 ) -> annotation.Pulled:
     """Bring the answers of a task type back: annotations, and what follows from them: revisions, conflicts, decisions."""
     there, (_, _, kind) = known(ledger, studio, config, task_type), resolved(config, task_type)
-    court = court_of(config, there)
+    court, kept = court_of(config, there), list[str]()
     pulled = annotation.pull(
         ledger,
         studio,
@@ -45,8 +45,9 @@ def pull(
         expect=progress.expect,
         advance=progress.advance,
         waiting=progress.waiting,
-        meet_twins=lambda twins: task.remove_seen_twins(ledger, studio, there, twins),
+        meet_twins=lambda twins: kept.extend(task.remove_seen_twins(ledger, studio, there, twins).kept),
     )
+    pulled.kept = kept
     if not dry_run:
         _follow(ledger, studio, config, there, court, pulled)
         done = refreshed(ledger, studio, config, there, kind)
@@ -79,7 +80,7 @@ def _follow(
     done = _accepted(ledger, config, there, court)
     pulled.received.include(done.received)
     pulled.decided, pulled.parked, pulled.training = done.decided, done.parked, done.training
-    consensus.remove_needless(ledger, studio, there)
+    pulled.kept += task.remove_needless(ledger, studio, there).kept
 
 
 @dataclass

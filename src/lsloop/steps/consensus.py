@@ -6,12 +6,9 @@ from typing import Any, Literal
 from uuid import UUID
 
 from lsloop import agreement
-from lsloop.labelstudio import tasks
-from lsloop.labelstudio.client import LabelStudio
 from lsloop.ledger import Ledger, Transaction, quality
 from lsloop.ledger import consensus as ledger_consensus
-from lsloop.ledger import tasks as ledger_tasks
-from lsloop.records import Project, Value
+from lsloop.records import Value
 from lsloop.task_types import Kind
 
 Level = Literal["nominal", "ordinal"]
@@ -43,19 +40,6 @@ def _remarks(said: Value, writes: Sequence[str]) -> dict[str, Any]:
     return {
         name: said[name] for name in sorted(said) if name not in writes and isinstance(said[name], list | int)
     }
-
-
-def remove_needless(ledger: Ledger, studio: LabelStudio, project: Project) -> int:
-    """Take adjudications that nobody needs any more out of Label Studio; answers how many. An answered one stays."""
-    assert project.ls_project_id is not None
-    needless = ledger_consensus.needless(ledger, project)
-    if not needless:
-        return 0
-    ids, keys = list(needless), [str(key) for key in needless.values()]
-    removed = tasks.delete_unanswered(studio, project.ls_project_id, ids, keys)
-    left = {key for _, key in tasks.find_by_key(studio, project.ls_project_id, keys)}
-    ledger_tasks.gone(ledger, [key for key in needless.values() if str(key) not in left])
-    return removed
 
 
 @dataclass(frozen=True)

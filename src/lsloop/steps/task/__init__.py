@@ -18,10 +18,10 @@ from lsloop.ledger import tasks as ledger_tasks
 from lsloop.records import Project, Sample
 from lsloop.steps.task.content import Media, making
 from lsloop.steps.task.sending import Pushed, Sender
-from lsloop.steps.task.twins import in_turn, reconcile, remove_seen_twins
+from lsloop.steps.task.twins import in_turn, reconcile, remove_needless, remove_seen_twins
 from lsloop.task_types import Kind
 
-__all__ = ["Media", "Pushed", "making", "park", "plan", "push", "remove_seen_twins"]
+__all__ = ["Media", "Pushed", "making", "park", "plan", "push", "remove_needless", "remove_seen_twins"]
 
 
 def park(ledger: Ledger, project: Project, skips: int) -> int:

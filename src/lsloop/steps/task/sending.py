@@ -24,7 +24,8 @@ class Pushed:
     """What a push did. `adopted` tasks had arrived before, `removed` ones were there twice, `refreshed` ones show what their
     samples are now; `unfit` says why tasks went without their pre-annotation. `probes` of those sent are gold;
     `missing_probes` more were due, and too few samples are gold. `adjudications` of those sent ask somebody to decide
-    between answers that do not agree."""
+    between answers that do not agree. `kept` says which second tasks stay for now, because somebody has begun to answer
+    them."""
 
     sent: int = 0
     adopted: int = 0
@@ -34,6 +35,7 @@ class Pushed:
     missing_probes: int = 0
     adjudications: int = 0
     unfit: list[str] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
