@@ -53,8 +53,8 @@ class Asker:
 
 @pytest.fixture
 def asker(config: Config, ledger: Ledger) -> Iterator[Asker]:
-    """A server whose model is warm."""
-    backends = Backends(ledger, config)
+    """A server whose model is warm, and which follows a promotion because it is notified."""
+    backends = Backends(ledger, config, look_every=3600)
     with serving(config.raw_dir, ml=backends) as url:
         found = Asker(url, config, backends)
         wait_until(found.is_up)

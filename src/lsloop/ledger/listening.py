@@ -14,6 +14,10 @@ EVERY = 5.0
 """Seconds between two looks when nothing is notified."""
 
 
+_AGAIN = 1.0
+"""Seconds until it listens again when the connection broke: what is notified meanwhile is told to nobody."""
+
+
 _SLICE = 0.25
 """Seconds after which it is noticed that nobody wants to know any more."""
 
@@ -42,7 +46,7 @@ class Watch:
                 self._listen()
             if not self._stopped.is_set():  # PostgreSQL is away
                 self._safely()
-                self._stopped.wait(self._every)
+                self._stopped.wait(min(self._every, _AGAIN))
 
     def _listen(self) -> None:
         with psycopg.connect(self._url, autocommit=True, connect_timeout=10, options=SESSION) as connection:

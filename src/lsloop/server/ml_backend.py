@@ -24,7 +24,7 @@ from lsloop import loop, task_types
 from lsloop.config import ML_USER, Config
 from lsloop.errors import UsageError
 from lsloop.ledger import Ledger, models, predictions
-from lsloop.ledger.listening import Watch
+from lsloop.ledger.listening import EVERY, Watch
 from lsloop.models import Guess
 from lsloop.records import Sample
 from lsloop.server import guard
@@ -43,12 +43,15 @@ AT_WORK, WAITING = 2, 16
 
 
 class Backends:
-    """The ML backends of a project folder, and the thread that keeps their models the promoted ones."""
+    """The ML backends of a project folder, and the thread that keeps their models the promoted ones.
 
-    def __init__(self, ledger: Ledger, config: Config) -> None:
+    It looks when it is notified, and every `look_every` seconds.
+    """
+
+    def __init__(self, ledger: Ledger, config: Config, look_every: float = EVERY) -> None:
         self.ledger, self.config = ledger, config
         self.seats = {name: self._seat(name) for name in config.params.task_types}
-        self.watch = Watch(ledger, models.CHANNEL, self._refresh)
+        self.watch = Watch(ledger, models.CHANNEL, self._refresh, look_every)
         self.pool = ThreadPoolExecutor(AT_WORK, thread_name_prefix="predict")
         self.in_line = 0
 
