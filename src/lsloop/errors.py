@@ -36,6 +36,10 @@ class Unauthorised(UsageError):
     """A service does not accept the credentials it was given."""
 
 
+class Entangled(LsloopError):
+    """Two transactions waited for each other, and this one was ended for it: nothing of it was done."""
+
+
 class LockLost(LsloopError):
     """Another worker holds this sample."""
 

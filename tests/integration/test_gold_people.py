@@ -1,7 +1,9 @@
 """What gold tells about people: accuracy with intervals that hold the truth, and whose work is held back."""
 
 import random
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Event
 from typing import Any
 
 import numpy
@@ -11,9 +13,9 @@ from annotating import Office, said, samples
 from lsloop import loop
 from lsloop.config import Gold, TaskType
 from lsloop.demo.language import sentence, with_errors
-from lsloop.ledger import Ledger, gold, quality
+from lsloop.ledger import Ledger, annotations, gold, quality
 from lsloop.loop.answers import court_of
-from world import TRANSCRIPT, config
+from world import TRANSCRIPT, config, wait_until
 
 RATES = {"an": 0.02, "binh": 0.10, "chi": 0.30}
 
@@ -170,6 +172,29 @@ def test_who_falls_under_the_floor_is_held_from_the_last_pass_on_and_nothing_is_
     office.answer(good[0], "an", said("a second opinion"))  # what came before the pass still counts
     office.pull()
     assert office.current(office.claims[good[0]].sample.external_id) == "good"
+
+
+def test_an_answer_that_comes_in_while_its_annotator_falls_is_held(office: Office) -> None:
+    gold_and_ordinary(office, 20)
+    numbers = work(office, "chi", "x", 2, probes="x x x x")
+    judged, court = Event(), court_of(office.config, office.project)
+    with ThreadPoolExecutor() as pool:
+
+        def judge(transaction: Any, keys: Any) -> Any:
+            found = court.judge(transaction, keys)
+            judged.set()
+            wait_until(lambda: answer.done() or office.value("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+            return found
+
+        def receive_answer() -> None:
+            judged.wait(30)
+            office.pull(numbers[:1])
+
+        answer = pool.submit(receive_answer)
+        probes = [office._tasks[number] for number in office.probes()]
+        annotations.receive(office.ledger, office.project, probes, judge=judge)
+        answer.result()
+    assert waiting(office) == 1
 
 
 def test_what_was_accepted_since_the_last_pass_is_withdrawn_visibly_and_comes_back_on_release(

@@ -1,6 +1,8 @@
 """Answers that come in together end as they do one by one."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -8,7 +10,10 @@ import pytest
 from lsloop.ledger import Ledger, annotations
 from office import Office
 
-CASES = ("plain", "moved upstream", "skipped", "edited", "answered again", "emptied")
+CASES = (
+    "plain", "moved upstream", "skipped", "edited", "answered again", "emptied", "nulled", "without its field",
+)  # fmt: skip
+VALUES = {"nulled": {"transcript": None, "notes": "?"}, "without its field": {"notes": "nothing to hear"}}
 
 
 @pytest.fixture
@@ -27,6 +32,8 @@ def prepare(office: Office, group: str) -> list[str]:
     office.answer(f"{group} answered again", "heard by one", annotator="one")
     for name in names:
         said: dict[str, Any] = {"was_cancelled": True} if name.endswith("skipped") else {}
+        for case, value in VALUES.items():
+            said |= {"value": value} if name.endswith(case) else {}
         who = "two" if name.endswith("again") else "an"
         given = office._annotation(
             "" if name.endswith("emptied") else f"heard in {name.removeprefix(group)}",
@@ -59,17 +66,50 @@ def ended(office: Office, group: str) -> dict[str, Any]:
     }
 
 
+NOBODY_IS_PLAIN = """
+    CREATE OR REPLACE FUNCTION alone_and_undecided(p_task_keys uuid[]) RETURNS SETOF tasks LANGUAGE sql STABLE
+    AS 'SELECT * FROM tasks WHERE false'"""
+
+
 def test_together_is_as_one_by_one(office: Office) -> None:
     together, single = prepare(office, "T"), prepare(office, "S")
     outcomes = office.receive(*together)
+    with office.ledger.transaction() as transaction:
+        transaction.run(NOBODY_IS_PLAIN)
     one_by_one = [office.receive(name) for name in single]
     assert outcomes == {
         kind: sum(done.get(kind, 0) for done in one_by_one) for kind in {kind for d in one_by_one for kind in d}
     }
     assert ended(office, "T") == ended(office, "S")
     assert [office.state(name) for name in together] == [
-        "accepted", "conflicted", "open", "accepted", "accepted", "accepted",
+        "accepted", "conflicted", "open", "accepted", "accepted", "accepted", "accepted", "accepted",
     ]  # fmt: skip
+
+
+def test_two_that_wait_for_each_other_both_come_to_their_end(ledger: Ledger) -> None:
+    """Scores of one task may have others settled anew: what one is at, the other wants, and the other way round."""
+    offices = Office(ledger), Office(ledger, task_type="translation_review")
+    for name in ("a", "b"):
+        offices[0].crawl(name, transcript="upstream", translation="upstream's")
+    for office in offices:
+        office.send()
+    meeting = Barrier(2)
+
+    def receive(office: Office, own: str, others: str) -> None:
+        met: list[bool] = []
+
+        def judge(transaction: Any, keys: Any) -> list[Any]:
+            if not met:
+                met.append(True)
+                meeting.wait(10)
+            return [office.there[others].task_key]
+
+        annotations.receive(ledger, office.project, [office.there[own]], judge=judge)
+
+    with ThreadPoolExecutor() as pool:
+        one, other = pool.submit(receive, offices[0], "a", "b"), pool.submit(receive, offices[1], "b", "a")
+        one.result()
+        other.result()
 
 
 def test_of_two_answers_about_one_sample_the_second_never_overwrites_the_first(ledger: Ledger) -> None:

@@ -144,12 +144,14 @@ def check_sent_once(now: Picture, store: Store, project: dict[str, Any]) -> None
 
 def check_asked_once(now: Picture, store: Store, project: dict[str, Any]) -> None:
     """At rest: no two tasks wait for annotators, that they would answer about the same sample."""
-    waiting: Counter[Any] = Counter()
+    waiting: dict[Any, list[tuple[str, int]]] = {}
     for task in store.tasks.values():
         if task["project"] == project["ls_project_id"] and not store.annotations_of(task):
             ours = now.tasks[UUID(task["data"]["task_key"])]
-            waiting[ours["sample_id"]] += is_ordinary(ours)
-    assert not [each for each, times in waiting.items() if times > 1], "a sample waits twice in Label Studio"
+            if is_ordinary(ours):
+                waiting.setdefault(ours["sample_id"], []).append((ours["state"], task["id"]))
+    twice = [each for each in waiting.values() if len(each) > 1]
+    assert not twice, f"a sample waits twice in Label Studio: {twice}"
 
 
 def check_shown(now: Picture, store: Store) -> None:

@@ -11,7 +11,7 @@ from psycopg.types.json import set_json_dumps, set_json_loads
 from sqlalchemy import URL, Connection, Engine, Row, create_engine, make_url, text
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
-from lsloop.errors import LsloopError, Refused, Unreachable, UsageError
+from lsloop.errors import Entangled, LsloopError, Refused, Unreachable, UsageError
 
 # A machine that lost power keeps its turn until PostgreSQL notices: after two minutes, not after two hours.
 SESSION = "-c timezone=UTC -c tcp_keepalives_idle=60 -c tcp_keepalives_interval=20 -c tcp_keepalives_count=3"
@@ -200,6 +200,8 @@ def _told(error: BaseException | None, place: str) -> LsloopError:
     state = getattr(error, "sqlstate", None) or ""
     if isinstance(error, psycopg.errors.RaiseException):  # a function of ours says what is wrong, and what to do
         return Refused(f"{words}.", error.diag.message_hint or "Nothing was changed.")
+    if isinstance(error, psycopg.errors.DeadlockDetected):
+        return Entangled("Two runs waited for each other in the ledger, and this one was ended.", "Run it again.")
     if isinstance(error, psycopg.IntegrityError):
         return Refused(f"The ledger refused: {words}.", "Nothing was changed; run the command again.")
     if state.startswith("53"):  # insufficient resources: disk full, too many connections

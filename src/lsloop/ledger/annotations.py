@@ -1,5 +1,6 @@
 """Annotations in bulk: tasks as Label Studio has them now are copied in, compared, and settled, in one transaction."""
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -8,7 +9,8 @@ from uuid import UUID
 
 import orjson
 
-from lsloop.ledger import Ledger, Transaction
+from lsloop.errors import Entangled
+from lsloop.ledger import Ledger, Transaction, gold
 from lsloop.records import Annotation, Project, Result, Task
 from lsloop.text import NUL
 
@@ -59,7 +61,19 @@ def receive(
     Tasks whose key the ledger does not know are somebody else's and are left alone.
     """
     ours = [task for task in tasks if task.task_key is not None]
+    # Scores may have tasks settled anew that another transaction is at, while it wants one of these.
+    for _ in range(_TRIES - 1):
+        with contextlib.suppress(Entangled):
+            return _receive(ledger, project, ours, judge, dry_run)
+    return _receive(ledger, project, ours, judge, dry_run)
+
+
+_TRIES = 5
+
+
+def _receive(ledger: Ledger, project: Project, ours: Sequence[Task], judge: Judge, dry_run: bool) -> Received:
     with ledger.transaction() as transaction:
+        gold.one_by_one(transaction, project.task_type)
         transaction.driver.execute(_TABLES)
         _copy_tasks(transaction, ours)
         _copy_annotations(transaction, ours)

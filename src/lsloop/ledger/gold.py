@@ -129,6 +129,15 @@ def annotators_of(transaction: Transaction, keys: Sequence[UUID]) -> list[str]:
     return [row.annotator for row in rows]
 
 
+def one_by_one(transaction: Transaction, *task_types: str) -> None:
+    """Until it ends, nobody else takes in answers of these task types, or begins or lifts a quarantine.
+
+    Else an answer that comes in while its annotator is quarantined would be settled by who does not know, and never again.
+    """
+    for task_type in sorted(task_types):
+        transaction.run("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))", name=f"lsloop answers {task_type}")
+
+
 def review(
     transaction: Transaction, task_type: str, annotators: Sequence[str] | None, window: int, floor: float
 ) -> list[UUID]:
@@ -145,6 +154,10 @@ def release(
     transaction: Transaction, annotator: str, task_type: str | None, actor: str, reason: str | None
 ) -> dict[str, list[UUID]]:
     """Lift an annotator's quarantines by hand; for each task type the tasks to settle anew."""
+    held = transaction.rows(
+        "SELECT task_type FROM quarantines WHERE annotator = :annotator AND lifted_at IS NULL", annotator=annotator
+    )
+    one_by_one(transaction, *(row.task_type for row in held))
     rows = transaction.rows(
         """SELECT r.task_type, ARRAY(SELECT tasks_answered_since(r.task_type, :annotator, r.since)) AS keys
              FROM release_annotator(:annotator, :task_type, :actor, :reason) r""",

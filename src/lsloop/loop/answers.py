@@ -155,6 +155,7 @@ class Court:
             gold.scoring_is_off(ledger, there)
             return annotations.Received()
         with ledger.transaction() as transaction:
+            gold.one_by_one(transaction, there.task_type)
             if not self.examiner.is_due(transaction):
                 return annotations.Received()
             more = self.judge(transaction, None)
