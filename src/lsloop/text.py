@@ -3,8 +3,18 @@
 import re
 import unicodedata
 
-NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
-"""The character NUL as it stands in JSON text (an escaped backslash before `u0000` is none): PostgreSQL cannot hold it."""
+_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+"""The character NUL as it stands in JSON text (an escaped backslash before `u0000` is none)."""
+
+
+def has_nul(document: str) -> bool:
+    """Whether JSON text holds the one character that PostgreSQL cannot."""
+    return "\\u0000" in document and _NUL.search(document) is not None
+
+
+def without_nul(document: str) -> str:
+    """JSON text with U+FFFD where the character NUL was."""
+    return _NUL.sub("\\g<1>\ufffd", document) if "\\u0000" in document else document
 
 
 def nfc(text: str) -> str:

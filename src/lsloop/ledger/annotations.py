@@ -12,7 +12,7 @@ import orjson
 from lsloop.errors import Entangled
 from lsloop.ledger import Ledger, Transaction, gold
 from lsloop.records import Annotation, Project, Result, Task
-from lsloop.text import NUL
+from lsloop.text import without_nul
 
 _TABLES = """
     CREATE TEMPORARY TABLE incoming_tasks (ls_task_id bigint PRIMARY KEY, task_key uuid, ls_updated_at timestamptz)
@@ -131,8 +131,7 @@ def _columns(task: Task, a: Annotation) -> tuple[Any, ...]:
 
 
 def _json(value: Any) -> str:
-    # PostgreSQL holds every character but NUL; U+FFFD stands where one was.
-    return NUL.sub("\\g<1>\ufffd", orjson.dumps(value).decode())
+    return without_nul(orjson.dumps(value).decode())
 
 
 def result_hash(result: Result) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import orjson
 
 from lsloop.ledger import Ledger, queries
-from lsloop.text import NUL
+from lsloop.text import without_nul
 
 CHANNEL = "lsloop_events"
 """Notified by the SQL function store_event."""
@@ -41,7 +41,7 @@ def store(ledger: Ledger, source_path: str, body: bytes, payload: dict[str, Any]
                                   CAST(:digest AS text))""",
             path=source_path,
             action=str(payload.get("action", "")).replace("\0", "\ufffd"),
-            payload=NUL.sub("\\g<1>\ufffd", text) if "\\u0000" in text else text,
+            payload=without_nul(text),
             digest=hashlib.sha256(body).hexdigest(),
         )
     )

@@ -13,7 +13,7 @@ import orjson
 
 from lsloop.errors import UsageError
 from lsloop.ledger import Ledger, samples
-from lsloop.text import NUL, nfc
+from lsloop.text import has_nul, nfc
 
 _OWN = {"external_id", "media", "group", "priority", "source"}
 _ID_LENGTH = 500  # characters; PostgreSQL indexes at most 2,700 bytes
@@ -137,7 +137,7 @@ def _parsed(line: bytes) -> dict[str, Any]:
 
 def _unescaped(text: str, given: dict[str, Any]) -> dict[str, Any]:
     """What escapes like \\u0301 can hide from a look at the whole line."""
-    if NUL.search(text):
+    if has_nul(text):
         raise _Refused("a text contains the character NUL, which PostgreSQL cannot hold")
     return {nfc(name): _normal(value) for name, value in given.items()}
 
