@@ -130,8 +130,8 @@ class _Round:
                 return {"accepted": people.accepted, "open": people.open}
             if time.monotonic() - swept > self.wanted.sweep:
                 loop.pull(self.ledger, self.studio, self.config, self.wanted.task_type)
-                if disputed := self.people.disputed:  # adjudications go before new samples
-                    self._send(disputed)
+                if disputed := self.people.disputed:
+                    self._send(disputed, fresh=False)
                 swept = time.monotonic()
             self.wanted.pause(people)
 
@@ -169,12 +169,13 @@ class _Round:
         version = models.find(self.ledger, done.version)
         return {"version": done.version, "promoted": version.in_use, "why": done.why, "metrics": version.metrics}
 
-    def _send(self, limit: int) -> None:
+    def _send(self, limit: int, *, fresh: bool = True) -> None:
         wanted = self.wanted
         seed = f"{wanted.seed}/{self.at.number}"
         loop.push(
-            self.ledger, self.studio, self.config, wanted.task_type, limit=limit, order=wanted.order, seed=seed
-        )
+            self.ledger, self.studio, self.config, wanted.task_type,
+            limit=limit, order=wanted.order, seed=seed, fresh=fresh,
+        )  # fmt: skip
 
 
 def corrections(kind: Kind, made: Iterable[tuple[Value, Value]]) -> dict[str, int]:

@@ -4,8 +4,10 @@ import json
 import os
 import signal
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,17 +15,21 @@ import pytest
 
 from faults import processes
 from faults.processes import Point
+from lsloop import loop, rounds
 from lsloop.commands import main
-from lsloop.config import Config
+from lsloop.config import Config, Conflicts, Export, TaskType
 from lsloop.demo import shift
 from lsloop.labelstudio import client, tasks
 from lsloop.labelstudio.client import LabelStudio
-from lsloop.ledger import Ledger, projects
+from lsloop.labelstudio.people import add_annotator
+from lsloop.ledger import Ledger, conflicts, projects
+from lsloop.ledger.rounds import People
 from lsloop.rounds import corrections
+from lsloop.steps import conflict
 from lsloop.task_types import load
 from predicting import Speech, ingest, project, rows
 from services import Studio
-from world import TRANSCRIPT
+from world import TRANSCRIPT, transcript
 
 pytestmark = pytest.mark.studio
 
@@ -102,6 +108,57 @@ def test_a_round_that_is_killed_again_and_again_does_everything_once(
     assert line["acceptance"] == pytest.approx(1 / SENT)
     assert line["words_changed"] > 0
     assert line["promoted"] == bool(rows(ledger, "SELECT FROM model_versions WHERE promoted_at IS NOT NULL"))
+
+
+def test_answers_that_do_not_agree_are_decided_while_the_round_waits(
+    config: Config, ledger: Ledger, people: LabelStudio
+) -> None:
+    """By one person more; upstream changes its mind meanwhile, too. No other sample is sent for it."""
+    open_conflicts = Conflicts(text="open", media="open")
+    config = replace(config, params=config.params.model_copy(update={
+        "task_types": {TRANSCRIPT: TaskType(overlap=2, conflicts=open_conflicts)}, "export": Export(validation=0, test=0.99),
+    }))  # fmt: skip
+    waited, seen = iter(range(60)), list[int]()
+
+    def pause(at: People) -> None:
+        assert next(waited) < 50
+        there = sent(people, config, ledger)
+        assert len(there) <= 2, "another sample was sent"
+        new = [task for task in there if not task["total_annotations"]]
+        if new and len(there) == 1:
+            for who, text in (("an", "một hai ba"), ("binh", "bốn năm sáu")):
+                email = f"{who}-{uuid.uuid4().hex[:8]}@example.com"
+                with closing(client.connect(people.url, add_annotator(people, email, uuid.uuid4().hex))) as person:
+                    tasks.annotate(person, new[0]["id"], transcript(text), lead_time=1.0)
+        elif new:
+            crawled(config, ledger, "clip-000", "bảy tám chín")
+            tasks.annotate(people, new[0]["id"], transcript("một hai ba bốn"), lead_time=1.0)
+        elif found := conflicts.find(ledger, conflicts.Filter()):
+            seen.append(at.disputed)
+            if len(seen) == 3:
+                assert seen[-1] == 0, "an adjudication that was answered was asked for again"
+                assert loop.push(ledger, people, config, TRANSCRIPT, limit=5, fresh=False).sent == 0
+                conflict.resolve(ledger, load(TRANSCRIPT), found[0], "human_wins", actor="lead")
+
+    (ended,) = rounds.run(
+        ledger, people, config,
+        rounds.Wanted(TRANSCRIPT, 1, accepted=1, limit=1, order="oldest", actor="linh", sweep=0, pause=pause),
+    )  # fmt: skip
+    assert (ended.parts["wait"]["accepted"], ended.parts["wait"]["open"]) == (1, 0)
+    states = rows(ledger, "SELECT state, adjudicates IS NOT NULL FROM tasks ORDER BY claimed_at")
+    assert states == [("resolved", False), ("resolved", True)]
+    (current,) = rows(ledger, "SELECT fields ->> 'transcript' FROM samples WHERE external_id = 'clip-000'")
+    assert current == ("một hai ba bốn",)
+
+
+def crawled(config: Config, ledger: Ledger, external_id: str, text: str) -> None:
+    """Upstream says something else of a sample."""
+    path = config.raw_dir / "metadata.jsonl"
+    told = [json.loads(line) for line in path.read_text().splitlines()]
+    for row in told:
+        row["transcript"] = text if row["external_id"] == external_id else row["transcript"]
+    path.write_text("".join(json.dumps(row) + "\n" for row in told))
+    ingest(ledger, config)
 
 
 def wait_until_it_waits(command: processes.Command) -> None:

@@ -40,9 +40,13 @@ def push(
     limit: int | None = None,
     order: Order | None = None,
     seed: str = "",
+    fresh: bool = True,
     progress: Progress = SILENT,
 ) -> task.Pushed:
-    """Send samples to Label Studio, each exactly once; the project is made or verified first."""
+    """Send samples to Label Studio, each exactly once; the project is made or verified first.
+
+    Without `fresh` only what was cut off is sent, and adjudications.
+    """
     there = setup(ledger, studio, config, task_type).project
     _, _, kind = resolved(config, task_type)
     done = refreshed(ledger, studio, config, there, kind)
@@ -55,6 +59,7 @@ def push(
         limit=config.params.push.limit if limit is None else limit,
         params=config.params.push,
         media=media(config),
+        fresh=fresh,
         advance=progress.advance,
         waiting=progress.waiting,
     )

@@ -44,11 +44,13 @@ def push(
     limit: int,
     params: Push,
     media: Media | None,
+    fresh: bool = True,
     advance: Callable[[int], None] = lambda done: None,
     waiting: Callable[[], None] = lambda: None,
 ) -> Pushed:
-    """Claim and send up to `limit` samples. One push at a time per project; another one waits, after calling `waiting`.
+    """Claim and send up to `limit` samples; without `fresh` only what was cut off, and adjudications.
 
+    One push at a time per project; another one waits, after calling `waiting`.
     Raises Uncertain, Unreachable or Refused when Label Studio fails; what was sent until then is in the ledger.
     """
     with in_turn(ledger, project, waiting) as turn:
@@ -56,8 +58,8 @@ def push(
         made = making(ledger, project, kind, media)
         sender = Sender(ledger, turn, studio, project, made, pushed)
         again = reconcile(ledger, studio, project, pushed, settle=params.settle_seconds)
-        fresh = _claims(ledger, project, choice, limit - len(again), params.batch, pushed)
-        sender.send_all(chain(_in_batches(again, params.batch), fresh), advance)
+        claims = _claims(ledger, project, choice, limit - len(again), params.batch, pushed, fresh=fresh)
+        sender.send_all(chain(_in_batches(again, params.batch), claims), advance)
         _show_predictions(ledger, studio, project)
     return pushed
 
@@ -68,13 +70,13 @@ def _in_batches(keys: list[UUID], size: int) -> Iterator[list[UUID]]:
 
 
 def _claims(
-    ledger: Ledger, project: Project, choice: ledger_tasks.Plan, limit: int, batch: int, pushed: Pushed
+    ledger: Ledger, project: Project, choice: ledger_tasks.Plan, limit: int, batch: int, pushed: Pushed, *, fresh: bool
 ) -> Iterator[list[UUID]]:
     claimed_by = f"{socket.gethostname()}:{os.getpid()}"
     keys = ledger_tasks.claim_adjudications(ledger, project, max(limit, 0), claimed_by=claimed_by)
     pushed.adjudications = len(keys)
     yield from _in_batches(keys, batch)
-    limit -= len(keys)
+    limit = limit - len(keys) if fresh else 0
     line = ledger_tasks.line_up(ledger, choice, limit) if limit > 0 else None
     while limit > 0:
         size = min(batch, limit)
