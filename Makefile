@@ -25,7 +25,7 @@ test: .venv/installed build  ## every test, on a real PostgreSQL, a real Label S
 	$(BIN)/ruff check --no-cache --quiet .
 	$(BIN)/mypy
 	$(BIN)/lint-imports > build/imports.txt 2>&1 || { cat build/imports.txt; exit 1; }
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 check: .venv/installed  ## what takes seconds: lint, types, import contracts, unit tests
 	$(BIN)/ruff check --no-cache .

@@ -3,11 +3,9 @@
 import json
 import os
 import urllib.request
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from lsloop.config import Push
@@ -17,7 +15,7 @@ from lsloop.stack import children, ports, studio_env
 from lsloop.stack import postgres as stack_postgres
 from lsloop.stack import studio as stack_studio
 from predicting import Speech
-from services import Postgres, Studio
+from services import Databases, Postgres, Studio
 from world import World, config
 
 CHECKOUT = Path(__file__).parents[1]
@@ -25,6 +23,22 @@ CHECKOUT = Path(__file__).parents[1]
 # Two workers share the cores, and tiny models learn no faster on two.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 TEMPLATE = "migrated"
+
+# The files that take longest, from two minutes down to ten seconds (`pytest --durations=0` tells them).
+LONGEST = (
+    "test_demo.py", "test_stack_up.py", "test_loop_model.py", "test_stack_up_studio.py", "test_dvc.py",
+    "test_training_runs.py", "test_retrain.py", "test_doctor.py", "test_postgres_gone.py", "test_real_input.py",
+    "test_server_streaming.py", "test_stack_environment.py", "test_stack_studio.py", "test_pull_faults.py",
+    "test_retrain_dvc.py", "test_gold_commands.py", "test_people_scale.py", "test_sync.py", "test_retrain_jobs.py",
+    "test_export_killed.py", "test_rounds.py", "test_events_at_random.py", "test_label_studio_page.py",
+    "test_serve_command.py", "test_ml_attach.py", "test_people_studio.py",
+)  # fmt: skip
+RANK = {name: rank for rank, name in enumerate(LONGEST)}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files come first, so that no worker is left alone with one in the end (`--no-loadscope-reorder`)."""
+    items.sort(key=lambda item: RANK.get(item.path.name, len(RANK)))
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +50,8 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     try:
         stack_postgres.wait_until_ready(child, server.data)
         # The machine does not lose power during a test: no need to wait for the disk.
-        _execute(server, "ALTER SYSTEM SET fsync = off", "SELECT pg_reload_conf()")
+        careless = [f"ALTER SYSTEM SET {name} = off" for name in ("fsync", "full_page_writes")]
+        server.execute(*careless, "SELECT pg_reload_conf()")
         yield server
     finally:
         children.stop([child])
@@ -45,18 +60,25 @@ def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
 @pytest.fixture(scope="session")
 def migrated_template(postgres: Postgres) -> str:
     """The name of a database with today's schema, to be copied and never connected to."""
-    _execute(postgres, f"CREATE DATABASE {TEMPLATE}")
+    postgres.execute(f"CREATE DATABASE {TEMPLATE}")
     migrations.upgrade(postgres.url(TEMPLATE))
     return TEMPLATE
 
 
+@pytest.fixture(scope="session")
+def databases(postgres: Postgres, migrated_template: str) -> Iterator[Databases]:
+    """Databases with today's schema and no rows."""
+    made = Databases(postgres, migrated_template)
+    yield made
+    made.close()
+
+
 @pytest.fixture
-def database_url(postgres: Postgres, migrated_template: str) -> Iterator[str]:
+def database_url(postgres: Postgres, databases: Databases) -> Iterator[str]:
     """A database of the test's own, with today's schema and no rows."""
-    name = f"test_{uuid.uuid4().hex}"
-    _execute(postgres, f"CREATE DATABASE {name} TEMPLATE {migrated_template}")
+    name = databases.take()
     yield postgres.url(name)
-    _execute(postgres, f"DROP DATABASE {name} WITH (FORCE)")
+    databases.give_back(name)
 
 
 @pytest.fixture(scope="session")
@@ -87,12 +109,6 @@ def _personal_access_token(url: str, token: str) -> str:
     request = urllib.request.Request(f"{url}/api/token/", method="POST", headers=headers)
     with urllib.request.urlopen(request, timeout=30) as answer:
         return str(json.load(answer)["token"])
-
-
-def _execute(server: Postgres, *statements: str) -> None:
-    with psycopg.connect(server.url("postgres"), autocommit=True) as connection:
-        for statement in statements:
-            connection.execute(statement)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ def initialise(project_dir: Path) -> Initialised:
     git = not _is_in_git(project_dir)
     if git:
         _checked(project_dir, "git", "init", "--quiet")
-    dvc = _run(project_dir, *_DVC, "root").returncode != 0
+    dvc = not is_in_use(project_dir) or _run(project_dir, *_DVC, "root").returncode != 0  # asking it costs a second
     if dvc:
         is_top = Path(_checked(project_dir, "git", "rev-parse", "--show-toplevel")) == project_dir.resolve()
         _checked(project_dir, *_DVC, "init", "--quiet", *([] if is_top else ["--subdir"]))
@@ -40,7 +40,9 @@ def add_remote(project_dir: Path, name: str, url: str) -> None:
 
 
 def cache(project_dir: Path) -> Path | None:
-    """Where DVC keeps the content of the files it tracks; None outside a DVC repository."""
+    """Where DVC keeps the content of the files it tracks; None outside a DVC repository, without asking DVC."""
+    if not is_in_use(project_dir):
+        return None
     done = _run(project_dir, *_DVC, "cache", "dir")
     return Path(done.stdout.strip()) if done.returncode == 0 else None
 
@@ -100,7 +102,7 @@ def status(project_dir: Path) -> str:
 
 def is_in_use(project_dir: Path) -> bool:
     """Whether the folder lies in a DVC repository."""
-    return any((folder / ".dvc").is_dir() for folder in (project_dir, *project_dir.parents))
+    return any((folder / ".dvc").is_dir() for folder in (project_dir, *project_dir.resolve().parents))
 
 
 def _require_dvc(project_dir: Path) -> None:

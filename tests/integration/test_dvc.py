@@ -1,6 +1,7 @@
 """DVC runs the export exactly when people accepted something, and carries what it wrote: real git, real DVC."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -30,11 +31,21 @@ def commit(folder: Path) -> str:
     return run(folder, "git", "rev-parse", "HEAD")
 
 
+@pytest.fixture(scope="module")
+def initialised(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project folder as `lsloop init` makes it: to be copied."""
+    folder = tmp_path_factory.mktemp("init") / "speech"
+    assert main(["init", str(folder), "--quiet"]) == 0
+    return folder
+
+
 @pytest.fixture
-def project(tmp_path: Path, ledger: Ledger, database_url: str, monkeypatch: pytest.MonkeyPatch) -> Project:
-    """A project as `lsloop init` makes it, with three of five recordings reviewed."""
+def project(
+    tmp_path: Path, initialised: Path, ledger: Ledger, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> Project:
+    """A new project, with three of five recordings reviewed."""
     monkeypatch.setenv("DATABASE_URL", database_url)
-    assert main(["init", str(tmp_path / "speech"), "--quiet"]) == 0
+    shutil.copytree(initialised, tmp_path / "speech", symlinks=True)
     settings = config.load(tmp_path / "speech")
     made = Project(settings, ledger, Office(ledger, settings))
     made.ingest(rows(5))
@@ -64,18 +75,7 @@ def test_repro_writes_then_does_nothing_then_writes_the_one_sample_that_was_acce
     assert {path.partition("/")[0] for path in now.keys() - before.keys()} == {project.folder("c4").name}
 
 
-def test_the_manifest_follows_the_export_and_says_the_watermark(project: Project) -> None:
-    folder = project.config.project_dir
-    pipeline.repro(folder, "generate_manifest")
-    first = (project.target / "manifest.json").read_bytes()
-    assert b'"samples": 3' in first
-    pipeline.repro(folder, "generate_manifest")
-    assert (project.target / "manifest.json").read_bytes() == first
-    assert main(["-C", str(folder), "export", "--quiet"]) == 0
-    assert (project.target / "manifest.json").read_bytes() == first
-
-
-def test_what_was_exported_travels_by_push_and_pull_and_the_export_goes_on_from_there(
+def test_the_manifest_says_the_watermark_and_all_travels_by_push_and_pull_and_the_export_goes_on_from_there(
     project: Project, tmp_path: Path
 ) -> None:
     folder, clone = project.config.project_dir, tmp_path / "clone"
@@ -84,6 +84,13 @@ def test_what_was_exported_travels_by_push_and_pull_and_the_export_goes_on_from_
     assert run(folder, "git", "ls-files", "data/reviewed") == "data/reviewed/manifest.json"
     run(folder, "dvc", "remote", "add", "--default", "store", str(tmp_path / "remote"))
     pipeline.repro(folder, "generate_manifest")
+    manifest = project.target / "manifest.json"
+    first = manifest.read_bytes()
+    assert b'"samples": 3' in first
+    pipeline.repro(folder, "generate_manifest")
+    assert manifest.read_bytes() == first
+    assert main(["-C", str(folder), "export", "--quiet"]) == 0
+    assert manifest.read_bytes() == first
     commit(folder)
     run(folder, "dvc", "push")
 

@@ -14,34 +14,10 @@ import learning
 from exporting import TRANSCRIPT
 from learning import Learner
 from lsloop import loop, reviewed
-from lsloop.ledger import Ledger, models
+from lsloop.ledger import models
 from lsloop.models import fingerprint
 from lsloop.steps import training
 from world import wait_until
-
-
-@pytest.fixture(scope="module")
-def clips(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
-    return learning.clips(tmp_path_factory.mktemp("clips"))
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> str:
-    return learning.base(tmp_path_factory.mktemp("ctc"))
-
-
-@pytest.fixture
-def learner(
-    tmp_path: Path,
-    ledger: Ledger,
-    clips: list[dict[str, Any]],
-    base: str,
-    database_url: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Learner:
-    monkeypatch.setenv("DATABASE_URL", database_url)
-    (tmp_path / "project").mkdir()
-    return learning.make(tmp_path / "project", ledger, clips, base)
 
 
 def test_what_is_better_is_used_and_can_be_rolled_back(learner: Learner, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,7 +14,6 @@ from exporting import TRANSCRIPT
 from learning import Learner
 from lsloop import pipeline
 from lsloop.commands import main
-from lsloop.ledger import Ledger
 
 STAGE = f"retrain@{TRANSCRIPT}"
 
@@ -32,20 +31,12 @@ def commit(folder: Path) -> None:
 
 
 @pytest.fixture
-def learner(
-    tmp_path: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    ledger: Ledger,
-    database_url: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Learner:
-    monkeypatch.setenv("DATABASE_URL", database_url)
-    assert main(["init", str(tmp_path / "project"), "--quiet"]) == 0
-    clips, base = learning.clips(tmp_path_factory.mktemp("clips")), learning.base(tmp_path_factory.mktemp("ctc"))
-    made = learning.make(tmp_path / "project", ledger, clips, base)
-    (made.config.project_dir / "dvc.yaml").write_text(pipeline.stages([TRANSCRIPT]))
-    made.write_params(training=learning.TRAINING | {"max_steps": 20})
-    return made
+def learner(learner: Learner) -> Learner:
+    folder = learner.config.project_dir
+    assert main(["init", str(folder), "--quiet"]) == 0
+    (folder / "dvc.yaml").write_text(pipeline.stages([TRANSCRIPT]))
+    learner.write_params(training=learning.TRAINING | {"max_steps": 20})
+    return learner
 
 
 def test_repro_trains_once_and_dvc_shows_the_metrics_the_curves_and_the_difference(learner: Learner) -> None:

@@ -4,7 +4,6 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 
@@ -12,25 +11,14 @@ import learning
 from exporting import TRANSCRIPT
 from learning import Learner
 from lsloop import config, jobs
-from lsloop.ledger import Ledger
 from lsloop.loop.answers import milestone
 from world import wait_until
 
 
 @pytest.fixture
-def learner(
-    tmp_path: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    ledger: Ledger,
-    database_url: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> Learner:
-    monkeypatch.setenv("DATABASE_URL", database_url)
-    (tmp_path / "project").mkdir()
-    clips, base = learning.clips(tmp_path_factory.mktemp("clips")), learning.base(tmp_path_factory.mktemp("ctc"))
-    made = learning.make(tmp_path / "project", ledger, clips, base)
-    made.write_params(milestones=(40, 90, 200), training=learning.TRAINING | {"max_steps": 4})
-    return made
+def learner(learner: Learner) -> Learner:
+    learner.write_params(milestones=(40, 90, 200), training=learning.TRAINING | {"max_steps": 4})
+    return learner
 
 
 @contextmanager

@@ -6,6 +6,7 @@ import signal
 import stat
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -20,13 +21,47 @@ from projects import Project, gone, kill, taken_port, wait_for
 ELSEWHERE = {"LABEL_STUDIO_URL": "http://127.0.0.1:9", "LABEL_STUDIO_API_KEY": "none"}
 
 
-@pytest.fixture
-def project(tmp_path: Path) -> Iterator[Project]:
-    made = projects.make(tmp_path / "a project", **ELSEWHERE)
-    yield made
-    left = made.family()
-    made.lsloop("down")
+@contextmanager
+def made(folder: Path) -> Iterator[Project]:
+    """A project folder; what still runs there in the end is stopped."""
+    project = projects.make(folder, **ELSEWHERE)
+    yield project
+    left = project.family()
+    project.lsloop("down")
     wait_for(lambda: gone(left))
+
+
+@pytest.fixture
+def new_project(tmp_path: Path) -> Iterator[Project]:
+    """Nothing ever ran here."""
+    with made(tmp_path / "a project") as project:
+        yield project
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The `.lsloop` of a project that ran and was stopped, with a row in its database: to be copied."""
+    with made(tmp_path_factory.mktemp("ran")) as project, project.foreground():
+        keep_a_row(project)
+    return project.state
+
+
+@pytest.fixture
+def project(tmp_path: Path, ran: Path) -> Iterator[Project]:
+    """A project that ran before: making the database anew for every test would take a second of each."""
+    (tmp_path / "a project").mkdir()
+    subprocess.run(["cp", "-a", ran, tmp_path / "a project"], check=True)  # with its owners
+    with made(tmp_path / "a project") as project:
+        yield project
+
+
+@pytest.fixture(scope="module")
+def detached(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, str, str]]:
+    """A stack that runs in the background for all tests that only look at it, and what starting it printed."""
+    with made(tmp_path_factory.mktemp("detached")) as project:
+        done = project.lsloop("up", "--detach")
+        assert done.returncode == 0, done.stderr
+        yield project, done.stdout, done.stderr
 
 
 def rows(project: Project) -> int:
@@ -42,18 +77,24 @@ def keep_a_row(project: Project) -> None:
         connection.execute("INSERT INTO kept VALUES (1)")
 
 
-def test_up_in_the_background_returns_when_all_answers_and_down_ends_all(project: Project) -> None:
-    done = project.lsloop("up", "--detach")
-    assert done.returncode == 0, done.stderr
+def test_up_in_the_background_returns_when_all_answers(detached: tuple[Project, str, str]) -> None:
+    project, shown, _ = detached
     assert httpx.get(f"{project.stack['server_url']}/health").status_code == 200
-    assert project.stack["server_url"] in done.stdout
-    family = project.family()
+    assert project.stack["server_url"] in shown
     assert {"supervisor", "postgres", "server", "worker"} == set(project.processes())
 
-    assert project.lsloop("down").stdout == "Stopped.\n"
+
+def test_down_ends_all_and_commands_say_so(new_project: Project) -> None:
+    assert new_project.lsloop("up", "--detach").returncode == 0
+    assert new_project.lsloop("db", "status").returncode == 0
+    family = new_project.family()
+    assert new_project.lsloop("down").stdout == "Stopped.\n"
     assert gone(family)
-    again = project.lsloop("down")
+    again = new_project.lsloop("down")
     assert (again.returncode, again.stdout) == (0, "Nothing was running here.\n")
+    done = new_project.lsloop("db", "status")
+    assert done.returncode == 3
+    assert "lsloop up" in done.stderr
 
 
 def test_down_ends_a_stack_whose_parent_does_not_look_after_it(project: Project) -> None:
@@ -70,21 +111,20 @@ def test_down_in_a_folder_that_never_ran_says_so(tmp_path: Path) -> None:
     assert not (tmp_path / ".lsloop").exists()
 
 
-def test_a_second_up_says_that_it_is_already_running_and_starts_nothing(project: Project) -> None:
-    with project.foreground():
-        family = project.processes()
-        for flags in ([], ["--detach"]):
-            second = project.lsloop("up", *flags)
-            assert second.returncode == 0, second.stderr
-            assert "already running" in second.stdout
-            assert project.stack["server_url"] in second.stdout
-        assert project.processes() == family
+def test_a_second_up_says_that_it_is_already_running_and_starts_nothing(
+    detached: tuple[Project, str, str]
+) -> None:
+    project = detached[0]
+    before = project.processes()
+    for flags in ([], ["--detach"]):
+        second = project.lsloop("up", *flags)
+        assert second.returncode == 0, second.stderr
+        assert "already running" in second.stdout
+        assert project.stack["server_url"] in second.stdout
+    assert project.processes() == before
 
 
 def test_two_ups_at_once_end_as_one_stack(project: Project) -> None:
-    with project.foreground() as first:
-        pass  # so that the data folder is there, and the two meet sooner
-    assert first.returncode == 0
     both = [
         subprocess.Popen(
             project.command("up", "--detach"), env=project.env, stdout=subprocess.PIPE, text=True
@@ -122,13 +162,11 @@ def test_data_and_addresses_survive_a_crash_of_everything(project: Project) -> N
         kill(family)
     assert (project.state / "postgres" / "postmaster.pid").is_file()  # what a crash leaves
     with project.foreground():
-        assert rows(project) == 1
+        assert rows(project) == 2
         assert {**project.stack, "pids": None} == {**before, "pids": None}
 
 
 def test_a_pid_that_now_belongs_to_somebody_else_is_left_alone(project: Project) -> None:
-    with project.foreground():
-        pass
     stranger = subprocess.Popen(["sleep", "60"])
     try:
         kept = project.stack | {"pids": {"server": {"pid": stranger.pid, "started": 1.0, "signal": 15}}}
@@ -169,40 +207,36 @@ def test_a_taken_port_is_replaced_told_and_remembered(project: Project) -> None:
     assert project.stack["ports"] == chosen
 
 
-def test_only_the_owner_may_read_the_secrets(project: Project) -> None:
-    done = project.lsloop("up", "--detach")
-    assert done.returncode == 0
+def test_only_the_owner_may_read_the_secrets(detached: tuple[Project, str, str]) -> None:
+    project, shown, said = detached
     assert stat.S_IMODE(project.state.stat().st_mode) == 0o700
     assert stat.S_IMODE((project.state / "stack.json").stat().st_mode) == 0o600
     password = project.stack["database_url"].split(":")[2].split("@")[0]
-    shown = done.stdout + done.stderr + (project.state / "logs" / "up.log").read_text()
-    assert password not in shown
-    assert project.stack["secret"] not in shown
+    told = shown + said + (project.state / "logs" / "up.log").read_text()
+    assert password not in told
+    assert project.stack["secret"] not in told
 
 
-def test_postgres_listens_on_this_machine_only(project: Project) -> None:
-    with project.foreground():
-        connections = project.processes()["postgres"].net_connections(kind="all")
-        listening = [one for one in connections if one.status == psutil.CONN_LISTEN]
-        assert [one.laddr.ip for one in listening] == ["127.0.0.1"]
-        assert not [one for one in psutil.net_connections("unix") if str(one.laddr).endswith(".s.PGSQL.5432")]
+def test_postgres_listens_on_this_machine_only(detached: tuple[Project, str, str]) -> None:
+    connections = detached[0].processes()["postgres"].net_connections(kind="all")
+    listening = [one for one in connections if one.status == psutil.CONN_LISTEN]
+    assert [one.laddr.ip for one in listening] == ["127.0.0.1"]
+    assert not [one for one in psutil.net_connections("unix") if str(one.laddr).endswith(".s.PGSQL.5432")]
 
 
 def test_a_database_of_the_environment_is_used_and_no_other_is_started(
-    project: Project, database_url: str
+    new_project: Project, database_url: str
 ) -> None:
-    project.env["DATABASE_URL"] = database_url
-    with project.foreground():
-        assert set(project.processes()) == {"supervisor", "server", "worker"}
-        assert httpx.get(f"{project.stack['server_url']}/health").status_code == 200
-        assert "from DATABASE_URL" in project.said()
-    assert not (project.state / "postgres").exists()
+    new_project.env["DATABASE_URL"] = database_url
+    with new_project.foreground():
+        assert set(new_project.processes()) == {"supervisor", "server", "worker"}
+        assert httpx.get(f"{new_project.stack['server_url']}/health").status_code == 200
+        assert "from DATABASE_URL" in new_project.said()
+    assert not (new_project.state / "postgres").exists()
 
 
 def test_a_broken_stack_file_is_put_aside_and_no_data_is_lost(project: Project) -> None:
-    with project.foreground():
-        keep_a_row(project)
-        secret = project.stack["secret"]
+    secret = (project.state / "secret").read_text()
     (project.state / "stack.json").write_text('{"ports"')
     assert project.lsloop("down").returncode == 0
     project.keep_ports(postgres=ports.choose([]), server=ports.choose([]))
@@ -212,18 +246,15 @@ def test_a_broken_stack_file_is_put_aside_and_no_data_is_lost(project: Project) 
 
 
 def test_a_lost_password_is_replaced_and_no_data_is_lost(project: Project) -> None:
-    with project.foreground():
-        keep_a_row(project)
-        before = project.stack["database_url"]
-    (project.state / "postgres" / "lsloop.password").unlink()
+    kept = project.state / "postgres" / "lsloop.password"
+    before = kept.read_text()
+    kept.unlink()
     with project.foreground():
         assert rows(project) == 1
-        assert project.stack["database_url"] != before
+        assert before not in project.stack["database_url"]
 
 
 def test_up_that_cannot_start_tells_the_reason_and_leaves_nothing(project: Project) -> None:
-    with project.foreground():
-        pass
     (project.state / "postgres" / "global" / "pg_control").unlink()
     for flags in ([], ["--detach"]):
         done = project.lsloop("up", *flags)
@@ -234,26 +265,18 @@ def test_up_that_cannot_start_tells_the_reason_and_leaves_nothing(project: Proje
 
 
 @pytest.mark.parametrize("flags", [[], ["--detach"]])
-def test_settings_that_are_wrong_are_told_before_anything_starts(project: Project, flags: list[str]) -> None:
-    (project.folder / "params.yaml").write_text("push: {limit: many}")
-    done = project.lsloop("up", *flags)
+def test_settings_that_are_wrong_are_told_before_anything_starts(new_project: Project, flags: list[str]) -> None:
+    (new_project.folder / "params.yaml").write_text("push: {limit: many}")
+    done = new_project.lsloop("up", *flags)
     assert done.returncode == 2
     assert "push.limit" in done.stderr
-    assert not (project.state / "logs").exists()
+    assert not (new_project.state / "logs").exists()
 
 
-def test_commands_say_that_it_is_down_once_it_is(project: Project) -> None:
-    with project.foreground():
-        assert project.lsloop("db", "status").returncode == 0
-    done = project.lsloop("db", "status")
-    assert done.returncode == 3
-    assert "lsloop up" in done.stderr
-
-
-def test_nothing_stays_behind_when_up_is_stopped_while_it_starts(project: Project) -> None:
-    process = subprocess.Popen(project.command("up"), env=project.env, stderr=subprocess.DEVNULL)
-    wait_for(lambda: "postgres" in project.processes())
-    family = project.family()
+def test_nothing_stays_behind_when_up_is_stopped_while_it_starts(new_project: Project) -> None:
+    process = subprocess.Popen(new_project.command("up"), env=new_project.env, stderr=subprocess.DEVNULL)
+    wait_for(lambda: "postgres" in new_project.processes())
+    family = new_project.family()
     process.send_signal(signal.SIGINT)
     assert process.wait(60) == 130
     wait_for(lambda: gone(family))

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -33,7 +34,25 @@ def titles(project: Project) -> list[str]:
         return [one["title"] for one in client.get("/api/projects/").json()["results"]]
 
 
-def test_everything_answers_after_up_and_survives_down_and_a_crash(project: Project) -> None:
+def the_printed_password_opens_the_page(stack: dict[str, Any]) -> None:
+    with httpx.Client(base_url=stack["label_studio_url"], timeout=60) as browser:
+        page = browser.get("/user/login/")
+        form = {
+            "email": stack["label_studio_user"],
+            "password": stack["label_studio_password"],
+            "csrfmiddlewaretoken": page.cookies["csrftoken"],
+        }
+        answer = browser.post("/user/login/", data=form)
+        assert answer.status_code == 302
+        assert browser.get("/projects/").status_code == 200
+
+
+def listening(process: psutil.Process) -> list[str]:
+    """The addresses on which it listens."""
+    return [one.laddr.ip for one in process.net_connections() if one.status == psutil.CONN_LISTEN]
+
+
+def test_everything_answers_to_this_machine_after_up_and_survives_down_and_a_crash(project: Project) -> None:
     done = project.lsloop("up", "--detach")
     assert done.returncode == 0, done.stderr
     first = project.stack
@@ -41,6 +60,8 @@ def test_everything_answers_after_up_and_survives_down_and_a_crash(project: Proj
         assert first[shown] in done.stdout
     with studio(project) as client:
         assert client.post("/api/projects/", json={"title": "kept"}).status_code == 201
+    the_printed_password_opens_the_page(first)
+    assert listening(project.processes()["label_studio"]) == ["127.0.0.1"]
     family = project.family()
     project.lsloop("down")
     assert gone(family)
@@ -57,19 +78,6 @@ def test_everything_answers_after_up_and_survives_down_and_a_crash(project: Proj
     assert {**project.stack, "pids": None} == {**first, "pids": None}
 
 
-def test_the_printed_password_opens_the_page(project: Project) -> None:
-    with project.foreground(), httpx.Client(base_url=project.stack["label_studio_url"]) as browser:
-        page = browser.get("/user/login/")
-        form = {
-            "email": project.stack["label_studio_user"],
-            "password": project.stack["label_studio_password"],
-            "csrfmiddlewaretoken": page.cookies["csrftoken"],
-        }
-        answer = browser.post("/user/login/", data=form)
-        assert answer.status_code == 302
-        assert browser.get("/projects/").status_code == 200
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="an ordinary user runs every other test as one")
 def test_up_works_for_an_ordinary_user(project: Project) -> None:
     project.prefix = [
@@ -83,17 +91,8 @@ def test_up_works_for_an_ordinary_user(project: Project) -> None:
         assert project.processes()["postgres"].exe().endswith("/postgres")
 
 
-def test_a_label_studio_that_dies_ends_the_stack(project: Project) -> None:
+def test_a_worker_that_dies_is_replaced_and_a_label_studio_that_dies_ends_the_stack(project: Project) -> None:
     with project.foreground() as process:
-        family = project.family()
-        project.processes()["label_studio"].kill()
-        assert process.wait(60) == 1
-    assert gone(family)
-    assert "Label Studio ended by itself (SIGKILL)" in project.said()
-
-
-def test_a_worker_that_dies_is_replaced_by_label_studio_itself(project: Project) -> None:
-    with project.foreground():
         master = project.processes()["label_studio"]
         worker = master.children()[0]
         worker.kill()
@@ -101,16 +100,15 @@ def test_a_worker_that_dies_is_replaced_by_label_studio_itself(project: Project)
         wait_for(lambda: answers(project), 60)
         assert titles(project) == []
 
+        family = project.family()
+        master.kill()
+        assert process.wait(60) == 1
+    assert gone(family)
+    assert "Label Studio ended by itself (SIGKILL)" in project.said()
+
 
 def answers(project: Project) -> bool:
     try:
         return httpx.get(f"{project.stack['label_studio_url']}/health").status_code == 200
     except httpx.TransportError:
         return False
-
-
-def test_label_studio_listens_on_this_machine_only(project: Project) -> None:
-    with project.foreground():
-        master = project.processes()["label_studio"]
-        listening = [one for one in master.net_connections() if one.status == psutil.CONN_LISTEN]
-        assert [one.laddr.ip for one in listening] == ["127.0.0.1"]
