@@ -24,12 +24,13 @@ from lsloop.records import Task
 from lsloop.stack import children, ports
 from lsloop.stack import postgres as stack_postgres
 from lsloop.stack.children import Child
-from services import Studio
+from services import Postgres, Studio
 from world import TRANSCRIPT, World, clips, wait_until
 
 PUSH = ("push", "--task-type", TRANSCRIPT)
 PULL = ("pull", "--task-type", TRANSCRIPT)
 IMPORT = ("POST", r"/import\b")
+TEMPLATE = "migrated"
 
 
 @dataclass
@@ -63,6 +64,8 @@ class Mortal:
 def mortal(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mortal]:
     server = Mortal(tmp_path_factory.mktemp("mortal"), ports.choose([]))
     server.start()
+    Postgres(server.folder / "data", server.port).execute(f"CREATE DATABASE {TEMPLATE}")
+    migrations.upgrade(server.url(TEMPLATE))
     yield server
     if server.child:
         children.stop([server.child])
@@ -73,9 +76,8 @@ def scene(tmp_path: Path, mortal: Mortal, studio: Studio) -> Iterator[World]:
     """The scene of the other tests, its ledger in the mortal PostgreSQL."""
     name = f"test_{uuid.uuid4().hex}"
     with psycopg.connect(mortal.url("postgres"), autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
     url = mortal.url(name)
-    migrations.upgrade(url)
     write_settings(tmp_path, database_url=url, label_studio_url=studio.url, label_studio_api_key=studio.token)
     ledger, settings = connect(url), config.load(tmp_path)
     settings.raw_dir.mkdir(parents=True)
