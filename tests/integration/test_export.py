@@ -1,6 +1,9 @@
 """What people accepted leaves the ledger whole, once, and as it stands."""
 
 import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -87,10 +90,22 @@ def test_an_export_that_fails_among_the_samples_says_so_and_the_ledger_goes_on(
     office.pull()
     monkeypatch.setattr(exports, "_TOGETHER", 1)
     monkeypatch.setattr(writing, "_OFTEN", 1)
-    with pytest.raises(UsageError, match="no recordings with transcripts"):
+    with pytest.raises(UsageError, match="no recordings with transcripts"), _within(20):
         project.export(layout="asr", task_type="translation_review")
     assert not project.target.exists()
     assert project.export().task_types["translation_review"].written == 5
+
+
+@contextmanager
+def _within(seconds: int) -> Iterator[None]:
+    """A stream that nobody closed would keep its connection, and who waits for that, for ever."""
+    before = signal.signal(signal.SIGALRM, lambda *_: pytest.fail(f"still at work after {seconds} s"))
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def test_one_new_acceptance_writes_one_sample(project: Project) -> None:
