@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from annotating import Office, said
-from exporting import TRANSCRIPT, Project, contents, identity, rows
+from exporting import TRANSCRIPT, Project, age, contents, identity, rows
 from lsloop import loop
 from lsloop.errors import UsageError
 from lsloop.ledger import Ledger, exports, gold
@@ -106,6 +106,42 @@ def _within(seconds: int) -> Iterator[None]:
     finally:
         signal.alarm(0)
         signal.signal(signal.SIGALRM, before)
+
+
+def test_stale_statistics_make_no_loop_of_all_the_samples_over_all_the_samples(
+    project: Project, database_url: str
+) -> None:
+    project.ingest(rows(_MANY))
+    project.accept({f"c{number}": "heard" for number in range(6, _MANY + 1)})
+    age(database_url)
+    with project.ledger.transaction() as transaction:
+        exports.assign_splits(transaction, 0.1, 0.1)  # the statistics still say that no sample has a split
+        asked = "EXPLAIN (ANALYZE, FORMAT JSON) SELECT * FROM reviewed(:name, 'x') r WHERE r.is_assigned"
+        (found,) = transaction.value(asked, name=TRANSCRIPT)
+    assert found["Plan"]["Actual Rows"] == _MANY - 2
+    assert max(_met(found["Plan"])) < 20 * _MANY
+
+
+_MANY = 300
+
+
+def _met(plan: dict[str, Any]) -> Iterator[float]:
+    """The rows that each node of a plan met, over all its loops."""
+    dropped = plan.get("Rows Removed by Join Filter", 0) + plan.get("Rows Removed by Filter", 0)
+    yield (plan["Actual Rows"] + dropped) * plan["Actual Loops"]
+    for part in plan.get("Plans", []):
+        yield from _met(part)
+
+
+def test_the_bar_is_full_at_the_end_though_its_length_was_a_guess(project: Project) -> None:
+    project.ingest(rows(5)[1:], prune=True)
+    totals, done = [], []
+    project.export(progress=loop.Progress(totals.append, done.append))
+    assert (totals[0], totals[-1], sum(done)) == (3, 2, 2)
+    project.change_mind("c2", "heard better")
+    totals.clear(), done.clear()
+    project.export(progress=loop.Progress(totals.append, done.append))
+    assert (totals[-1], sum(done)) == (1, 1)
 
 
 def test_one_new_acceptance_writes_one_sample(project: Project) -> None:

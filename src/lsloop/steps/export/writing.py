@@ -33,9 +33,11 @@ def bring_up(
     with trees.replacing(wanted.target) as new:
         placer = trees.Placer()
         _carry_others(wanted, new, placer)
+        met = 0
         for name, difference in found.items():
             folder = _Folder(wanted, name, new / name, placer, done.task_types[name], progress)
-            folder.write(transaction, difference)
+            met += folder.write(transaction, difference)
+        progress.expect(met)  # it was about so many
         manifest = indexes.manifest(new)
         if wanted.with_manifest:
             (new / indexes.MANIFEST).write_bytes(manifest)
@@ -72,20 +74,25 @@ class _Folder:
     progress: Progress
     lines: indexes.Lines = field(default_factory=dict)
 
-    def write(self, transaction: Transaction, difference: indexes.Difference | None) -> None:
-        """Write what differs and link the rest, or write everything where nothing is there yet; and the index."""
+    def write(self, transaction: Transaction, difference: indexes.Difference | None) -> int:
+        """Write what differs and link the rest, or write everything where nothing is there yet; and the index.
+
+        Answers of how many samples `progress` was told.
+        """
         self.path.mkdir()
+        met = 0
         if difference is None:
-            self._put(exports.straight(transaction, self.name, self.wanted.layout_of(self.name)))
-            self.part.added = len(self.lines) + len(self.part.problems)
+            met = self._put(exports.straight(transaction, self.name, self.wanted.layout_of(self.name)))
+            self.part.added = met
         else:
             self.lines |= difference.now
             self._carry(difference)
             if ids := difference.to_write:
-                self._put(exports.entries(transaction, self.name, ids))
+                met = self._put(exports.entries(transaction, self.name, ids))
         self._convert(difference)
         indexes.write(self.path, self.lines.values())
         self.part.samples = len(self.lines)
+        return met
 
     def _carry(self, difference: indexes.Difference) -> None:
         old, new = self.wanted.target / self.name, self.path
@@ -94,16 +101,18 @@ class _Folder:
                 (new / unit).parent.mkdir(parents=True, exist_ok=True)
             self.placer.carry(f"{old}/{unit}", f"{new}/{unit}")
 
-    def _put(self, entries: Generator[Entry, None, None]) -> None:
-        """Write samples. Those whose media are not there are left out."""
+    def _put(self, entries: Generator[Entry, None, None]) -> int:
+        """Write samples; how many there were. Those whose media are not there are left out."""
         wanted = self.wanted
         making = Making(wanted.kinds[self.name], str(wanted.raw_dir), wanted.label_configs.get(self.name))
-        self.part.written = 0
+        self.part.written = met = 0
         with closing(entries), wanted.layout.writer(self.path, self.name, self.placer.place) as write:
             for some in iter(lambda: list(islice(entries, _OFTEN)), []):
                 for entry in some:
                     self._put_one(entry, making, write)
                 self.progress.advance(len(some))
+                met += len(some)
+        return met
 
     def _put_one(self, entry: Entry, making: Making, write: layouts.Write) -> None:
         document = orjson.loads(entry.document)
