@@ -153,8 +153,12 @@ def _dvc(project_dir: Path, *words: str) -> str:
     if done.returncode:
         lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         said = " ".join(lines[-4:])
-        raise LsloopError(f"dvc {' '.join(words[:2])} failed: {said}", "Mend that and run it again.")
+        fix = _MODELS if "Could not find 'models'" in said else "Mend that and run it again."
+        raise LsloopError(f"dvc {' '.join(words[:2])} failed: {said}", fix)
     return done.stdout
+
+
+_MODELS = "Add the line `models: {}` to params.yaml: the stage retrain in dvc.yaml goes through it. Then run it again."
 
 
 def probe_remote(project_dir: Path, name: str) -> str | None:
@@ -220,6 +224,8 @@ _STAGES = """\
 # `dvc repro export_reviewed` exports when people accepted something since the last time, and is a no-op otherwise.
 # A task type that is added to params.yaml is added here, too: under outs of the export and deps of the manifest.
 # `dvc repro retrain@transcript_correction` also trains, when the export or the model's settings changed.
+vars:
+- models: {{}}  # what params.yaml has under models comes to this, if anything
 stages:
   ledger_watermark:
     cmd: lsloop watermark data/watermark.json

@@ -112,6 +112,17 @@ def test_a_stage_that_fails_is_told_with_what_dvc_said(project: Project) -> None
         pipeline.repro(project.config.project_dir, "export_reviewed")
 
 
+def test_params_without_models_are_enough_for_dvc_and_an_older_dvc_yaml_says_what_to_add(project: Project) -> None:
+    folder = project.config.project_dir
+    (folder / "params.yaml").write_text(f"task_types:\n  {TRANSCRIPT}: {{}}\n")
+    assert "data/reviewed/manifest.json" in pipeline.status(folder)
+    stages = (folder / "dvc.yaml").read_text()
+    (folder / "dvc.yaml").write_text(stages[: stages.index("vars:")] + stages[stages.index("stages:") :])
+    with pytest.raises(LsloopError) as refused:
+        pipeline.status(folder)
+    assert "models: {}" in refused.value.fix
+
+
 def test_dvc_with_hard_links_keeps_the_export_incremental(project: Project) -> None:
     folder = project.config.project_dir
     run(folder, "dvc", "config", "cache.type", "hardlink")
