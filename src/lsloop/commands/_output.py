@@ -63,6 +63,14 @@ class Output:
             self.show(part)
         return None
 
+    def again(self, document: Any, *shown: str | Table) -> None:
+        """Print an answer that is given again and again: with --json a line, so that a reader can tell one from the next."""
+        if self.json:
+            return _line(_as_json(document, indent=None), sys.stdout)
+        for part in shown:
+            self.show(part)
+        return None
+
     def show(self, part: str | Table) -> None:
         """Print something for people on stdout; nothing with --json."""
         if self.json:
@@ -216,9 +224,9 @@ def _styled(text: str, code: str) -> str:
     return f"\033[{code}m{text}\033[0m" if colour else text
 
 
-def _as_json(document: Any) -> str:
+def _as_json(document: Any, indent: int | None = 2) -> str:
     unicode = (sys.stdout.encoding or "utf-8").lower().replace("-", "").startswith("utf8")
-    return json.dumps(document, default=_plain, ensure_ascii=not unicode, indent=2, allow_nan=False)
+    return json.dumps(document, default=_plain, ensure_ascii=not unicode, indent=indent, allow_nan=False)
 
 
 def _plain(value: Any) -> Any:

@@ -17,6 +17,7 @@ from lsloop.errors import LsloopError
 from lsloop.labelstudio import client, people
 from lsloop.ledger import models, overview, syncs
 from lsloop.ledger.syncs import Run
+from lsloop.secrecy import without_secrets
 
 STATES = (
     "claimed", "open", "annotated", "conflicted", "accepted", "probed", "cancelled", "skipped", "parked", "to decide",
@@ -28,7 +29,7 @@ def status(
     ctx: typer.Context,
     task_type: TaskTypeOpt = None,
     watch: Annotated[
-        bool, typer.Option("--watch", "-w", help="Show it again every 2 seconds, until Ctrl-C.")
+        bool, typer.Option("--watch", "-w", help="Show it again every 2 seconds, until Ctrl-C; --json: a line each time.")
     ] = False,
 ) -> None:
     """Show whether the services answer, what is in which state, and who holds locks.
@@ -42,8 +43,8 @@ def status(
     call = Call.of(ctx)
     name = call.config.task_type(task_type)[0] if task_type else None
     while watch:
-        for part in _tables(_looked(call.config, name)):
-            call.out.show(part)
+        document = _looked(call.config, name)
+        call.out.again(document, *_tables(document))
         time.sleep(2)
     document = _looked(call.config, name)
     call.out.result(document, *_tables(document), *_to_do(document))
@@ -92,7 +93,8 @@ def _models(opened: ledger.Ledger, config: Config, task_type: str | None) -> lis
         if used or base:
             training = at_work.get(name)
             shown.append(
-                {"task_type": name, "version": used.version if used else None, "base": base,
+                {"task_type": name, "version": used.version if used else None,
+                 "base": without_secrets(base) if base else None,
                  "measured": decisive(used.metrics) if used else "", "since": used.promoted_at if used else None,
                  "training": f"{training['training_id']} {training['state']}" if training else None}
             )  # fmt: skip
