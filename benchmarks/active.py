@@ -106,7 +106,8 @@ def _rounds(world: _World, order: Order) -> list[float]:
     rates = [_word_error_rate(model, world.tested)]
     for number in range(1, ROUNDS + 1):
         loop.predict(world.ledger, world.config, name, model=str(model))
-        chosen = loop.plan_push(world.ledger, world.config, name, limit=EACH, order=order, seed=f"{world.seed}/{number}")
+        seed = f"{world.seed}/{number}"
+        chosen = loop.plan_push(world.ledger, world.config, name, limit=EACH, order=order, seed=seed).samples
         with world.ledger.transaction() as transaction:
             for one in chosen:
                 transaction.value(

@@ -81,7 +81,7 @@ class Place:
             result = kind.to_result(_predicted(one), label_config, one)
             return {"data": data, "predictions": [{"result": result, "model_version": MODEL, "score": SCORE}]}
 
-        return [task(one) for one in loop.plan_push(self.ledger, self.config, task_type, limit=count)]
+        return [task(one) for one in loop.plan_push(self.ledger, self.config, task_type, limit=count).samples]
 
     @property
     def label_config(self) -> str:

@@ -87,15 +87,20 @@ CREATE OR REPLACE TRIGGER task_adjudicated AFTER UPDATE ON tasks FOR EACH ROW
     WHEN (NEW.adjudicates IS NOT NULL AND OLD.state <> NEW.state OR OLD.waits_for = 'adjudication')
     EXECUTE FUNCTION end_adjudication();
 
--- Claims an adjudication of each task that waits for one and has none at work. Answers their keys, oldest first.
+-- The tasks that wait for an adjudication and have none at work.
+CREATE OR REPLACE FUNCTION due_adjudications(p_project_id integer) RETURNS SETOF tasks LANGUAGE sql STABLE AS $$
+    SELECT t.* FROM tasks t JOIN samples s USING (sample_id)
+     WHERE t.project_id = p_project_id AND t.waits_for = 'adjudication' AND s.deleted_at IS NULL
+       AND NOT EXISTS (SELECT FROM tasks o WHERE o.adjudicates = t.task_key
+                          AND o.state IN ('claimed', 'open', 'annotated', 'conflicted'))
+$$;
+
+-- Claims an adjudication of each task that is due one. Answers their keys, oldest first.
 CREATE OR REPLACE FUNCTION claim_adjudications(p_project_id integer, p_claimed_by text, p_limit integer) RETURNS SETOF uuid
 LANGUAGE sql AS $$
     INSERT INTO tasks (sample_id, task_type, project_id, sync_version, reads, writes, base, overlap, claimed_by, adjudicates)
     SELECT t.sample_id, t.task_type, t.project_id, s.sync_version, t.reads, t.writes, '{}', 1, p_claimed_by, t.task_key
-      FROM tasks t JOIN samples s USING (sample_id)
-     WHERE t.project_id = p_project_id AND t.waits_for = 'adjudication' AND s.deleted_at IS NULL
-       AND NOT EXISTS (SELECT FROM tasks o WHERE o.adjudicates = t.task_key
-                          AND o.state IN ('claimed', 'open', 'annotated', 'conflicted'))
+      FROM due_adjudications(p_project_id) t JOIN samples s USING (sample_id)
      ORDER BY t.claimed_at, t.task_key LIMIT p_limit
     ON CONFLICT DO NOTHING RETURNING task_key
 $$;

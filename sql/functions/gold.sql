@@ -62,8 +62,19 @@ LANGUAGE sql IMMUTABLE AS $$
     SELECT g.reference ?& p_writes AND NOT changed_since(s.field_versions, p_reads, g.sync_version)
 $$;
 
--- Claims up to p_limit probes: gold samples that no task of this type is at work on, those first that the fewest
--- annotators have met, so that nobody meets one twice while there are others; among equals p_chance decides.
+-- Gold samples that can be probes for a task type now: no task of this type is at work on them.
+CREATE OR REPLACE FUNCTION idle_gold(p_task_type text, p_reads text[], p_writes text[]) RETURNS SETOF samples
+LANGUAGE sql STABLE AS $$
+    SELECT s.*
+      FROM samples s JOIN gold_standards g ON g.sample_id = s.sample_id AND g.unset_at IS NULL
+     WHERE s.is_gold_standard AND s.deleted_at IS NULL AND gold_fits(g, s, p_reads, p_writes)
+       AND (s.media_path IS NOT NULL OR NOT 'media' = ANY (p_reads)) AND s.fields ?& array_remove(p_reads, 'media')
+       AND NOT EXISTS (SELECT FROM tasks t WHERE t.sample_id = s.sample_id AND t.task_type = p_task_type
+                          AND t.state IN ('claimed', 'open', 'annotated', 'conflicted'))
+$$;
+
+-- Claims up to p_limit probes of the idle gold, those first that the fewest annotators have met, so that nobody meets one
+-- twice while there are others; among equals p_chance decides.
 DROP FUNCTION IF EXISTS claim_probes(integer, text, text[], text[], integer, text, integer);
 CREATE OR REPLACE FUNCTION claim_probes(
     p_project_id integer, p_task_type text, p_reads text[], p_writes text[], p_overlap integer, p_claimed_by text,
@@ -71,11 +82,8 @@ CREATE OR REPLACE FUNCTION claim_probes(
 ) RETURNS SETOF uuid LANGUAGE sql AS $$
     WITH chosen AS MATERIALIZED (
         SELECT s.sample_id, s.sync_version
-          FROM samples s JOIN gold_standards g ON g.sample_id = s.sample_id AND g.unset_at IS NULL
-         WHERE s.is_gold_standard AND s.deleted_at IS NULL AND gold_fits(g, s, p_reads, p_writes)
-           AND (s.media_path IS NOT NULL OR NOT 'media' = ANY (p_reads)) AND s.fields ?& array_remove(p_reads, 'media')
-           AND NOT EXISTS (SELECT FROM tasks t WHERE t.sample_id = s.sample_id AND t.task_type = p_task_type
-                              AND t.state IN ('claimed', 'open', 'annotated', 'conflicted'))
+          FROM idle_gold(p_task_type, p_reads, p_writes) i JOIN samples s USING (sample_id)
+         WHERE s.is_gold_standard AND s.deleted_at IS NULL  -- also of the row as it is once it is locked
          ORDER BY (SELECT count(DISTINCT a.annotator) FROM tasks t JOIN annotations a USING (task_key)
                     WHERE t.sample_id = s.sample_id AND t.task_type = p_task_type),
                   md5(s.external_id || p_chance)

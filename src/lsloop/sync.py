@@ -188,7 +188,7 @@ def _push(wanted: Wanted, task_type: str) -> Came:
     config = wanted.config
     if not config.params.task_types[task_type].sync_push:
         raise Skipped("sync_push is false in params.yaml")
-    if not loop.plan_push(wanted.ledger, config, task_type, limit=1):
+    if not loop.plan_push(wanted.ledger, config, task_type, limit=1).tasks:
         _require_pushed(wanted, task_type, "there is nothing to send")  # a project may have work that was cut off
     found = overview.tasks(wanted.ledger, config.label_studio_server, task_type)
     waiting = sum(row["claimed"] + row["open"] for row in found)

@@ -8,7 +8,8 @@ import pytest
 from annotating import Office, said, samples
 from lsloop.config import TaskType
 from lsloop.ledger import Ledger, annotations, quality, tasks
-from lsloop.steps import consensus
+from lsloop.loop.tasks import choice_of
+from lsloop.steps import consensus, task
 from world import TRANSCRIPT, config
 
 
@@ -54,6 +55,8 @@ def test_answers_that_do_not_agree_wait_for_somebody_to_decide_between_them(offi
     assert office.pull().outcomes == {"adjudication": 1}
     assert office.rows("SELECT state, waits_for FROM tasks") == [("annotated", "adjudication")]
     assert office.current("a") == "crawled"
+    planned = task.plan(office.ledger, choice_of(office.config, TRANSCRIPT, None, ""), office.project, limit=10, batch=5)
+    assert (planned.adjudications, planned.tasks) == (1, 1)
     (decider,) = office.push(10)
     assert office.push(10) == []
     shown = [value["transcript"] for value in office.claims[decider].candidates]

@@ -5,9 +5,12 @@ from dataclasses import replace
 import pytest
 
 from lsloop import loop
-from lsloop.config import Push, TaskType
+from lsloop.config import Gold, Push, TaskType
 from lsloop.errors import Unauthorised, Unreachable, UsageError
 from lsloop.labelstudio import client, projects, tasks
+from lsloop.ledger import gold
+from lsloop.ledger import tasks as ledger_tasks
+from lsloop.loop.tasks import choice_of
 from services import Studio
 from world import TRANSCRIPT, World, clips
 
@@ -54,7 +57,26 @@ def test_a_dry_run_is_the_plan_that_a_push_then_carries_out(world: World, order:
     assert world.states() == {}
     world.push(limit=9, order=order, seed="7")
     sent = sorted(world.tasks().items(), key=lambda item: item[1]["id"])
-    assert [name for name, _ in sent] == [s.external_id for s in plan]
+    assert [name for name, _ in sent] == [s.external_id for s in plan.samples]
+
+
+def test_a_dry_run_counts_gold_probes_and_what_was_cut_off_as_the_push_then_does(world: World) -> None:
+    params = world.config.params.model_copy(update={"gold": Gold(ratio=0.3), "push": Push(batch=4)})
+    world = replace(world, config=replace(world.config, params=params))
+    world.ingest(clips(40))
+    for number in range(1, 13):
+        standard = world.value("SELECT sample_id FROM samples WHERE external_id = :id", id=f"clip-{number:03}")
+        gold.set_standard(world.ledger, standard, 1, "lead", {"transcript": "known"})
+    for limit in (0, 3, 1, 10, 5, 60):
+        plan = loop.plan_push(world.ledger, world.config, TRANSCRIPT, limit=limit)
+        done = world.push(limit=limit)
+        assert (done.sent, done.probes, done.missing_probes) == (plan.tasks, plan.probes, plan.missing_probes)
+        if limit == 10:
+            there = loop.setup(world.ledger, world.studio, world.config, TRANSCRIPT).project
+            died = choice_of(world.config, TRANSCRIPT, None, "")
+            ledger_tasks.claim(world.ledger, there, died, 2, claimed_by="a push that died")
+    assert world.value("SELECT count(*) FROM tasks WHERE is_gold_probe") > 5
+    assert len(world.tasks()) == world.value("SELECT count(*) FROM tasks")
 
 
 def test_orders_choose_as_they_say(world: World) -> None:
@@ -65,7 +87,7 @@ def test_orders_choose_as_they_say(world: World) -> None:
     def planned(order: str, seed: str = "") -> list[str]:
         return [
             s.external_id[-1]
-            for s in loop.plan_push(world.ledger, world.config, TRANSCRIPT, order=order, seed=seed)
+            for s in loop.plan_push(world.ledger, world.config, TRANSCRIPT, order=order, seed=seed).samples
         ]  # type: ignore[arg-type]
 
     assert planned("oldest") == ["1", "2", "3", "4"]
@@ -278,8 +300,6 @@ def test_a_project_named_by_the_environment_is_used_and_must_exist(world: World)
 def test_a_push_cut_off_after_its_claim_is_finished_with_todays_content(world: World) -> None:
     world.ingest(clips(3))
     project = loop.setup(world.ledger, world.studio, world.config, TRANSCRIPT).project
-    from lsloop.ledger import tasks as ledger_tasks
-
     plan = ledger_tasks.Plan(TRANSCRIPT, ("media",), ("transcript",))
     ledger_tasks.claim(world.ledger, project, plan, 10, claimed_by="a push that died")
     world.ingest([{**row, "transcript": "crawled anew"} for row in clips(3)])

@@ -10,8 +10,7 @@ from lsloop.commands._call import Call
 from lsloop.commands._options import DryRunOpt, LimitOpt, NeededTaskTypeOpt, OrderOpt
 from lsloop.commands._output import Output, Table
 from lsloop.commands._services import both, opened_ledger
-from lsloop.records import Sample
-from lsloop.steps.task import Pushed
+from lsloop.steps.task import Planned, Pushed
 
 _SHOWN = 20  # planned samples that people are shown; --json has all
 
@@ -52,21 +51,22 @@ def push(
     return _answer(call.out, pushed)
 
 
-def _plan(out: Output, planned: list[Sample], seed: str) -> None:
-    rows = [(s.external_id, s.media_path, s.sync_version) for s in planned[:_SHOWN]]
-    out.result(
-        {"dry_run": True, "seed": seed, "samples": [s.external_id for s in planned]},
-        Table(
-            ("external id", "media", "version"),
-            rows,
-            title=f"{len(planned):,} samples would be sent, in this order",
-        ),
-        *(
-            [f"… and {len(planned) - _SHOWN:,} more; --json has all of them."]
-            if len(planned) > _SHOWN
-            else []
-        ),
-    )
+def _plan(out: Output, planned: Planned, seed: str) -> None:
+    samples = planned.samples
+    rows = [(s.external_id, s.media_path, s.sync_version) for s in samples[:_SHOWN]]
+    title = f"{len(samples):,} samples would be sent, in this order"
+    shown: list[str | Table] = [Table(("external id", "media", "version"), rows, title=title)]
+    if len(samples) > _SHOWN:
+        shown.append(f"… and {len(samples) - _SHOWN:,} more; --json has all of them.")
+    beside = {
+        "gold probes, at random places among them": planned.probes,
+        "to decide between answers that do not agree": planned.adjudications,
+        "of a push that was cut off, where Label Studio does not have them": planned.unfinished,
+    }
+    if said := [f"{count:,} {what}" for what, count in beside.items() if count]:
+        shown.append(f"Beside them: {'; '.join(said)}. Altogether {planned.tasks:,} tasks.")
+    document = {**vars(planned), "samples": [s.external_id for s in samples], "tasks": planned.tasks}
+    out.result({"dry_run": True, "seed": seed, **document}, *shown)
 
 
 def _answer(out: Output, pushed: Pushed) -> None:

@@ -15,14 +15,32 @@ _CHANCE: random.Random = random.SystemRandom()
 """Nobody foretells where the next probe is."""
 
 
-def share(tasks: int, ratio: float) -> int:
+def rounding(ledger: Ledger, task_type: str) -> random.Random:
+    """The chance that rounds the shares of the next push: the same until a task is claimed, so that a dry run tells it."""
+    with ledger.transaction() as transaction:
+        tasks = transaction.value("SELECT count(*) FROM tasks WHERE task_type = :task_type", task_type=task_type)
+    return random.Random(f"{task_type} {tasks}")  # noqa: S311  # no secret: where probes are stays _CHANCE's
+
+
+def share(tasks: int, ratio: float, chance: random.Random | None = None) -> int:
     """How many of so many tasks are probes: `ratio` of them on average, whole ones each time."""
-    return int(tasks * ratio + _CHANCE.random())
+    return int(tasks * ratio + (chance or _CHANCE).random())
 
 
-def share_beside(tasks: int, ratio: float) -> int:
-    """How many probes go beside so many ordinary tasks, to be `ratio` of all."""
-    return int(tasks * ratio / (1 - ratio) + _CHANCE.random()) if tasks else 0
+def still_due(
+    due: int, ordinary: int, *, are_short: bool, ratio: float, chance: random.Random | None = None
+) -> int:
+    """Of the probes that are due, how many go beside so many ordinary tasks; where these are too few, `ratio` of all."""
+    if not are_short:
+        return due
+    return min(due, int(ordinary * ratio / (1 - ratio) + (chance or _CHANCE).random())) if ordinary else 0
+
+
+def idle(ledger: Ledger, task_type: str, reads: Sequence[str], writes: Sequence[str]) -> int:
+    """How many gold samples could be probes now."""
+    with ledger.transaction() as transaction:
+        asked = "SELECT count(*) FROM idle_gold(:task_type, :reads, :writes)"
+        return int(transaction.value(asked, task_type=task_type, reads=list(reads), writes=list(writes)))
 
 
 def mixed(ordinary: Sequence[UUID], probes: Sequence[UUID]) -> list[UUID]:
@@ -45,7 +63,8 @@ def claim(transaction: Transaction, count: int, values: dict[str, Any]) -> list[
 
 def keep(transaction: Transaction, probes: list[UUID], count: int) -> list[UUID]:
     """Of probes claimed in this transaction keep `count`; the others were never there."""
-    transaction.run("DELETE FROM tasks WHERE task_key = ANY (:keys)", keys=probes[count:])
+    if count < len(probes):
+        transaction.run("DELETE FROM tasks WHERE task_key = ANY (:keys)", keys=probes[count:])
     return probes[:count]
 
 

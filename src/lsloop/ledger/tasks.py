@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from random import Random
 from typing import Any
 from uuid import UUID
 
@@ -95,18 +96,19 @@ def claim(
     *,
     claimed_by: str,
     among: Sequence[UUID] | None = None,
+    chance: Random | None = None,
 ) -> Claimed:
     """Claim up to `limit` tasks for this project: eligible samples, which are locked, and gold probes among them.
 
     The samples are the first that can be sent of `among`, else of all. Samples that another transaction is at are passed
-    over, not waited for. Without eligible samples there are no probes.
+    over, not waited for. Without eligible samples there are no probes. `chance` rounds how many they are.
     """
     values = {
         "project_id": project.project_id, "task_type": plan.task_type, "reads": list(plan.reads),
         "writes": list(plan.writes), "overlap": plan.overlap, "by": claimed_by,
     }  # fmt: skip
     with ledger.transaction() as transaction:
-        due = gold.share(limit, plan.gold_ratio)
+        due = gold.share(limit, plan.gold_ratio, chance)
         probes = gold.claim(transaction, due, values)
         rows = transaction.rows(
             """SELECT task_key, place
@@ -118,15 +120,22 @@ def claim(
         keys = [row.task_key for row in rows]
         is_full = len(keys) == limit - len(probes)
         transaction.run("SELECT lock_claimed(:keys)", keys=keys)
-        if len(keys) + len(probes) < limit or (probes and not keys and not _any(transaction, plan)):
-            due = min(due, gold.share_beside(len(keys), plan.gold_ratio))
-            probes = gold.keep(transaction, probes, due)
+        are_short = len(keys) + len(probes) < limit or bool(probes and not keys and not _any(transaction, plan))
+        due = gold.still_due(due, len(keys), are_short=are_short, ratio=plan.gold_ratio, chance=chance)
+        probes = gold.keep(transaction, probes, due)
     passed = rows[-1].place if is_full and keys else len(among or ())
     return Claimed(gold.mixed(keys, probes), len(probes), due - len(probes), passed)
 
 
 def _any(transaction: Transaction, plan: Plan) -> bool:
     return bool(_eligible(transaction, replace(plan, order="oldest"), 1))
+
+
+def due_adjudications(ledger: Ledger, project: Project) -> int:
+    """How many disagreements wait for somebody to decide them."""
+    with ledger.transaction() as transaction:
+        asked = "SELECT count(*) FROM due_adjudications(:project_id)"
+        return int(transaction.value(asked, project_id=project.project_id))
 
 
 def claim_adjudications(ledger: Ledger, project: Project, limit: int, *, claimed_by: str) -> list[UUID]:

@@ -5,11 +5,11 @@ from typing import Any
 
 from lsloop.config import Config
 from lsloop.labelstudio.client import LabelStudio
-from lsloop.ledger import Ledger
+from lsloop.ledger import Ledger, projects
 from lsloop.ledger.tasks import Plan
 from lsloop.loop.given import SILENT, Progress, media, resolved
 from lsloop.loop.projects import setup
-from lsloop.records import Claim, Order, Project, Sample
+from lsloop.records import Claim, Order, Project
 from lsloop.steps import (
     refresh,
     task,
@@ -25,10 +25,16 @@ def plan_push(
     limit: int | None = None,
     order: Order | None = None,
     seed: str = "",
-) -> list[Sample]:
-    """The samples that `push` would send now, in order."""
-    choice = choice_of(config, task_type, order, seed)
-    return task.plan(ledger, choice, config.params.push.limit if limit is None else limit)
+) -> task.Planned:
+    """What `push` would send now."""
+    wanted, name = config.params.push, resolved(config, task_type)[0]
+    return task.plan(
+        ledger,
+        choice_of(config, task_type, order, seed),
+        projects.find(ledger, name, config.label_studio_server),
+        limit=wanted.limit if limit is None else limit,
+        batch=wanted.batch,
+    )
 
 
 def push(

@@ -13,25 +13,23 @@ from uuid import UUID
 from lsloop.config import Push
 from lsloop.labelstudio import projects
 from lsloop.labelstudio.client import LabelStudio
-from lsloop.ledger import Ledger
+from lsloop.ledger import Ledger, gold
 from lsloop.ledger import tasks as ledger_tasks
-from lsloop.records import Project, Sample
+from lsloop.records import Project
 from lsloop.steps.task.content import Media, making
+from lsloop.steps.task.planning import Planned, plan
 from lsloop.steps.task.sending import Pushed, Sender
 from lsloop.steps.task.twins import in_turn, reconcile, remove_needless, remove_seen_twins
 from lsloop.task_types import Kind
 
-__all__ = ["Media", "Pushed", "making", "park", "plan", "push", "remove_needless", "remove_seen_twins"]
+__all__ = [
+    "Media", "Planned", "Pushed", "making", "park", "plan", "push", "remove_needless", "remove_seen_twins",
+]  # fmt: skip
 
 
 def park(ledger: Ledger, project: Project, skips: int) -> int:
     """Take tasks that `skips` annotators skipped out of the queue until their content changes; answers how many."""
     return ledger_tasks.park(ledger, project, skips)
-
-
-def plan(ledger: Ledger, choice: ledger_tasks.Plan, limit: int) -> list[Sample]:
-    """What a push would send now, in order. Changes nothing, here or in Label Studio."""
-    return ledger_tasks.eligible(ledger, choice, limit)
 
 
 def push(
@@ -72,7 +70,7 @@ def _in_batches(keys: list[UUID], size: int) -> Iterator[list[UUID]]:
 def _claims(
     ledger: Ledger, project: Project, choice: ledger_tasks.Plan, limit: int, batch: int, pushed: Pushed, *, fresh: bool
 ) -> Iterator[list[UUID]]:
-    claimed_by = f"{socket.gethostname()}:{os.getpid()}"
+    claimed_by, chance = f"{socket.gethostname()}:{os.getpid()}", gold.rounding(ledger, choice.task_type)
     keys = ledger_tasks.claim_adjudications(ledger, project, max(limit, 0), claimed_by=claimed_by)
     pushed.adjudications = len(keys)
     yield from _in_batches(keys, batch)
@@ -81,7 +79,9 @@ def _claims(
     while limit > 0:
         size = min(batch, limit)
         next_ones = None if line is None else line[:size]
-        claimed = ledger_tasks.claim(ledger, project, choice, size, claimed_by=claimed_by, among=next_ones)
+        claimed = ledger_tasks.claim(
+            ledger, project, choice, size, claimed_by=claimed_by, among=next_ones, chance=chance
+        )
         line = None if line is None else line[claimed.passed :]
         if not claimed.keys and not line:
             return
