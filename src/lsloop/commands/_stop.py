@@ -1,4 +1,4 @@
-"""Ending in order: SIGTERM is remembered, and what works looks at it where it can stop."""
+"""Ending in order: a signal is remembered, and what works looks at it where it can stop."""
 
 import queue
 import signal
@@ -8,22 +8,27 @@ from typing import Self
 
 
 class Stop:
-    """Whether somebody asked to stop. Signals that come while something is at work do not disturb it."""
+    """Whether somebody asked to stop. Signals that come while something is at work do not disturb it.
+
+    `by` is the signal that did, once that was noticed.
+    """
 
     def __init__(self) -> None:
+        self.by: int | None = None
         # The one thing in the standard library that a signal handler may use and a sleeper may wait for.
-        self._asked: queue.SimpleQueue[None] = queue.SimpleQueue()
+        self._asked: queue.SimpleQueue[int] = queue.SimpleQueue()
 
     @classmethod
     @contextmanager
-    def on_sigterm(cls) -> Iterator[Self]:
-        """While the block runs, SIGTERM asks to stop, and does nothing else."""
+    def on(cls, *signals: signal.Signals) -> Iterator[Self]:
+        """While the block runs, these signals ask to stop, and do nothing else."""
         stop = cls()
-        before = signal.signal(signal.SIGTERM, lambda *_: stop._asked.put(None))
+        before = {number: signal.signal(number, lambda got, _: stop._asked.put(got)) for number in signals}
         try:
             yield stop
         finally:
-            signal.signal(signal.SIGTERM, before)
+            for number, handler in before.items():
+                signal.signal(number, handler)
 
     @property
     def asked(self) -> bool:
@@ -33,7 +38,15 @@ class Stop:
     def sleep(self, seconds: float) -> None:
         """Wait so long, or until it is time to stop."""
         try:
-            self._asked.get(timeout=max(seconds, 0.0))
+            self._notice(max(seconds, 0.0))
         except queue.Empty:
             return
-        self._asked.put(None)
+
+    def wait(self) -> None:
+        """Wait until it is time to stop."""
+        self._notice(None)
+
+    def _notice(self, seconds: float | None) -> None:
+        got = self._asked.get(timeout=seconds)
+        self.by = self.by or got
+        self._asked.put(got)

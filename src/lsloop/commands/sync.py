@@ -1,5 +1,6 @@
 """`lsloop sync`: one cycle of the loop, for cron and for people."""
 
+import signal
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
@@ -35,7 +36,7 @@ def sync(ctx: typer.Context, interval: IntervalOpt = None) -> None:
       lsloop sync --interval 5
     """
     call = Call.of(ctx)
-    with Stop.on_sigterm() as stop, _services.opened_ledger(call.config) as ledger:
+    with Stop.on(signal.SIGTERM) as stop, _services.opened_ledger(call.config) as ledger:
         done = cycle(wanted(call, ledger, stop), every=None if interval is None else lately(interval))
     answer(call.out, done)
     if done.exit_code:

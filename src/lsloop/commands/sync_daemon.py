@@ -1,5 +1,6 @@
 """`lsloop sync-daemon`: cycle after cycle, until SIGTERM."""
 
+import signal
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated, Any
@@ -52,7 +53,7 @@ def daemon(
     call = Call.of(ctx)
     if status:
         return _status(call)
-    with Stop.on_sigterm() as stop:
+    with Stop.on(signal.SIGTERM) as stop:
         if not once:
             minutes = interval or call.config.environment.sync_interval_minutes
             return _for_ever(call, stop, minutes * 60, push)

@@ -1,7 +1,6 @@
 """`lsloop worker`: what is done in the background."""
 
 import os
-import queue as queues
 import signal
 from typing import Annotated
 
@@ -9,6 +8,7 @@ import typer
 
 from lsloop import jobs
 from lsloop.commands._call import Call
+from lsloop.commands._stop import Stop
 from lsloop.errors import UsageError
 
 QueueOpt = Annotated[
@@ -30,18 +30,14 @@ def worker(ctx: typer.Context, queue: QueueOpt = None) -> None:
     names = queue or jobs.queues()
     if unknown := sorted(set(names) - set(jobs.queues())):
         raise UsageError(f"There is no queue {unknown[0]!r}.", f"Use one of: {', '.join(jobs.queues())}.")
-    # The one thing in the standard library that a signal handler may use and a sleeper may wait for.
-    signals: queues.SimpleQueue[int] = queues.SimpleQueue()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda number, _: signals.put(number))
-    config = call.config
-    if hasattr(os, "nice"):
-        os.nice(5)  # people wait for the server's answers, and nobody for these
-    call.out.result({"queues": names}, f"Working on {', '.join(names)} (Ctrl-C stops)")
-    got: list[int] = []
-    in_time = jobs.work(config, names, lambda: got.append(signals.get()), call.out.warn)
-    if not in_time:  # its threads would keep the process, for as long as a training takes
-        call.out.note("Stopped in the middle of a job, which another worker begins again.")
-        os._exit(130 if signal.SIGINT in got else 0)
-    if signal.SIGINT in got:
+    with Stop.on(signal.SIGTERM, signal.SIGINT) as stop:
+        config = call.config
+        if hasattr(os, "nice"):
+            os.nice(5)  # people wait for the server's answers, and nobody for these
+        call.out.result({"queues": names}, f"Working on {', '.join(names)} (Ctrl-C stops)")
+        in_time = jobs.work(config, names, stop.wait, call.out.warn)
+        if not in_time:  # its threads would keep the process, for as long as a training takes
+            call.out.note("Stopped in the middle of a job, which another worker begins again.")
+            os._exit(130 if stop.by == signal.SIGINT else 0)
+    if stop.by == signal.SIGINT:
         raise KeyboardInterrupt
