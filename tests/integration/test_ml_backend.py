@@ -121,7 +121,8 @@ def test_setup_versions_and_health_name_the_model(asker: Asker) -> None:
 def test_without_the_password_only_health_is_told(asker: Asker) -> None:
     for auth in (None, ("lsloop", ""), ("lsloop", "wrong"), ("other", asker.auth[1]), ("lsloop", "\xe9")):
         for path in ("setup", "predict"):
-            assert asker.post(path, payload("predict__short"), auth).status_code == 401
+            refused = asker.post(path, payload("predict__short"), auth)
+            assert (refused.status_code, refused.headers["www-authenticate"]) == (401, 'Basic realm="lsloop"')
         assert asker.get("versions", auth).status_code == 401
         assert asker.get("health", auth).status_code == 200
         assert asker.post("webhook", payload("webhook__train"), auth).status_code == 401

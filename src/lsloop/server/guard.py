@@ -28,11 +28,11 @@ _STATUS: tuple[tuple[type[LsloopError], int], ...] = ((Unreachable, 503), (Usage
 
 
 class Problem(LsloopError):
-    """A request that cannot be answered; `status` is the HTTP one."""
+    """A request that cannot be answered; `status` is the HTTP one, `wants` of a 401 the scheme that opens it."""
 
-    def __init__(self, status: int, problem: str, fix: str = "") -> None:
+    def __init__(self, status: int, problem: str, fix: str = "", *, wants: str = "Bearer") -> None:
         super().__init__(problem, fix)
-        self.status = status
+        self.status, self.wants = status, wants
 
 
 def check_token(headers: Mapping[str, str], token: str) -> None:
@@ -78,8 +78,8 @@ async def _failed(request: Request, error: LsloopError) -> Response:
     status = error.status if isinstance(error, Problem) else _status(error)
     told = {"error": without_secrets(error.problem), "fix": without_secrets(error.fix)}
     response = answer(told, status)
-    if status == 401:
-        response.headers["www-authenticate"] = 'Bearer realm="lsloop"'
+    if isinstance(error, Problem) and status == 401:
+        response.headers["www-authenticate"] = f'{error.wants} realm="lsloop"'
     return response
 
 
