@@ -1,12 +1,14 @@
 """Model versions on a real ledger: one in use per task type, rolled back step by step, and trainings asked for once."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
 
 from annotating import Office, said, samples
+from lsloop.commands import main
 from lsloop.errors import Refused, UsageError
 from lsloop.ledger import Ledger, connect, models
 from lsloop.ledger.models import Version
@@ -56,6 +58,24 @@ def test_a_version_is_found_by_how_it_begins_with_all_that_it_was_made_of(ledger
         models.find(ledger, "x")
     with pytest.raises(Refused, match="no model version nothing"):
         models.promote(ledger, "nothing", "linh")
+
+
+def test_a_password_in_the_name_of_the_base_is_shown_nowhere(
+    ledger: Ledger, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", database_url)
+    monkeypatch.setenv("LABEL_STUDIO_URL", "http://127.0.0.1:1")
+    monkeypatch.setenv("LABEL_STUDIO_API_KEY", "0" * 40)
+    base = "https://me:hunter2@hub.example/model"
+    params = f"task_types: {{{TRANSCRIPT}: {{}}}}\nmodels: {{{TRANSCRIPT}: {{base: '{base}'}}}}\n"
+    (tmp_path / "params.yaml").write_text(params)
+    models.register(ledger, replace(version("3fa9"), base=base, params={"base": base}))
+    for words in (["models", "list"], ["models", "show", "3fa9"], ["status"]):
+        for more in ([], ["--json"]):
+            main(["-C", str(tmp_path), *words, *more])
+            shown = "".join(capsys.readouterr())
+            assert "hub.example" in shown
+            assert "hunter2" not in shown
 
 
 def test_the_database_refuses_a_second_version_in_use(ledger: Ledger) -> None:

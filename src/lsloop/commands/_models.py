@@ -1,11 +1,20 @@
 """Models as people read them: the same tables in `retrain`, `models` and `status`."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from lsloop.commands._output import Table
+from lsloop.ledger.models import Version
+from lsloop.secrecy import without_secrets
 
 _FEW = 6  # groups that a table has room for; `--json` has all of them
+
+
+def told(version: Version) -> Version:
+    """The version as it may be shown: the base may be a URL with a password in it."""
+    settings = {name: without_secrets(v) if name == "base" and v else v for name, v in version.params.items()}
+    return replace(version, base=without_secrets(version.base), params=settings)
 
 
 def metrics_table(version: str, metrics: Mapping[str, Any]) -> Table:

@@ -6,7 +6,7 @@ import typer
 
 from lsloop import loop
 from lsloop.commands._call import Call
-from lsloop.commands._models import decisive, metrics_table
+from lsloop.commands._models import decisive, metrics_table, told
 from lsloop.commands._options import ByOpt, NeededTaskTypeOpt, TaskTypeOpt, actor
 from lsloop.commands._output import Table
 from lsloop.commands._services import opened_ledger
@@ -40,7 +40,8 @@ def list_(ctx: typer.Context, task_type: TaskTypeOpt = None) -> None:
     call = Call.of(ctx)
     name = call.config.task_type(task_type)[0] if task_type else None
     with opened_ledger(call.config) as ledger:
-        there, trainings = models.versions(ledger, name), models.trainings(ledger, name)
+        there = [told(one) for one in models.versions(ledger, name)]
+        trainings = models.trainings(ledger, name)
     shown: list[str | Table] = [_versions(there)] if there else ["No model was trained yet."]
     if trainings:
         shown.append(_trainings(trainings))
@@ -56,12 +57,12 @@ def show(ctx: typer.Context, version: VersionArg) -> None:
     """
     call = Call.of(ctx)
     with opened_ledger(call.config) as ledger:
-        found = models.find(ledger, version)
+        found = told(models.find(ledger, version))
         history = models.history(ledger, found.version)
     lineage = Table(("made of", ""), list(_lineage(found).items()))
-    told = [(_when(one["at"]), one["action"], one["actor"], one["reason"] or "") for one in history]
+    events = [(_when(one["at"]), one["action"], one["actor"], one["reason"] or "") for one in history]
     shown: list[str | Table] = [metrics_table(found.version, found.metrics), lineage]
-    shown += [Table(("when", "what", "who", "why"), told)] if told else []
+    shown += [Table(("when", "what", "who", "why"), events)] if events else []
     call.out.result({**vars(found), "history": history}, *shown)
 
 

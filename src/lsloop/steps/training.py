@@ -180,7 +180,8 @@ class _Run:
         start, before = self._bases()
         trained = self._fit(data, start)
         version = self._version(data, start, trained)
-        self.progress.say(f"Measuring on {len(data.splits['test']):,} samples: {before.name}, then {version.version}.")
+        names = f"{without_secrets(before.name)}, then {version.version}"
+        self.progress.say(f"Measuring on {len(data.splits['test']):,} samples: {names}.")
         done = self._judge(data, before, trained, version, number)
         self._prune()
         shutil.rmtree(self.work, ignore_errors=True)
@@ -238,7 +239,7 @@ class _Run:
                 f"The train split of {wanted.task_type} is empty: {wanted.data_dir} has nothing to train on.",
                 "Have more annotations accepted, then run `lsloop export`.",
             )
-        self.progress.say(f"Training on {len(data.splits['train']):,} samples, from {start.name}.")
+        self.progress.say(f"Training on {len(data.splits['train']):,} samples, from {without_secrets(start.name)}.")
         order = _process.Order(
             kind=wanted.kind_name, base=start.path, data=str(data.folder), data_sha256=data.sha256, out=str(self.work),
             settings=wanted.settings.training, seed=wanted.settings.seed,
