@@ -61,7 +61,7 @@ def test_a_dry_run_is_the_plan_that_a_push_then_carries_out(world: World, order:
 
 
 def test_a_dry_run_counts_gold_probes_and_what_was_cut_off_as_the_push_then_does(world: World) -> None:
-    params = world.config.params.model_copy(update={"gold": Gold(ratio=0.3), "push": Push(batch=4)})
+    params = world.config.params.model_copy(update={"gold": Gold(ratio=0.3), "push": Push(batch=2)})
     world = replace(world, config=replace(world.config, params=params))
     world.ingest(clips(40))
     for number in range(1, 13):
