@@ -215,16 +215,20 @@ CREATE OR REPLACE FUNCTION is_settled(t tasks) RETURNS boolean LANGUAGE sql STAB
            AND NOT changed_since(s.field_versions, t.reads, greatest(o.sync_version, o.settled_version)))
 $$;
 
--- Tasks that were ended, that nobody has answered, and that Label Studio has all the same: an annotator who met one would do
--- what another task asks for or has settled. Adjudications that nobody needs any more, twins that came late.
+-- Tasks that are at their end, of which no answer stands, and that Label Studio has all the same: an annotator who met one
+-- would do what another task asks for or has settled. Adjudications that nobody needs any more, twins that came late, and
+-- what was decided or parked, lost its answers, and was sent anew.
 DROP FUNCTION IF EXISTS needless_adjudications(integer);
 CREATE OR REPLACE FUNCTION needless_tasks(p_project_id integer) RETURNS TABLE (ls_task_id bigint, task_key uuid)
 LANGUAGE sql STABLE AS $$
-    SELECT t.ls_task_id, t.task_key FROM tasks t JOIN projects p USING (project_id)
-     WHERE t.project_id = p_project_id AND t.task_type = p.task_type AND t.state = 'cancelled'
-       AND t.ls_task_id IS NOT NULL AND t.gone_at IS NULL
-       AND (t.adjudicates IS NOT NULL OR NOT is_wanted(t) OR is_settled(t))
-       AND NOT EXISTS (SELECT FROM annotations n WHERE n.task_key = t.task_key AND n.deleted_at IS NULL)
+    -- Looked at one by one only after those with answers, which are nearly all, are out.
+    WITH unanswered AS MATERIALIZED (
+        SELECT t FROM tasks t JOIN projects p USING (project_id)
+         WHERE t.project_id = p_project_id AND t.task_type = p.task_type AND t.state IN ('cancelled', 'resolved', 'parked')
+           AND t.ls_task_id IS NOT NULL AND t.gone_at IS NULL
+           AND NOT EXISTS (SELECT FROM annotations n WHERE n.task_key = t.task_key AND n.deleted_at IS NULL))
+    SELECT (t).ls_task_id, (t).task_key FROM unanswered
+     WHERE NOT is_wanted(t) OR (t).state = 'cancelled' AND ((t).adjudicates IS NOT NULL OR is_settled(t))
 $$;
 
 -- Tasks that p_limit annotators skipped are parked: not sent again until their content changes. An answer that comes in

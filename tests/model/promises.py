@@ -2,7 +2,6 @@
 
 from collections import Counter
 from typing import Any
-from uuid import UUID
 
 from lsloop.ledger.annotations import result_hash
 from model.picture import LIVE, Picture, is_ordinary
@@ -140,18 +139,6 @@ def check_sent_once(now: Picture, store: Store, project: dict[str, Any]) -> None
     ours = {str(key): task for key, task in now.tasks.items() if task["project_id"] == project["project_id"]}
     assert by_key.keys() <= ours.keys()
     assert not [task for task in ours.values() if task["state"] == "claimed"], "claimed and not sent"
-
-
-def check_asked_once(now: Picture, store: Store, project: dict[str, Any]) -> None:
-    """At rest: no two tasks wait for annotators, that they would answer about the same sample."""
-    waiting: dict[Any, list[tuple[str, int]]] = {}
-    for task in store.tasks.values():
-        if task["project"] == project["ls_project_id"] and not store.annotations_of(task):
-            ours = now.tasks[UUID(task["data"]["task_key"])]
-            if is_ordinary(ours):
-                waiting.setdefault(ours["sample_id"], []).append((ours["state"], task["id"]))
-    twice = [each for each in waiting.values() if len(each) > 1]
-    assert not twice, f"a sample waits twice in Label Studio: {twice}"
 
 
 def check_shown(now: Picture, store: Store) -> None:
