@@ -45,16 +45,23 @@ class Difference:
 def read(folder: Path) -> Lines:
     """The index of a folder; empty where there is none."""
     try:
-        lines = (folder / FILE).read_text(encoding="utf-8").splitlines()
+        with (folder / FILE).open(encoding="utf-8", newline="\n") as file:
+            return {orjson.loads(line)["sample_id"]: line.removesuffix("\n") for line in file}
     except FileNotFoundError:
         return {}
-    return {orjson.loads(line)["sample_id"]: line for line in lines}
+
+
+def _entries(index: Path) -> Iterator[dict[str, Any]]:
+    """What the lines of an index say, one after the other: all of them would be a few kB of memory per sample."""
+    with index.open("rb") as file:
+        yield from map(orjson.loads, file)
 
 
 def contents(folder: Path) -> Iterator[tuple[str, str, dict[str, int], str]]:
     """Of each sample that lies in a folder: its id, the folder's name, the revision of each field, its digest."""
-    for line in read(folder).values():
-        entry = orjson.loads(line)
+    if not (folder / FILE).is_file():
+        return
+    for entry in _entries(folder / FILE):
         revisions = {name: answer["revision"] for name, answer in entry["answers"].items()}
         yield entry["sample_id"], folder.name, revisions, entry["digest"]
 
@@ -92,7 +99,8 @@ def compare(
 def sha256(folder: Path) -> str | None:
     """The digest of a folder's index; None where there is none."""
     try:
-        return hashlib.sha256((folder / FILE).read_bytes()).hexdigest()
+        with (folder / FILE).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     except FileNotFoundError:
         return None
 
@@ -117,36 +125,49 @@ def manifest(target: Path) -> bytes:
 
 
 def _summary(index: Path) -> dict[str, Any]:
-    content = index.read_bytes()
-    entries = [orjson.loads(line) for line in content.splitlines()]
-    answers = [answer for entry in entries for answer in entry["answers"].values()]
+    """One pass, which keeps of each sample no more than its watermark needs."""
+    layout, newest, said = None, None, list[str]()
+    names = ("split", "gold", "annotator", "model_version", "commit")
+    counted: dict[str, Counter[Any]] = {name: Counter() for name in names}
+    for entry in _entries(index):
+        layout = layout or entry["layout"]
+        newest = max(newest or 0, entry["newest_revision"])
+        said.append(_said(entry))
+        counted["gold" if entry["gold"] else "split"][entry["split"]] += 1
+        counted["commit"][entry["dvc_commit_hash"]] += 1
+        for answer in entry["answers"].values():
+            counted["annotator"][answer["annotator"]] += 1
+            counted["model_version"][answer["model_version"]] += 1
     return {
-        "layout": entries[0]["layout"] if entries else None,
-        "samples": len(entries),
-        "splits": _counts(entry["split"] for entry in entries if not entry["gold"]),
-        "gold": sum(entry["gold"] for entry in entries),
-        "index_sha256": hashlib.sha256(content).hexdigest(),
-        "watermark": watermark(entries),
+        "layout": layout,
+        "samples": len(said),
+        "splits": _named(counted["split"]),
+        "gold": counted["gold"].total(),
+        "index_sha256": sha256(index.parent),
+        "watermark": _watermark(said),
         "lineage": {
-            "newest_revision": max((entry["newest_revision"] for entry in entries), default=None),
-            "annotators": _counts(answer["annotator"] for answer in answers),
-            "model_versions": _counts(answer["model_version"] for answer in answers),
-            "dvc_commits": _counts(entry["dvc_commit_hash"] for entry in entries),
+            "newest_revision": newest,
+            "annotators": _named(counted["annotator"]),
+            "model_versions": _named(counted["model_version"]),
+            "dvc_commits": _named(counted["commit"]),
         },
     }
 
 
-def watermark(entries: Iterable[dict[str, Any]]) -> dict[str, Any]:
+def _said(entry: dict[str, Any]) -> str:
+    return f"{entry['sample_id']}{entry['digest']}"
+
+
+def _watermark(said: list[str]) -> dict[str, Any]:
     """The same as the ledger's watermark, if nothing was left out and nothing happened since."""
-    said = sorted(f"{entry['sample_id']}{entry['digest']}" for entry in entries)
-    return {
-        "samples": len(said),
-        "digest": hashlib.md5("".join(said).encode(), usedforsecurity=False).hexdigest(),
-    }
+    digest = hashlib.md5(usedforsecurity=False)
+    for one in sorted(said):
+        digest.update(one.encode())
+    return {"samples": len(said), "digest": digest.hexdigest()}
 
 
-def _counts(values: Iterator[Any] | Iterable[Any]) -> dict[str, int]:
-    return dict(sorted(Counter("none" if value is None else str(value) for value in values).items()))
+def _named(counts: Counter[Any]) -> dict[str, int]:
+    return dict(sorted(("none" if value is None else str(value), count) for value, count in counts.items()))
 
 
 _PRETTY = orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE
