@@ -496,6 +496,11 @@ class LoopMachine(RuleBasedStateMachine):
             for read in {*task["reads"], *task["writes"]}:
                 if self.crawler.changed.get((name, read), 0) <= self.store.seen[answer["ls_annotation_id"]]:
                     continue
+                if any(
+                    later > key and r["origin"] == "upstream" and (r["sample_id"], r["field"]) == (sample["id"], read)
+                    for later, r in now.revisions.items()
+                ):  # in the middle of the pull, after this answer was accepted
+                    continue
                 if task["settled_version"] and self.settled.get(task["id"], 0) >= self.crawler.changed[name, read]:
                     continue
                 if read == "media":
