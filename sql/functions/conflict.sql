@@ -87,6 +87,11 @@ BEGIN
     SELECT * INTO STRICT s FROM samples WHERE sample_id = c.sample_id;
     SELECT * INTO STRICT a FROM annotations WHERE annotation_id = c.annotation_id;
     SELECT * INTO STRICT t FROM tasks WHERE task_key = c.task_key;
+    -- An answer that was skipped since says nothing: its task is about to be settled, and the conflict to be withdrawn.
+    IF a.value IS NULL THEN
+        a.value := c.ours;
+        a.result_hash := c.result_hash;
+    END IF;
     t := as_seen(t, s, a);
     c.base := t.base;
     c.ours := a.value;

@@ -131,3 +131,14 @@ def test_of_two_answers_about_one_sample_the_second_never_overwrites_the_first(l
         outcomes = annotations.settle(transaction, keys, lambda *_: ())
     assert outcomes == {"accepted": 1, "conflicted": 1}
     assert len(one.history("a")) == 2
+
+
+def test_a_conflict_whose_answer_was_taken_back_says_what_it_was_until_it_is_settled(office: Office) -> None:
+    """Of two tasks that come in together, the first to be settled may move the sample under the other's conflict."""
+    office.crawl("a", transcript="one")
+    office.send()
+    office.crawl("a", transcript="two")
+    office.answer("a", "heard")
+    office.value("UPDATE annotations SET was_cancelled = true, value = NULL RETURNING 1")
+    office.crawl("a", transcript="three")
+    assert office.conflict().ours == {"transcript": "heard"}
