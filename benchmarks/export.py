@@ -31,7 +31,8 @@ ACCEPT = """
            jsonb_build_object('transcript', 'xin chào cuộc họp ' || ls_task_id), ls_task_id::text, false, false, 5,
            now(), now()
       FROM tasks;
-    SELECT write_revisions(array_agg(t.task_key), array_agg(a.annotation_id), array_agg(a.value), 'human')
+    SELECT write_revisions(array_agg(t.task_key), array_agg(a.annotation_id), array_agg(a.value), 'human'),
+           end_tasks(array_agg(t.task_key), 'accepted', array_agg(a.annotation_id))
       FROM tasks t JOIN annotations a USING (task_key);
     ANALYZE;
 """

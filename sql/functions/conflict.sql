@@ -52,7 +52,7 @@ CREATE FUNCTION moved_fields(t tasks, s samples, p_answer jsonb) RETURNS jsonb L
                         AND NOT (s.held ? key AND holds_alone(t, s, key)) END
             UNION ALL
             SELECT r.field, 'people' FROM revisions r
-             WHERE r.sample_id = s.sample_id AND r.field = ANY (t.writes) AND r.version = (s.held ->> r.field)::integer
+             WHERE s.held <> '{}' AND r.sample_id = s.sample_id AND r.field = ANY (t.writes) AND r.version = (s.held ->> r.field)::integer
                AND r.version IS DISTINCT FROM (t.base -> 'held' ->> r.field)::integer
                AND r.task_key IS DISTINCT FROM t.task_key AND r.value IS DISTINCT FROM p_answer -> r.field
         ) every_one ORDER BY field, mover) moved

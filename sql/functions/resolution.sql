@@ -34,11 +34,13 @@ CREATE OR REPLACE FUNCTION state_of(p_task_key uuid) RETURNS jsonb LANGUAGE sql 
       FROM tasks t JOIN samples s USING (sample_id) WHERE t.task_key = p_task_key
 $$;
 
+DROP FUNCTION IF EXISTS close_conflict(conflicts, text, text, text, jsonb, uuid);
 CREATE OR REPLACE FUNCTION close_conflict(
-    c conflicts, p_resolution text, p_actor text, p_reason text, p_before jsonb, p_reflow_sample_id uuid DEFAULT NULL
+    c conflicts, p_resolution text, p_actor text, p_reason text, p_before jsonb, p_reflow_sample_id uuid DEFAULT NULL,
+    p_accepted_annotation_id bigint DEFAULT NULL
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    PERFORM end_task(c.task_key, 'resolved');
+    PERFORM end_task(c.task_key, 'resolved', p_accepted_annotation_id);
     UPDATE conflicts SET status = 'resolved', resolution = p_resolution, decided_because = p_reason, actor = p_actor,
            resolved_at = now(), reflow_sample_id = p_reflow_sample_id, fields = c.fields, moved = c.moved, base = c.base,
            ours = c.ours, theirs = c.theirs, result_hash = c.result_hash
@@ -62,7 +64,7 @@ BEGIN
     PERFORM write_revisions(ARRAY[(v.t).task_key], ARRAY[(v.a).annotation_id], ARRAY[(v.a).value], 'human',
                             ARRAY[decided(v.c, 'human_wins', p_actor, p_reason)]);
     UPDATE tasks SET settled_version = (v.s).sync_version WHERE task_key = (v.t).task_key;
-    PERFORM close_conflict(v.c, 'human_wins', p_actor, p_reason, v_before);
+    PERFORM close_conflict(v.c, 'human_wins', p_actor, p_reason, v_before, NULL, (v.a).annotation_id);
 END $$;
 
 -- The other side stands; the annotation stays in the history, marked as superseded.
@@ -91,7 +93,7 @@ BEGIN
     END IF;
     PERFORM write_revisions(ARRAY[(v.t).task_key], ARRAY[(v.a).annotation_id], ARRAY[p_value], 'merged',
                             ARRAY[decided(v.c, 'merged', p_actor, p_reason)]);
-    PERFORM close_conflict(v.c, 'merged', p_actor, p_reason, v_before);
+    PERFORM close_conflict(v.c, 'merged', p_actor, p_reason, v_before, NULL, (v.a).annotation_id);
 END $$;
 
 -- The other side stands, and goes round again in a sample of its own, with the annotation to begin from. Where it is going

@@ -13,12 +13,22 @@ CREATE OR REPLACE FUNCTION lock_task(t tasks) RETURNS void LANGUAGE sql AS $$
     ON CONFLICT DO NOTHING
 $$;
 
-CREATE OR REPLACE FUNCTION end_tasks(p_task_keys uuid[], p_state text) RETURNS void LANGUAGE sql AS $$
-    UPDATE tasks SET state = p_state, finished_at = now() WHERE task_key = ANY (p_task_keys);
+-- Ends tasks, each with the annotation that is accepted now, where one is given. One update: PostgreSQL checks the foreign
+-- keys of a row that a transaction changes a second time.
+DROP FUNCTION IF EXISTS end_tasks(uuid[], text);
+CREATE OR REPLACE FUNCTION end_tasks(p_task_keys uuid[], p_state text, p_annotation_ids bigint[] DEFAULT '{}') RETURNS void
+LANGUAGE sql AS $$
+    UPDATE tasks t SET state = p_state, finished_at = now(),
+           accepted_annotation_id = coalesce(a.annotation_id, t.accepted_annotation_id),
+           accepted_hash = coalesce(a.result_hash, t.accepted_hash)
+      FROM unnest(p_task_keys, p_annotation_ids) n(task_key, annotation_id) LEFT JOIN annotations a USING (annotation_id)
+     WHERE t.task_key = n.task_key;
     UPDATE locks SET released_at = now() WHERE task_key = ANY (p_task_keys) AND released_at IS NULL;
 $$;
-CREATE OR REPLACE FUNCTION end_task(p_task_key uuid, p_state text) RETURNS void LANGUAGE sql AS $$
-    SELECT end_tasks(ARRAY[p_task_key], p_state)
+DROP FUNCTION IF EXISTS end_task(uuid, text);
+CREATE OR REPLACE FUNCTION end_task(p_task_key uuid, p_state text, p_annotation_id bigint DEFAULT NULL) RETURNS void
+LANGUAGE sql AS $$
+    SELECT end_tasks(ARRAY[p_task_key], p_state, ARRAY[p_annotation_id])
 $$;
 
 -- The task that is at work in the place of this one, on the same sample or the same disagreement: there is never more
@@ -50,7 +60,8 @@ LANGUAGE sql AS $$
 $$;
 
 -- Writes what was answered into the samples, one revision for each field that an answer speaks of. The value may be
--- another than the annotation's: a merge. No two of the tasks may be of one sample.
+-- another than the annotation's: a merge. No two of the tasks may be of one sample. What the tasks are now is not said
+-- here but by end_tasks.
 DROP FUNCTION IF EXISTS write_revisions(tasks, annotations, text, text);
 CREATE OR REPLACE FUNCTION write_revisions(
     p_task_keys uuid[], p_annotation_ids bigint[], p_values jsonb[], p_origin text, p_reasons text[] DEFAULT '{}'
@@ -70,9 +81,6 @@ BEGIN
     UPDATE samples s SET fields = s.fields || n.fields, held = s.held || n.held, updated_at = now(),
            upstream = nullif(coalesce(s.upstream, s.fields), s.fields || n.fields)
       FROM now_current n WHERE s.sample_id = n.sample_id;
-    UPDATE tasks t SET accepted_annotation_id = a.annotation_id, accepted_hash = a.result_hash
-      FROM unnest(p_task_keys, p_annotation_ids) n(task_key, annotation_id) JOIN annotations a USING (annotation_id)
-     WHERE t.task_key = n.task_key;
     UPDATE annotations SET superseded_at = NULL WHERE annotation_id = ANY (p_annotation_ids) AND superseded_at IS NOT NULL;
 END $$;
 
@@ -154,7 +162,7 @@ BEGIN
         ARRAY[t.task_key], ARRAY[a.annotation_id], ARRAY[a.value], 'human',
         ARRAY[CASE WHEN t.accepted_annotation_id = a.annotation_id THEN 'edited after acceptance'
                    WHEN t.accepted_annotation_id IS NOT NULL THEN 'another annotation speaks now' END]);
-    PERFORM end_task(t.task_key, 'accepted');
+    PERFORM end_task(t.task_key, 'accepted', a.annotation_id);
     RETURN 'accepted';
 END $$;
 
@@ -174,7 +182,7 @@ BEGIN
       FROM alone_and_undecided(p_task_keys) t JOIN samples s USING (sample_id) CROSS JOIN chosen_annotation(t) a
      WHERE a.annotation_id IS NOT NULL AND moved_fields(as_seen(t, s, a), s, a.value) = '{}';
     PERFORM write_revisions(v_plain, v_chosen, v_values, 'human');
-    PERFORM end_tasks(v_plain, 'accepted');
+    PERFORM end_tasks(v_plain, 'accepted', v_chosen);
     RETURN QUERY
     SELECT o.outcome, count(*) FROM (
         SELECT 'accepted' AS outcome FROM unnest(v_plain)
