@@ -244,7 +244,7 @@ def doubtful(ledger: Ledger, project: Project) -> list[Doubtful]:
                       ls_task_id,
                       CAST(extract(epoch FROM clock_timestamp() - sent_at) AS double precision) AS age
                  FROM tasks WHERE project_id = :project_id
-                  AND (state = 'claimed' OR sends > 1 AND sent_at > now() - interval '1 day')
+                  AND (state = 'claimed' OR sent_again AND sent_at > now() - interval '1 day')
                 ORDER BY claimed_at, task_key""",
             project_id=project.project_id,
         )
