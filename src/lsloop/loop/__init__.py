@@ -5,7 +5,8 @@ ledger and Label Studio once and passes them in. `rounds` plays the turns one af
 """
 
 # ruff: noqa: I001 - the order is that of the loop
-from lsloop.loop.given import SILENT, Progress
+
+from lsloop.progress import SILENT, Progress
 
 # A place for people to work at: the project in Label Studio, where it sends events, which model it asks.
 from lsloop.loop.projects import attach_model, inspect, setup

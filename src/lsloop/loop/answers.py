@@ -7,9 +7,10 @@ from uuid import UUID
 from lsloop.config import Config
 from lsloop.labelstudio.client import LabelStudio
 from lsloop.ledger import Ledger, Transaction, annotations, gold, models
-from lsloop.loop.given import SILENT, Progress, resolved
+from lsloop.loop.given import resolved
 from lsloop.loop.projects import known, pushed
 from lsloop.loop.tasks import refreshed
+from lsloop.progress import SILENT, Progress
 from lsloop.records import Project
 from lsloop.steps import (
     annotation,

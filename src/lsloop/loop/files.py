@@ -7,7 +7,8 @@ from lsloop import layouts
 from lsloop.config import Config
 from lsloop.labelstudio import conversion
 from lsloop.ledger import Ledger, exports
-from lsloop.loop.given import SILENT, Progress, kinds_of, template
+from lsloop.loop.given import kinds_of, template
+from lsloop.progress import SILENT, Progress
 from lsloop.steps import export as steps_export
 
 
@@ -41,8 +42,7 @@ def export(
     )
     if dry_run:
         return steps_export.plan(ledger, wanted)
-    told = steps_export.Progress(progress.expect, progress.advance, progress.waiting)
-    return steps_export.export(ledger, wanted, told)
+    return steps_export.export(ledger, wanted, progress)
 
 
 def watermark(ledger: Ledger, config: Config) -> dict[str, Any]:

@@ -1,8 +1,6 @@
 """What the turns of the loop are given: the settings of a task type, its kind, its label config, links to media."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
 
 from lsloop import resources, task_types
 from lsloop.config import Config, TaskType
@@ -11,18 +9,6 @@ from lsloop.steps import (
     task,
 )
 from lsloop.task_types import Kind
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How a long step tells how far it is: once `expect`, then `advance`; `waiting` when somebody else is at it."""
-
-    expect: Callable[[int], None] = lambda total: None
-    advance: Callable[[int], None] = lambda done: None
-    waiting: Callable[[], None] = lambda: None
-
-
-SILENT = Progress()
 
 
 def resolved(config: Config, task_type: str) -> tuple[str, TaskType, Kind]:

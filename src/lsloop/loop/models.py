@@ -7,7 +7,8 @@ from lsloop.config import Config
 from lsloop.errors import UsageError
 from lsloop.ledger import Ledger, models, predictions
 from lsloop.ledger import projects as ledger_projects
-from lsloop.loop.given import SILENT, Progress, resolved, template
+from lsloop.loop.given import resolved, template
+from lsloop.progress import SILENT, Progress
 from lsloop.steps import (
     prediction,
     training,

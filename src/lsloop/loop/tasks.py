@@ -7,8 +7,9 @@ from lsloop.config import Config
 from lsloop.labelstudio.client import LabelStudio
 from lsloop.ledger import Ledger, projects
 from lsloop.ledger.tasks import Plan
-from lsloop.loop.given import SILENT, Progress, media, resolved
+from lsloop.loop.given import media, resolved
 from lsloop.loop.projects import setup
+from lsloop.progress import SILENT, Progress
 from lsloop.records import Claim, Order, Project
 from lsloop.steps import (
     refresh,

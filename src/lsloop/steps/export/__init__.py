@@ -2,12 +2,13 @@
 
 from lsloop import trees
 from lsloop.ledger import Ledger, exports
+from lsloop.progress import SILENT, Progress
 from lsloop.steps.export.differing import differences, planned, remember
 from lsloop.steps.export.manifest import write_down, write_manifest
-from lsloop.steps.export.wanted import SILENT, Exported, Part, Progress, Wanted, require_replaceable
+from lsloop.steps.export.wanted import Exported, Part, Wanted, require_replaceable
 from lsloop.steps.export.writing import bring_up
 
-__all__ = ["Exported", "Part", "Progress", "Wanted", "export", "plan", "write_manifest"]
+__all__ = ["Exported", "Part", "Wanted", "export", "plan", "write_manifest"]
 
 
 def plan(ledger: Ledger, wanted: Wanted) -> Exported:

@@ -2,7 +2,6 @@
 
 import hashlib
 import platform
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -61,18 +60,6 @@ class Exported:
     task_types: dict[str, Part]
     replaced: bool = False
     manifest_sha256: str | None = None
-
-
-@dataclass(frozen=True)
-class Progress:
-    """How an export tells how far it is."""
-
-    expect: Callable[[int], None] = lambda total: None
-    advance: Callable[[int], None] = lambda done: None
-    waiting: Callable[[], None] = lambda: None
-
-
-SILENT = Progress()
 
 
 def require_replaceable(wanted: Wanted) -> None:

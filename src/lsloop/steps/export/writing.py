@@ -16,9 +16,10 @@ from lsloop import indexes, layouts, trees
 from lsloop.labelstudio import conversion
 from lsloop.ledger import Transaction, exports
 from lsloop.ledger.exports import Entry
+from lsloop.progress import Progress
 from lsloop.steps.export.differing import Differences
 from lsloop.steps.export.sample import Making, NoMedia
-from lsloop.steps.export.wanted import Exported, Part, Progress, Wanted
+from lsloop.steps.export.wanted import Exported, Part, Wanted
 
 _OFTEN = 200  # samples after which it is told how far it is
 
