@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import closing
@@ -29,7 +28,7 @@ from lsloop.steps import conflict
 from lsloop.task_types import load
 from predicting import Speech, ingest, project, rows
 from services import Studio
-from world import TRANSCRIPT, transcript
+from world import TRANSCRIPT, transcript, wait_until
 
 pytestmark = pytest.mark.studio
 
@@ -162,9 +161,7 @@ def crawled(config: Config, ledger: Ledger, external_id: str, text: str) -> None
 
 
 def wait_until_it_waits(command: processes.Command) -> None:
-    deadline = time.monotonic() + processes.LONGEST
-    while "tasks wait for people" not in command.said and time.monotonic() < deadline:
-        time.sleep(0.05)
+    wait_until(lambda: "tasks wait for people" in command.said, processes.LONGEST)
 
 
 def stopped_while_it_waits(folder: Path) -> None:
