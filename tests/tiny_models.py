@@ -1,11 +1,15 @@
 """Models small enough to learn in a test: made from a config, with random weights, without a network."""
 
+from collections.abc import Callable
+from functools import wraps
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 from lsloop.demo import language, speech
 from lsloop.demo.chance import stream
-from lsloop.models import Row
+from lsloop.models import MAKING, Row
+
+P = ParamSpec("P")
 
 ALPHABET = sorted(set("".join(language.WORDS)))
 
@@ -26,6 +30,18 @@ def losses(logged: list[dict[str, Any]]) -> list[float]:
     return [entry["loss"] for entry in logged if "loss" in entry]
 
 
+def _alone(make: Callable[P, Path]) -> Callable[P, Path]:
+    """Make a model while no other thread of the tests, such as a server's, loads one."""
+
+    @wraps(make)
+    def made(*args: P.args, **options: P.kwargs) -> Path:
+        with MAKING:
+            return make(*args, **options)
+
+    return made
+
+
+@_alone
 def whisper(folder: Path, texts: list[str], std: float = 0.06) -> Path:
     """A Whisper that hears two seconds. Its tokenizer has every language: the place in the list is the language."""
     import transformers
@@ -92,6 +108,7 @@ def sentences(count: int, seed: int = 0) -> list[Row]:
     ]
 
 
+@_alone
 def marian(folder: Path, rows: list[Row]) -> Path:
     """A Marian whose two vocabularies are learnt from the rows."""
     import json
@@ -131,6 +148,7 @@ def marian(folder: Path, rows: list[Row]) -> Path:
     return folder
 
 
+@_alone
 def nllb(folder: Path, rows: list[Row]) -> Path:
     """An NLLB that spells: one model of 200 languages, told which two by tokens."""
     import transformers
@@ -154,6 +172,7 @@ def nllb(folder: Path, rows: list[Row]) -> Path:
 FRAME_LABELS = ("Vietnamese", "English", "Silence")
 
 
+@_alone
 def frames(folder: Path) -> Path:
     """A wav2vec2 that labels each frame of 20 ms."""
     import transformers

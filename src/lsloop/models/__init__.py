@@ -9,6 +9,7 @@ import hashlib
 import importlib
 import json
 import pkgutil
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
@@ -18,6 +19,14 @@ from typing import Any, Protocol, runtime_checkable
 
 from lsloop.errors import UsageError
 from lsloop.records import Value
+
+MAKING = threading.RLock()
+"""Held by a thread that imports the families, or that loads or makes a model: one at a time in a process.
+
+transformers swaps methods of its classes and torch's functions for first weights while it loads. Of two threads that load at
+the same time, the second takes the swapped ones for the real ones and puts them back for good: from then on every model
+whose layers share weights "lacks weights", in this process and until it ends.
+"""
 
 Row = dict[str, Any]
 """What a model is asked about or trained on: a training row of the task type, `media` as a path that can be opened.
@@ -125,7 +134,8 @@ def _folder(model: str | Path) -> Path:
 
 def family(kind: str, model: str) -> Family:
     """The family that answers a kind of task with a model. Raises UsageError when none does."""
-    fits = [one for one in _families() if kind in one.KINDS]
+    with MAKING:
+        fits = [one for one in _families() if kind in one.KINDS]
     if not fits:
         raise UsageError(f"No model family answers {kind}.", f"There are: {', '.join(names())}.")
     architectures = _architectures(model)

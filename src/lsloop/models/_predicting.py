@@ -9,7 +9,7 @@ from accelerate.utils import find_executable_batch_size
 from accelerate.utils.memory import should_reduce_batch_size
 
 from lsloop.errors import UsageError
-from lsloop.models import Guess, Row, _checkpoint
+from lsloop.models import MAKING, Guess, Row, _checkpoint
 
 transformers.utils.logging.disable_progress_bar()  # a bar per file read is noise; the caller shows progress
 transformers.utils.logging.set_verbosity_error()  # its warnings are about its own calls of itself
@@ -53,7 +53,8 @@ def load(auto: Any, model: str, **options: Any) -> Any:
 def part(auto: Any, model: str, **options: Any) -> Any:
     """What stands in a checkpoint besides the weights: a tokenizer, a processor. Raises UsageError when it is not there."""
     try:
-        return auto.from_pretrained(model, **options)
+        with MAKING:
+            return auto.from_pretrained(model, **options)
     except (OSError, ValueError, RuntimeError, TypeError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise UsageError(f"The model {model} cannot be loaded: {reason}", _checkpoint.FIX) from error

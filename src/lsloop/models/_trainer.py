@@ -10,7 +10,7 @@ import torch
 import transformers
 
 from lsloop.errors import LsloopError, UsageError
-from lsloop.models import Training, _predicting
+from lsloop.models import MAKING, Training, _predicting
 from lsloop.models._recipe import Examples, Recipe, Settings
 from lsloop.models._resuming import Mark, processes
 
@@ -25,13 +25,15 @@ def make(
     parts: int,
 ) -> Any:
     """A Trainer for batches of `size` rows, `parts` of which make one step."""
-    transformers.set_seed(training.seed)
+    with MAKING:  # layers that are added to a model get first weights, too
+        transformers.set_seed(training.seed)
+        model = _adapted(recipe.model(), settings)
     watch = bool(settings.early_stopping)
     callbacks: list[Any] = [_Log(training, settings), Mark()]
     if watch:
         callbacks.append(transformers.EarlyStoppingCallback(settings.early_stopping))
     trainer = _Trainer(
-        model=_adapted(recipe.model(), settings),
+        model=model,
         args=_arguments(training, settings, size, parts, watch),
         data_collator=recipe.collate,
         train_dataset=learnt,

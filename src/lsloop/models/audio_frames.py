@@ -11,7 +11,7 @@ import torch
 import transformers
 
 from lsloop.errors import UsageError
-from lsloop.models import Guess, Row, Training, _audio, _checkpoint, _predicting, _recipe, _training
+from lsloop.models import MAKING, Guess, Row, Training, _audio, _checkpoint, _predicting, _recipe, _training
 
 KINDS = ("audio_segmentation",)
 ARCHITECTURES = ("ForAudioFrameClassification",)
@@ -75,7 +75,7 @@ def train(rows: Sequence[Row], validation: Sequence[Row], training: Training) ->
     _checkpoint.check(training.base)
     ears = _Ears(training.base)
     config = _predicting.part(transformers.AutoConfig, training.base)
-    with torch.device("meta"):  # only to ask how many frames come out
+    with MAKING, torch.device("meta"):  # only to ask how many frames come out
         shape = transformers.AutoModelForAudioFrameClassification.from_config(config)
 
     def example(row: Row) -> dict[str, Any]:

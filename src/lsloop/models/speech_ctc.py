@@ -10,7 +10,7 @@ from typing import Any
 import torch
 import transformers
 
-from lsloop.models import Guess, Row, Training, _audio, _checkpoint, _predicting, _recipe, _training
+from lsloop.models import MAKING, Guess, Row, Training, _audio, _checkpoint, _predicting, _recipe, _training
 from lsloop.text import clean
 
 KINDS = ("transcript_correction",)
@@ -77,8 +77,9 @@ def fresh(folder: Path, alphabet: Iterable[str], seed: int = 0) -> Path:
 
     The weights start wide (standard deviation 0.06): with the customary 0.02 so small a model learns far slower.
     """
-    transformers.set_seed(seed)
-    return _checkpoint.write(folder, lambda partial: _make(partial, alphabet), {"family": "speech_ctc"})
+    with MAKING:
+        transformers.set_seed(seed)
+        return _checkpoint.write(folder, lambda partial: _make(partial, alphabet), {"family": "speech_ctc"})
 
 
 def frames(model: Any, heard: torch.Tensor, most: int) -> torch.Tensor:
