@@ -219,6 +219,14 @@ class Config:
         """The Label Studio's name in the ledger: its URL, or `embedded`, whose port may change."""
         return self.environment.label_studio_url.rstrip("/") if self.environment.label_studio_url else "embedded"
 
+    def task_page(self, ls_project_id: int | None, ls_task_id: int | None = None) -> str | None:
+        """Where people see a project, or one of its tasks, in Label Studio; None while nobody knows where that is."""
+        server = self.environment.label_studio_url or self.stack.get("label_studio_url")
+        if not server or ls_project_id is None:
+            return None
+        task = f"?task={ls_task_id}" if ls_task_id is not None else ""
+        return f"{str(server).rstrip('/')}/projects/{ls_project_id}/data{task}"
+
     @property
     def media_url(self) -> str:
         """Where annotators' browsers fetch media; what `/media/…` is appended to."""

@@ -42,6 +42,7 @@ COMMANDS = (
     Row("models", "lsloop.commands.models:app", "The loop", "See model versions; promote and roll back."),
     Row("loop", "lsloop.commands.loop:loop", "The loop", "Run rounds: predict, push, wait, pull, retrain."),
     Row("status", "lsloop.commands.status:status", "The loop", "Show connections, counts and locks."),
+    Row("problems", "lsloop.commands.problems:problems", "The loop", "Show what was left out, and why."),
     Row(
         "conflicts", "lsloop.commands.conflicts:app", "People", "Decide where upstream and annotators differ."
     ),

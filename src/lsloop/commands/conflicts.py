@@ -221,8 +221,8 @@ def _state(conflict: Conflict) -> str:
 
 
 def _head(config: Config, c: Conflict) -> str:
-    server = config.environment.label_studio_url or config.stack.get("label_studio_url")
-    url = f": {str(server).rstrip('/')}/projects/{c.ls_project_id}/data?task={c.ls_task_id}" if server else ""
+    page = config.task_page(c.ls_project_id, c.ls_task_id)
+    url = f": {page}" if page else ""
     lines = [
         f"Conflict {c.conflict_id} of {c.external_id}, {c.task_type}: {_state(c)}",
         f"Task {c.ls_task_id} of project {c.ls_project_id}{url}",

@@ -146,7 +146,9 @@ def _to_do(found: dict[str, Any]) -> list[str]:
     """What somebody should look at, in words."""
     given_up = found["counts"].get("events", {}).get("given_up", 0)
     what = f"{given_up:,} events of Label Studio were given up: `lsloop events --failed` says why, `--retry` tries again."
-    return [what] if given_up else []
+    aside = sum(found["counts"].get("problems", {}).values())
+    left_out = f"{aside:,} left out: `lsloop problems` says what, why, and what to do."
+    return [*([what] if given_up else []), *([left_out] if aside else [])]
 
 
 def _task_table(tasks: list[dict[str, Any]], now: datetime) -> Table:

@@ -3,13 +3,14 @@
 from datetime import datetime
 from typing import Any
 
-from lsloop.ledger import Ledger, Transaction, events, queries, queue
+from lsloop.ledger import Ledger, Transaction, events, problems, queries, queue
 
 
 def counts(ledger: Ledger) -> dict[str, Any]:
-    """Samples, locks, annotations, conflicts, events and jobs by kind."""
+    """Samples, locks, annotations, conflicts, what is set aside, events and jobs by kind."""
     with ledger.transaction() as transaction:
         found = {word: _one(transaction, word) for word in ("samples", "locks", "annotations", "conflicts")}
+        found["problems"] = problems.counts(transaction)
     return found | {"events": events.counts(ledger), "jobs": queue.counts(ledger)}
 
 

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from lsloop import task_types
 from lsloop.config import Config
 from lsloop.errors import Refused
-from lsloop.ledger import Ledger, annotations, conflicts, overview, quality
+from lsloop.ledger import Ledger, annotations, conflicts, overview, problems, quality
 from lsloop.ledger.conflicts import Conflict, Filter
 from lsloop.records import Strategy
 from lsloop.server import guard
@@ -60,6 +60,15 @@ class Which(_Strict):
     after: Annotated[int, Query(ge=1, le=_LARGEST)] | None = None
 
 
+class Aside(_Strict):
+    """Which of what was left out to list. `sample`: an external id or a sample id."""
+
+    task_type: Annotated[Text, Query(max_length=100)] | None = None
+    annotator: Annotated[Text, Query(max_length=500)] | None = None
+    sample: Annotated[Text, Query(max_length=2000)] | None = None
+    limit: Annotated[int, Query(ge=1, le=MOST)] = 50
+
+
 class Decision(_Strict):
     """How to decide a conflict. `seen`, as the list gave it, has it refused when either side moved since."""
 
@@ -84,6 +93,10 @@ def add(app: FastAPI, desk: Desk) -> None:
     def resolve(request: Request, annotation_id: Number, how: Annotated[Decision, Query()]) -> Response:
         return guard.answer(_resolved(desk, annotation_id, how, guard.actor(request.headers)))
 
+    @router.get("/problems")
+    def list_problems(which: Annotated[Aside, Query()]) -> Response:
+        return guard.answer(_aside(desk, which))
+
     @router.get("/stats")
     def stats() -> Response:
         return guard.answer(_stats(desk))
@@ -101,6 +114,16 @@ def _listed(desk: Desk, which: Which) -> dict[str, Any]:
         "total": conflicts.count(desk.ledger, wanted),
         "next": page[-1].conflict_id if len(found) > len(page) else None,
     }
+
+
+def _aside(desk: Desk, which: Aside) -> dict[str, Any]:
+    task_type = desk.config.task_type(which.task_type)[0] if which.task_type else None
+    found, total = problems.listed(
+        desk.ledger, task_type=task_type, annotator=which.annotator, sample=which.sample, limit=which.limit
+    )
+    page = desk.config.task_page
+    told = [one | {"url": page(one["ls_project_id"], one["ls_task_id"]) if one["ls_task_id"] else None} for one in found]
+    return {"problems": told, "total": total}
 
 
 def _told(conflict: Conflict) -> dict[str, Any]:
