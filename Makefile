@@ -4,7 +4,7 @@ BIN := .venv/bin
 # One Label Studio environment for the demo, the tests and the benchmarks; the first use makes it.
 export LSLOOP_STUDIO_ENV ?= $(CURDIR)/.lsloop/studio
 
-.PHONY: help demo test check picture soak bench bench-active clean
+.PHONY: help demo test test-random check picture soak bench bench-active clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -26,6 +26,10 @@ test: .venv/installed build  ## every test, on a real PostgreSQL, a real Label S
 	$(BIN)/mypy
 	$(BIN)/lint-imports > build/imports.txt 2>&1 || { cat build/imports.txt; exit 1; }
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+test-random: .venv/installed build  ## every test in random order, beside a process that takes a core; prints its seed
+	$(BIN)/python tests/hog.py & hog=$$!; trap 'kill $$hog' EXIT; \
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --random-order
 
 check: .venv/installed  ## what takes seconds: lint, types, import contracts, unit tests
 	$(BIN)/ruff check --no-cache .

@@ -36,9 +36,13 @@ LONGEST = (
 RANK = {name: rank for rank, name in enumerate(LONGEST)}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files come first, so that no worker is left alone with one in the end (`--no-loadscope-reorder`)."""
-    items.sort(key=lambda item: RANK.get(item.path.name, len(RANK)))
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The longest files come first, so that no worker is left alone with one in the end (`--no-loadscope-reorder`).
+
+    With `--random-order` chance decides, of the files and of the tests in each.
+    """
+    if not config.getoption("random_order_enabled"):
+        items.sort(key=lambda item: RANK.get(item.path.name, len(RANK)))
 
 
 @pytest.fixture(scope="session")
