@@ -105,10 +105,29 @@ def test_down_ends_a_stack_whose_parent_does_not_look_after_it(project: Project)
         assert gone(family)
 
 
-def test_down_in_a_folder_that_never_ran_says_so(tmp_path: Path) -> None:
-    done = projects.Project(tmp_path, dict(os.environ)).lsloop("down")
-    assert (done.returncode, done.stdout) == (0, "Nothing was running here.\n")
-    assert not (tmp_path / ".lsloop").exists()
+@pytest.mark.parametrize("command", ["up", "down", "status"])
+def test_outside_a_project_nothing_is_started_or_made(tmp_path: Path, command: str) -> None:
+    clean = {name: value for name, value in os.environ.items() if name not in projects.OURS}
+    done = projects.Project(tmp_path, clean).lsloop(command)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Not an lsloop project" in done.stderr
+    assert "lsloop init" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_commands_in_a_sub_folder_are_about_the_project_above(detached: tuple[Project, str, str]) -> None:
+    project = detached[0]
+    inside = project.folder / "data" / "raw"
+    inside.mkdir(parents=True, exist_ok=True)
+    within = projects.Project(inside, project.env)
+    before = project.processes()
+    again = within.lsloop("up", "--detach")
+    assert (again.returncode, "already running" in again.stdout) == (0, True), again.stderr
+    assert within.lsloop("db", "status").returncode == 0
+    (inside / "rows.jsonl").write_text('{"external_id": "from below", "transcript": "xin chào"}\n')
+    assert within.lsloop("ingest", "rows.jsonl").returncode == 0, "a path is where it was typed"
+    assert project.processes() == before
+    assert not (inside / ".lsloop").exists()
 
 
 def test_a_second_up_says_that_it_is_already_running_and_starts_nothing(

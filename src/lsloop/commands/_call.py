@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 import typer
 
+from lsloop.commands import _folder
 from lsloop.commands._output import Output
 
 if TYPE_CHECKING:
@@ -34,12 +35,17 @@ class Call:
         return Output(json=self.json, quiet=self.quiet)
 
     @cached_property
+    def project(self) -> Path:
+        """The project folder: where the command was called, or the nearest one above. Raises UsageError."""
+        return _folder.project(self.directory)
+
+    @cached_property
     def config(self) -> "Config":
         """The settings of the project folder. Raises UsageError."""
         from lsloop import config
 
-        return config.load(self.directory)
+        return config.load(self.project)
 
     def path(self, given: Path) -> Path:
-        """A path that the user typed: relative to the project folder, as `git -C` does."""
+        """A path that the user typed: relative to where the command was called, as `git -C` does."""
         return self.directory / given

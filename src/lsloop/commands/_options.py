@@ -11,10 +11,11 @@ def _known_task_types(incomplete: str) -> list[str]:
     from pathlib import Path
 
     from lsloop import config
+    from lsloop.commands import _folder
     from lsloop.errors import LsloopError
 
     try:
-        return [name for name in config.load(Path()).params.task_types if name.startswith(incomplete)]
+        return [name for name in config.load(_folder.project(Path())).params.task_types if name.startswith(incomplete)]
     except LsloopError:  # a completion has no way to complain
         return []
 

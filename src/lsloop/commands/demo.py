@@ -8,6 +8,7 @@ import typer
 
 from lsloop import demo as world
 from lsloop import stack
+from lsloop.commands import _folder
 from lsloop.commands._call import Call
 from lsloop.commands._output import Table
 from lsloop.commands._rounds import chart, reasons, rounds_table
@@ -52,7 +53,7 @@ def demo(
             rounds=rounds,
             seed=seed,
             keep=call.path(keep) if keep else None,
-            studio_env=call.path(Path(".lsloop") / "studio"),
+            studio_env=(_folder.nearest(call.directory) or call.directory) / ".lsloop" / "studio",
             tell=tell,
             look=lambda report: _look(call, report, keep),
         )

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from lsloop import config, stack
+from lsloop.commands import _folder
 from lsloop.commands._call import Call
 from lsloop.commands._output import Table
 
@@ -23,12 +24,13 @@ def up(ctx: typer.Context, detach: DetachOpt = False) -> None:
       lsloop up --detach && lsloop status
     """
     call = Call.of(ctx)
-    stack.mend(call.directory)
+    call.project = _folder.of_a_stack(call.directory)
+    stack.mend(call.project)
     settings = call.config  # what is wrong with them is told here, not in the log of a background process
-    if stack.running(call.directory, call.out.note):
+    if stack.running(call.project, call.out.note):
         _tell(call, "already running")
     elif detach:
-        stack.detach(call.directory, call.out.note)
+        stack.detach(call.project, call.out.note)
         _tell(call, "running in the background")
     else:
         _stay(call, settings)
@@ -41,8 +43,8 @@ def down(ctx: typer.Context) -> None:
       lsloop down
     """
     call = Call.of(ctx)
-    stack.mend(call.directory)
-    stopped = stack.down(call.directory)
+    stack.mend(call.project)
+    stopped = stack.down(call.project)
     call.out.result({"stopped": stopped}, "Stopped." if stopped else "Nothing was running here.")
 
 
@@ -51,7 +53,7 @@ def _stay(call: Call, settings: config.Config) -> None:
         with stack.run(settings, call.out.note, _upgrade(call)) as started:
             _watch(call, started)
     except stack.Held:  # another one began a moment before this one
-        if not stack.running(call.directory, call.out.note):
+        if not stack.running(call.project, call.out.note):
             raise
         _tell(call, "already running")
     except stack.Failed as failed:
@@ -82,7 +84,7 @@ def _upgrade(call: Call) -> Any:
 
 def _tell(call: Call, state: str) -> None:
     """Where everything is, and how to sign in to what is lsloop's own."""
-    now = config.load(call.directory)
+    now = config.load(call.project)
     embedded = not now.environment.label_studio_url
     document = {
         "state": state,

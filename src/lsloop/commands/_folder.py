@@ -1,0 +1,83 @@
+"""Which project a command is about: the folder it was called in, or the nearest one above that is a project.
+
+A project folder has a params.yaml with `task_types`, or the `.lsloop/stack.json` of a stack that ran there. Any other
+params.yaml belongs to somebody else: DVC has files of that name, too.
+"""
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from lsloop.errors import UsageError
+
+_OURS = re.compile(rb"""^(?:\{\s*)?["']?task_types["']?\s*:""", re.MULTILINE)
+_LOOKED_AT = 1_000_000  # bytes; a larger params.yaml is not ours
+
+
+def project(start: Path) -> Path:
+    """The project that `start` lies in. Raises UsageError.
+
+    Without any, it is `start` itself where the environment or `.env` names the services, as in a container.
+    """
+    if (found := nearest(start)) or _is_named_by_the_environment(start):
+        return found or start
+    raise not_a_project(start)
+
+
+def of_a_stack(start: Path) -> Path:
+    """Likewise for `lsloop up`, which must not make a second stack because it was called in the wrong folder."""
+    if (found := nearest(start)) or _is_named_by_the_environment(start, wholly=True):
+        return found or start
+    raise not_a_project(start)
+
+
+def nearest(start: Path) -> Path | None:
+    """The nearest project folder: `start` itself, as it was given, or one above it. None when there is none."""
+    found = next(_projects(start), None)
+    if found is None or not _may_be_followed(found, start):
+        return None
+    return start if found == start.resolve() else found
+
+
+def not_a_project(start: Path) -> UsageError:
+    """What to say where no project is, or only somebody else's."""
+    if found := next(_projects(start), None):
+        return UsageError(
+            f"The lsloop project above this folder belongs to another user: {found}.",
+            f"If you trust its settings, name it: -C {found}.",
+        )
+    return UsageError(
+        f"Not an lsloop project: {start.resolve()}, nor any folder above it.",
+        "Go to your project folder or name it with -C, or make one with `lsloop init DIR`.",
+    )
+
+
+def _projects(start: Path) -> Iterator[Path]:
+    whole = start.resolve()
+    return (folder for folder in (whole, *whole.parents) if _is_project(folder))
+
+
+def _may_be_followed(found: Path, start: Path) -> bool:
+    """Whether the settings there are not a stranger's: they say, for one, where the token of Label Studio goes."""
+    if not hasattr(os, "geteuid"):
+        return True
+    return found.stat().st_uid in {start.stat().st_uid, os.geteuid(), 0}
+
+
+def _is_project(folder: Path) -> bool:
+    try:
+        if (folder / ".lsloop" / "stack.json").is_file():
+            return True
+        with (folder / "params.yaml").open("rb") as file:
+            return bool(_OURS.search(file.read(_LOOKED_AT)))
+    except OSError:  # not there, or not for us to read
+        return False
+
+
+def _is_named_by_the_environment(start: Path, *, wholly: bool = False) -> bool:
+    from lsloop import config
+
+    found = config.load(start).environment
+    named = (found.database_url, found.label_studio_url)
+    return all(named) if wholly else any(named)
