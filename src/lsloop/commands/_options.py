@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from lsloop import machine
 from lsloop.records import Order
 
 
@@ -42,9 +43,7 @@ ByOpt = Annotated[
 
 def actor(by: str | None) -> str:
     """Who decides: as given, or the user of the machine."""
-    import getpass
-
-    return by or getpass.getuser()
+    return by or machine.user()
 
 
 YesOpt = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

@@ -11,6 +11,8 @@ app = typer.Typer(
     help="Upgrade or check the ledger's schema.\n\nExample:\n  lsloop db upgrade\n", no_args_is_help=True
 )
 
+WAITING = "Waiting for another upgrade of this ledger, or for what a killed one left behind in PostgreSQL."
+
 
 @app.command()
 def upgrade(ctx: typer.Context) -> None:
@@ -20,7 +22,7 @@ def upgrade(ctx: typer.Context) -> None:
       lsloop db upgrade
     """
     call = Call.of(ctx)
-    applied = migrations.upgrade(call.config.database_url)
+    applied = migrations.upgrade(call.config.database_url, lambda: call.out.note(WAITING))
     said = f"Applied {', '.join(applied)}." if applied else "The ledger is up to date."
     call.out.result({"applied": applied}, said)
 

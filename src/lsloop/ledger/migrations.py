@@ -1,32 +1,33 @@
 """The schema: plain SQL migrations applied by yoyo; functions and views, replaced as a whole; the job queue's tables."""
 
 import hashlib
-import warnings
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from lsloop import resources
 from lsloop.errors import SchemaMismatch
-from lsloop.ledger import Ledger, _engine, _url, queue, translated
+from lsloop.ledger import Ledger, Transaction, _yoyo, connect, queue
+
+TURN = "lsloop db upgrade"
 
 
-def upgrade(database_url: str) -> list[str]:
+def upgrade(database_url: str, waiting: Callable[[], None] = lambda: None) -> list[str]:
     """Apply what is missing, then install functions and views. Answers the migrations applied. Idempotent.
+
+    All of it is one transaction: whatever ends it, the ledger is as it was. `waiting` is called when another is at it.
 
     Raises Unreachable, and SchemaMismatch when the ledger is newer than this program.
     """
-    url = _url(database_url)
-    ledger = Ledger(_engine(url))
-    with ledger.in_turn("lsloop db upgrade"):
-        _refuse_newer(_applied(ledger))
-        with translated(ledger.place):
-            done = _apply(url.render_as_string(hide_password=False))
-        _install_code(ledger)
-        with ledger.transaction() as transaction:
+    with closing(connect(database_url, check_schema=False)) as ledger, ledger.in_turn(TURN, waiting) as turn:
+        # On the connection that holds the turn: one that is lost with it takes back all of the upgrade.
+        with turn.transaction() as transaction:
+            _refuse_newer(_applied_in(transaction))
+            done = _yoyo.apply(transaction, resources.path("sql", "migrations"))
+            _install_code(transaction)
             queue.upgrade(transaction)
-    ledger.close()
-    return done
+        return done
 
 
 @dataclass(frozen=True)
@@ -90,48 +91,33 @@ def _refuse_newer(applied: set[str]) -> None:
 
 def _applied(ledger: Ledger) -> set[str]:
     with ledger.transaction() as transaction:
-        if transaction.value("SELECT to_regclass('_yoyo_migration')") is None:
-            return set()
-        return {row.migration_id for row in transaction.rows("SELECT migration_id FROM _yoyo_migration")}
+        return _applied_in(transaction)
+
+
+def _applied_in(transaction: Transaction) -> set[str]:
+    if transaction.value("SELECT to_regclass('_yoyo_migration')") is None:
+        return set()
+    return {row.migration_id for row in transaction.rows("SELECT migration_id FROM _yoyo_migration")}
 
 
 def _installed(ledger: Ledger) -> str | None:
     with ledger.transaction() as transaction:
-        found: str | None = transaction.value("SELECT digest FROM schema_code")
-        return found
+        return _installed_in(transaction)
 
 
-def _apply(url: str) -> list[str]:
-    yoyo = _yoyo()
-    backend = yoyo.get_backend(url)
-    migrations = backend.to_apply(yoyo.read_migrations(str(resources.path("sql", "migrations"))))
-    with backend.lock():
-        backend.apply_migrations(migrations)
-    backend.connection.close()
-    return [migration.id for migration in migrations]
-
-
-def _yoyo() -> Any:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # yoyo warns about its own use of pkg_resources
-        import yoyo
-    return yoyo
-
-
-def _install_code(ledger: Ledger) -> None:
-    with ledger.transaction() as transaction:
-        if _installed_in(transaction) == digest():
-            return
-        # Functions call each other; bodies are checked when all of them are there.
-        transaction.driver.execute("SET LOCAL check_function_bodies = off")
-        for path in _code():
-            transaction.driver.execute(path.read_bytes())
-        transaction.run(
-            "INSERT INTO schema_code (digest) VALUES (:digest) ON CONFLICT (only_row) DO UPDATE SET digest = :digest",
-            digest=digest(),
-        )
-
-
-def _installed_in(transaction: Any) -> str | None:
+def _installed_in(transaction: Transaction) -> str | None:
     found: str | None = transaction.value("SELECT digest FROM schema_code")
     return found
+
+
+def _install_code(transaction: Transaction) -> None:
+    if _installed_in(transaction) == digest():
+        return
+    # Functions call each other; bodies are checked when all of them are there.
+    transaction.run("SET LOCAL check_function_bodies = off")
+    for path in _code():
+        transaction.driver.execute(path.read_bytes())
+    transaction.run(
+        "INSERT INTO schema_code (digest) VALUES (:digest) ON CONFLICT (only_row) DO UPDATE SET digest = :digest",
+        digest=digest(),
+    )
