@@ -13,8 +13,8 @@ SELECT p.task_type, p.ls_project_id, p.pulled_at,
        count(t.task_key) FILTER (WHERE t.state IN ('accepted', 'resolved')) AS accepted,
        count(t.task_key) FILTER (WHERE t.state = 'probed') AS probed,
        count(t.task_key) FILTER (WHERE t.state = 'cancelled') AS cancelled,
-       count(t.task_key) FILTER (WHERE t.waits_for = 'adjudication') AS "to decide",
-       count(t.task_key) FILTER (WHERE t.waits_for = 'review') AS "to review",
+       count(t.task_key) FILTER (WHERE t.waits_for = 'adjudication') AS to_decide,
+       count(t.task_key) FILTER (WHERE t.waits_for = 'review') AS to_review,
        count(t.task_key) FILTER (WHERE t.state = 'parked') AS parked,
        count(t.task_key) FILTER (WHERE t.skips > 0 AND t.state IN ('open', 'annotated')) AS skipped
   FROM projects p LEFT JOIN tasks t USING (project_id)

@@ -7,6 +7,24 @@ _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 """The character NUL as it stands in JSON text (an escaped backslash before `u0000` is none)."""
 
 
+_INVISIBLE = (
+    *(code for code in (*range(32), 127, *range(128, 160)) if chr(code) not in "\n\t"),
+    0x061C, 0x200B, 0x200E, 0x200F, 0x2028, 0x2029, *range(0x202A, 0x202F), 0x2060, *range(0x2066, 0x206A), 0xFEFF,
+)  # fmt: skip
+_SHOWN = {code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" for code in _INVISIBLE}
+"""Characters that command a terminal, turn the direction of what follows, or break a line unseen."""
+
+
+def visible(text: str) -> str:
+    """`text` for a terminal: characters that would act there, or hide what stands there, are shown as escapes."""
+    return text.translate(_SHOWN)
+
+
+def counted(count: int, one: str, many: str = "") -> str:
+    """So many of something: "1 sample", "2,000 samples"; `many` where an s is not enough."""
+    return f"{count:,} {one if count == 1 else many or f'{one}s'}"
+
+
 def has_nul(document: str) -> bool:
     """Whether JSON text holds the one character that PostgreSQL cannot."""
     return "\\u0000" in document and _NUL.search(document) is not None

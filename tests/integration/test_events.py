@@ -264,7 +264,7 @@ def test_status_and_events_show_what_was_given_up_and_how_to_have_it_tried_again
     events.take(ledger, 10, 1)
     due_at_once(ledger)
     events.take(ledger, 10, 1)
-    assert "1 events of Label Studio were given up: `lsloop events --failed`" in lsloop("status")
+    assert "1 event of Label Studio given up: `lsloop events --failed`" in lsloop("status")
     shown = lsloop("events", "--failed")
     assert "ANNOTATION_CREATED" in shown
     assert "failed" in shown

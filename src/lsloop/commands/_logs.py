@@ -3,11 +3,12 @@
 import logging
 
 from lsloop.secrecy import without_secrets
+from lsloop.text import visible
 
 
 class _Blanked(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
-        return without_secrets(super().format(record))
+        return visible(without_secrets(super().format(record)))
 
 
 def show() -> None:

@@ -6,39 +6,19 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, is_dataclass
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 from uuid import UUID
 
+from lsloop.commands._tables import Marked, Table, drawn, wrapped
+from lsloop.text import counted, visible
+
 if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-    from rich.text import Text
+    from rich.console import Console
 
-_CONTROL = {code: f"\\x{code:02x}" for code in (*range(32), 127, *range(128, 160)) if chr(code) not in "\n\t"}
-"""Escape sequences in data must not reach the terminal."""
-
-
-@dataclass(frozen=True)
-class Marked:
-    """Text in pieces, (mark, text): `-` was taken out, `+` was put in. In colour on a terminal, else `[-out-] {+in+}`."""
-
-    pieces: Sequence[tuple[str, str]]
-    between: str = " "
-
-    def __str__(self) -> str:
-        shown = {"-": "[-{}-]", "+": "{{+{}+}}"}
-        return self.between.join(shown.get(mark, "{}").format(text) for mark, text in self.pieces)
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows that people read. Numbers stand on the right, with thousands marked and two decimals; None is empty."""
-
-    columns: Sequence[str]
-    rows: Sequence[Sequence[Any]]
-    title: str = ""
+__all__ = ["Marked", "Output", "Progress", "Table", "console", "drawn"]
 
 
 class Output:
@@ -64,9 +44,14 @@ class Output:
         return None
 
     def again(self, document: Any, *shown: str | Table) -> None:
-        """Print an answer that is given again and again: with --json a line, so that a reader can tell one from the next."""
+        """Print an answer that is given again and again: with --json a line, so that a reader can tell one from the next.
+
+        On a terminal each takes the place of the one before, as far as the window is high.
+        """
         if self.json:
             return _line(_as_json(document, indent=None), sys.stdout)
+        if _is_terminal(sys.stdout):
+            return _screen([line for part in shown for line in _lines(part)])
         for part in shown:
             self.show(part)
         return None
@@ -76,30 +61,31 @@ class Output:
         if self.json:
             return None
         if isinstance(part, str):
-            return _line(part.translate(_CONTROL), sys.stdout)
+            return _said(visible(part), sys.stdout)
         target = console(sys.stdout)
-        return target.print(drawn(part, coloured=target.is_terminal and not target.no_color))
+        width = target.width if target.is_terminal else None
+        return target.print(drawn(part, coloured=target.is_terminal and not target.no_color, width=width))
 
     def note(self, text: str) -> None:
         """Say what is going on, on stderr; nothing with --quiet."""
         if not self.quiet:
-            _line(text.translate(_CONTROL), sys.stderr)
+            _said(visible(text), sys.stderr)
 
     def warn(self, text: str) -> None:
         """Say what the user should look at although the command goes on, on stderr; also with --quiet."""
-        _line(f"{_styled('Warning:', '33')} {text.translate(_CONTROL)}", sys.stderr)
+        _said(visible(text), sys.stderr, "Warning: ", "33")
 
     def error(self, problem: str, fix: str, exit_code: int) -> None:
         """Two lines on stderr; with --json also a document, so that a reader of stdout always finds one."""
-        _line(f"{_styled('Error:', '31')} {problem.translate(_CONTROL)}", sys.stderr)
+        _said(visible(problem), sys.stderr, "Error: ", "31")
         if fix:
-            _line(f"{_styled('→', '36')} {fix.translate(_CONTROL)}", sys.stderr)
+            _said(visible(fix), sys.stderr, "→ ", "36")
         if self.json and not self._answered:
             self.result({"error": {"problem": problem, "fix": fix, "exit_code": exit_code}})
 
     def trace(self, text: str) -> None:
         """Show a traceback on stderr."""
-        _line(text.rstrip(), sys.stderr)
+        _line(visible(text.rstrip()), sys.stderr)
 
     @contextmanager
     def progress(self, label: str, total: int | None = None) -> Iterator["Progress"]:
@@ -131,7 +117,7 @@ class Progress:
 
 class _Bar(Progress):
     def __init__(self, bars: Any, label: str, total: int | None) -> None:
-        self._bars, self._task = bars, bars.add_task(label, total=total)
+        self._bars, self._task = bars, bars.add_task(visible(label), total=total)
 
     def advance(self, done: int = 1) -> None:
         self._bars.advance(self._task, done)
@@ -144,7 +130,7 @@ class _Lines(Progress):
     every = 5.0  # seconds
 
     def __init__(self, label: str, total: int | None) -> None:
-        self._label, self._total, self._done, self._said = label, total, 0, time.monotonic()
+        self._label, self._total, self._done, self._said = visible(label), total, 0, time.monotonic()
 
     def advance(self, done: int = 1) -> None:
         self._done += done
@@ -168,39 +154,24 @@ def console(stream: TextIO) -> "Console":
     return Console(file=stream, highlight=False, markup=False, emoji=False, width=width)
 
 
-def drawn(table: Table, *, coloured: bool = False) -> "RenderableType":
-    """The table as Rich draws it."""
-    from rich import box
-    from rich.table import Table as Drawing
-    from rich.text import Text
-
-    drawing = Drawing(box=box.SIMPLE_HEAD, title=table.title or None, title_justify="left")
-    for place, column in enumerate(table.columns):
-        numeric = any(_is_number(row[place]) for row in table.rows)
-        drawing.add_column(Text(column), justify="right" if numeric else "left", overflow="fold")
-    for row in table.rows:
-        drawing.add_row(*(_marked(v) if coloured and isinstance(v, Marked) else Text(_cell(v)) for v in row))
-    return drawing
+def _lines(part: str | Table) -> list[str]:
+    """What `show` would print on a terminal, line by line."""
+    target = console(sys.stdout)
+    if isinstance(part, str):
+        return wrapped(visible(part), target.width).split("\n")
+    with target.capture() as drawing:
+        target.print(drawn(part, coloured=not target.no_color, width=target.width))
+    return drawing.get().removesuffix("\n").split("\n")
 
 
-def _marked(value: Marked) -> "Text":
-    from rich.text import Text
-
-    styles = {"-": "red strike", "+": "bold green"}
-    pieces = [Text(text.translate(_CONTROL), styles.get(mark, "")) for mark, text in value.pieces]
-    return Text(value.between).join(pieces)
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    if _is_number(value):
-        return f"{value:,}" if isinstance(value, int) else f"{value:,.2f}"
-    return str(value).translate(_CONTROL)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+def _screen(lines: Sequence[str]) -> None:
+    """Draw over what the terminal shows; what has no room is counted in the last line."""
+    room = console(sys.stdout).height - 1
+    if len(lines) > room:
+        hidden = len(lines) - room + 1
+        lines = [*lines[: room - 1], f"… {counted(hidden, 'more line')}: a higher window shows them."]
+    sys.stdout.write("\033[H" + "".join(f"{line}\033[K\n" for line in lines) + "\033[J")
+    sys.stdout.flush()
 
 
 def _bars() -> Any:
@@ -219,9 +190,14 @@ def _is_terminal(stream: TextIO) -> bool:
     return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
-def _styled(text: str, code: str) -> str:
-    colour = _is_terminal(sys.stderr) and not os.environ.get("NO_COLOR")
-    return f"\033[{code}m{text}\033[0m" if colour else text
+def _said(text: str, stream: TextIO, mark: str = "", colour: str = "") -> None:
+    """Lines for people: on a terminal broken at blanks where they are too wide for it, after a mark in colour."""
+    if not _is_terminal(stream):
+        return _line(mark + text, stream)
+    shown = wrapped(mark + text, console(stream).width)
+    if mark and not os.environ.get("NO_COLOR"):
+        shown = f"\033[{colour}m{mark.rstrip()}\033[0m{shown.removeprefix(mark.rstrip())}"
+    return _line(shown, stream)
 
 
 def _as_json(document: Any, indent: int | None = 2) -> str:

@@ -2,27 +2,20 @@
 
 import time
 from collections.abc import Callable
-from datetime import datetime, timedelta
 from typing import Annotated, Any
 
 import typer
 
-from lsloop import __version__, ledger
+from lsloop import ledger
+from lsloop.commands import _status
 from lsloop.commands._call import Call
 from lsloop.commands._models import decisive
 from lsloop.commands._options import TaskTypeOpt
-from lsloop.commands._output import Table
 from lsloop.config import Config
 from lsloop.errors import LsloopError
 from lsloop.labelstudio import client, people
 from lsloop.ledger import models, overview, syncs
-from lsloop.ledger.syncs import Run
 from lsloop.secrecy import without_secrets
-
-STATES = (
-    "claimed", "open", "annotated", "conflicted", "accepted", "probed", "cancelled", "skipped", "parked", "to decide",
-    "to review",
-)  # fmt: skip
 
 
 def status(
@@ -44,10 +37,10 @@ def status(
     name = call.config.task_type(task_type)[0] if task_type else None
     while watch:
         document = _looked(call.config, name)
-        call.out.again(document, *_tables(document))
+        call.out.again(document, *_status.shown(document))
         time.sleep(2)
     document = _looked(call.config, name)
-    call.out.result(document, *_tables(document), *_to_do(document))
+    call.out.result(document, *_status.shown(document))
     if any("problem" in service for service in document["services"].values()):
         raise typer.Exit(3)
 
@@ -55,8 +48,8 @@ def status(
 def _looked(config: Config, task_type: str | None) -> dict[str, Any]:
     """Everything there is to show; what cannot be reached is told, and does not keep the rest from being shown."""
     found: dict[str, Any] = {"services": {}, "tasks": [], "counts": {}}
-    found["services"]["Label Studio"] = _asked(lambda: _label_studio(config))
-    found["services"]["PostgreSQL"] = _asked(lambda: _ledger(config, task_type, found))
+    found["services"]["label_studio"] = _asked(lambda: _label_studio(config))
+    found["services"]["postgresql"] = _asked(lambda: _ledger(config, task_type, found))
     return found
 
 
@@ -102,67 +95,3 @@ def _models(opened: ledger.Ledger, config: Config, task_type: str | None) -> lis
 
 
 _AT_WORK = ("queued", "running", "interrupted")
-
-
-def _tables(found: dict[str, Any]) -> list[str | Table]:
-    services = [
-        (
-            name,
-            "answers" if "answer" in said else "fails",
-            said.get("answer") or f"{said['problem']} {said['fix']}",
-        )
-        for name, said in found["services"].items()
-    ]
-    shown: list[str | Table] = [Table(("service", "state", "where"), services, title=f"lsloop {__version__}")]
-    if found["counts"]:
-        counts = [
-            (f"{word}: {name.replace('_', ' ')}", n)
-            for word, row in found["counts"].items()
-            for name, n in row.items()
-        ]
-        shown.append(Table(("ledger", "count"), counts))
-    if found["tasks"]:
-        shown.append(_task_table(found["tasks"], found["now"]))
-    if found.get("models"):
-        columns = ("task type", "model in use", "measured", "since", "training")
-        rows = [
-            (m["task_type"], m["version"] or f"{m['base']} (base)", m["measured"],
-             _ago(m["since"], found["now"]) if m["since"] else "", m["training"])
-            for m in found["models"]
-        ]  # fmt: skip
-        shown.append(Table(columns, rows))
-    if found.get("sync"):
-        shown.append(_last_sync(found["sync"], found["now"]))
-    return shown
-
-
-def _last_sync(run: Run, now: datetime) -> str:
-    failed = [str(step["name"]) for step in run.steps if step["state"] == "failed"]
-    became = f"{run.outcome or 'at work'}{': ' + ', '.join(dict.fromkeys(failed)) if failed else ''}"
-    return f"Last sync: {became}, begun {_ago(run.started_at, now)} by {run.started_by}."
-
-
-def _to_do(found: dict[str, Any]) -> list[str]:
-    """What somebody should look at, in words."""
-    given_up = found["counts"].get("events", {}).get("given_up", 0)
-    what = f"{given_up:,} events of Label Studio were given up: `lsloop events --failed` says why, `--retry` tries again."
-    aside = sum(found["counts"].get("problems", {}).values())
-    left_out = f"{aside:,} left out: `lsloop problems` says what, why, and what to do."
-    return [*([what] if given_up else []), *([left_out] if aside else [])]
-
-
-def _task_table(tasks: list[dict[str, Any]], now: datetime) -> Table:
-    rows = [
-        (
-            row["task_type"],
-            row["ls_project_id"],
-            *(row[state] for state in STATES),
-            _ago(row["pulled_at"], now),
-        )
-        for row in tasks
-    ]
-    return Table(("task type", "project", *STATES, "last pull"), rows)
-
-
-def _ago(then: datetime | None, now: datetime) -> str:
-    return "never" if then is None else f"{timedelta(seconds=round((now - then).total_seconds()))} ago"

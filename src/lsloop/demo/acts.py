@@ -150,7 +150,7 @@ def _states(scene: Scene) -> dict[str, int]:
     return {word: int(found[name]) for name, word in _BECAME.items()}
 
 
-_BECAME = {"accepted": "accepted", "conflicted": "in conflict", "to decide": "disputed", "to review": "held back"}
+_BECAME = {"accepted": "accepted", "conflicted": "in conflict", "to_decide": "disputed", "to_review": "held back"}
 
 
 def _listed(counts: Mapping[str, int]) -> str:

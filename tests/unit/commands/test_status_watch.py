@@ -24,5 +24,5 @@ def test_each_refresh_is_one_line_of_json(tmp_path: Path) -> None:
     process.send_signal(signal.SIGINT)
     rest, told = process.communicate(timeout=30)
     patience.cancel()
-    assert [set(one["services"]) for one in found] == [{"Label Studio", "PostgreSQL"}] * 2
+    assert [set(one["services"]) for one in found] == [{"label_studio", "postgresql"}] * 2
     assert (process.returncode, rest, told) == (130, "", "")
