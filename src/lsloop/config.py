@@ -367,7 +367,7 @@ def _params(project_dir: Path) -> Params:
     try:
         return Params.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
     except (ValidationError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path.name} is not valid: {_first(error)}.", f"Mend {path} and run again.") from error
+        raise UsageError(f"{path.name} is not valid: {_first(error)}.", f"Correct {path} and run again.") from error
 
 
 def _environment(project_dir: Path) -> Environment:
@@ -375,7 +375,7 @@ def _environment(project_dir: Path) -> Environment:
         return Environment(_env_file=project_dir / ".env")  # type: ignore[call-arg]  # pydantic-settings' own parameter
     except (ValidationError, UnicodeDecodeError) as error:
         what = f"A setting is not valid: {_first(error)}."
-        raise UsageError(what, "Mend the environment or .env and run again.") from error
+        raise UsageError(what, "Correct the environment or .env and run again.") from error
 
 
 def _first(error: Exception) -> str:

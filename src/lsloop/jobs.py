@@ -205,7 +205,7 @@ async def _worker(app: Any, name: str) -> None:
 
 
 async def _begin_again(app: Any) -> None:
-    """Jobs of workers that died; without it they would run for ever, and hold their lock."""
+    """Jobs of workers that died; without it they would run without end, and hold their lock."""
     while True:
         for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=DEAD):
             await app.job_manager.retry_job(job)

@@ -97,7 +97,12 @@ def push(project_dir: Path) -> dict[str, int]:
 def status(project_dir: Path) -> str:
     """What `dvc status` says: which data and stages changed. Raises Skipped, LsloopError."""
     _require_dvc(project_dir)
-    return _dvc(project_dir, "status").strip()
+    said = _ALWAYS.sub("", _dvc(project_dir, "status")).strip()
+    return said or "Data and pipelines are up to date."
+
+
+_ALWAYS = re.compile(r"^\S+:\n\s+always changed\n?(?!\s)", re.MULTILINE)
+"""Of a stage that DVC runs each time, to ask the ledger: this is no change."""
 
 
 def is_in_use(project_dir: Path) -> bool:
@@ -153,7 +158,7 @@ def _dvc(project_dir: Path, *words: str) -> str:
     if done.returncode:
         lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         said = " ".join(lines[-4:])
-        fix = _MODELS if "Could not find 'models'" in said else "Mend that and run it again."
+        fix = _MODELS if "Could not find 'models'" in said else "Correct that and run it again."
         raise LsloopError(f"dvc {' '.join(words[:2])} failed: {said}", fix)
     return done.stdout
 
@@ -178,7 +183,7 @@ def probe_remote(project_dir: Path, name: str) -> str | None:
         said = (done.stderr.strip().splitlines() or ["no words"])[-1]
         raise LsloopError(
             f"The DVC remote cannot be read and written: {said.rstrip('.')}.",
-            "Mend `dvc remote list`, its credentials or its mount; then `dvc push` works, too.",
+            "Correct `dvc remote list`, its credentials or its mount; then `dvc push` works, too.",
         )
     return done.stdout.strip()
 
@@ -271,7 +276,7 @@ def _is_in_git(project_dir: Path) -> bool:
     done = _run(project_dir, "git", "rev-parse", "--is-inside-work-tree")
     if done.returncode and "not a git repository" not in done.stderr:
         raise LsloopError(
-            f"git does not work in {project_dir}: {done.stderr.strip()}", "Mend that and run again."
+            f"git does not work in {project_dir}: {done.stderr.strip()}", "Correct that and run again."
         )
     return done.returncode == 0
 
@@ -280,7 +285,7 @@ def _checked(project_dir: Path, *command: str) -> str:
     done = _run(project_dir, *command)
     if done.returncode:
         told = (done.stderr or done.stdout).strip()
-        raise LsloopError(f"{' '.join(command)} failed in {project_dir}: {told}", "Mend that and run again.")
+        raise LsloopError(f"{' '.join(command)} failed in {project_dir}: {told}", "Correct that and run again.")
     return done.stdout.strip()
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
 
 from lsloop.evaluation import Verdict
+from lsloop.text import counted
 
 Rule = Literal["if_better", "never", "always"]
 """`if_better`: beyond chance, on enough samples."""
@@ -39,7 +40,7 @@ def told(verdict: Verdict) -> str:
     """A comparison in words: what was measured before and after, and the interval of the gain."""
     moved = "stayed at" if verdict.old == verdict.new else f"went from {verdict.old:.3f} to"
     return (
-        f"{verdict.measure} {moved} {verdict.new:.3f} on {verdict.samples:,} test samples "
+        f"{verdict.measure} {moved} {verdict.new:.3f} on {counted(verdict.samples, 'test sample')} "
         f"(gain {verdict.gain:+.3f}, 95 % interval {verdict.low:+.3f} to {verdict.high:+.3f})"
     )
 

@@ -258,7 +258,7 @@ def test_status_and_events_show_what_was_given_up_and_how_to_have_it_tried_again
         return capsys.readouterr().out
 
     assert "given up" not in lsloop("status").partition("ledger")[0]
-    assert "told nothing yet" in lsloop("events")
+    assert "No event has come yet." in lsloop("events")
     assert "No event was given up." in lsloop("events", "--failed")
     store(ledger, {"action": "ANNOTATION_CREATED", "annotation": {"task": 7}, "project": {"id": 9}})
     events.take(ledger, 10, 1)

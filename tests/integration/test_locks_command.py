@@ -78,7 +78,7 @@ def test_answers_that_are_too_few_or_differ_are_told(office: Office) -> None:
     assert words(office.ledger)["open"] == f"task {number} of project 1 has 1 of 2 answers"
     office.answer("open", "quite different", "binh")
     assert (
-        words(office.ledger)["open"] == f"task {number} of project 1 has answers, and none speaks for it yet"
+        words(office.ledger)["open"] == f"task {number} of project 1 has answers, but no valid answer yet"
     )
 
 

@@ -161,7 +161,7 @@ def crawled(config: Config, ledger: Ledger, external_id: str, text: str) -> None
 
 
 def wait_until_it_waits(command: processes.Command) -> None:
-    wait_until(lambda: "tasks wait for people" in command.said, processes.LONGEST)
+    wait_until(lambda: "open in Label Studio" in command.said, processes.LONGEST)
 
 
 def stopped_while_it_waits(folder: Path) -> None:

@@ -30,7 +30,7 @@ TaskTypeOpt = Annotated[str | None, _task_type]
 
 NeededTaskTypeOpt = Annotated[str, _task_type]
 
-LimitOpt = Annotated[int | None, typer.Option("--limit", "-n", metavar="N", min=1, help="At most so many.")]
+LimitOpt = Annotated[int | None, typer.Option("--limit", "-n", metavar="N", min=1, help="No more than this many.")]
 
 OrderOpt = Annotated[Order | None, typer.Option("--order", help="Which samples go first.")]
 

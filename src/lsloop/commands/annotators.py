@@ -11,6 +11,7 @@ from lsloop.commands._output import Table
 from lsloop.commands._services import opened_ledger
 from lsloop.ledger import quality
 from lsloop.steps import consensus
+from lsloop.text import counted
 
 app = typer.Typer(
     invoke_without_command=True,
@@ -65,7 +66,7 @@ def release(
         name = quality.find(ledger, annotator)
         done = loop.release(ledger, call.config, name, only, actor=actor(by), reason=reason)
     said = [f"Released {name} in {', '.join(done)}." if done else f"{name} is not held for review."]
-    said += [f"{count:,} tasks {word}." for became in done.values() for word, count in sorted(became.items())]
+    said += [f"{counted(count, 'task')} {word}." for became in done.values() for word, count in sorted(became.items())]
     call.out.result({"annotator": name, "released": done}, " ".join(said))
 
 
@@ -84,7 +85,7 @@ def _tables(
     )
     shown: list[Table | str] = [Table(columns, [_row(one) for one in people])]
     shown += [
-        f"{one['annotator']}: {one['held']:,} {one['task_type']} tasks wait for review "
+        f"{one['annotator']}: {counted(one['held'], 'answered task')} of {one['task_type']} held for review "
         f"(`lsloop annotators release {one['annotator']}`)."
         for one in people
         if one["quarantined_at"]

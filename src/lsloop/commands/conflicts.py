@@ -19,6 +19,7 @@ from lsloop.records import Strategy
 from lsloop.steps import conflict as step
 from lsloop.steps.lock import span
 from lsloop.task_types import Kind
+from lsloop.text import counted
 
 SHOWN = 50
 
@@ -76,7 +77,7 @@ def list_(
     with opened_ledger(call.config) as ledger:
         found = conflicts.find(ledger, which, limit or SHOWN)
         total = conflicts.count(ledger, which)
-    kind = "conflicts" if status == "all" else f"{status} conflicts"
+    kind = "conflicts" if status == "all" else status + " conflicts"
     if not found:
         return call.out.result({"conflicts": [], "total": 0}, f"There are no {kind}.")
     shown = [_list(found, f"{total:,} {kind}")]
@@ -242,14 +243,14 @@ def _next(c: Conflict, mergeable: bool) -> str:
 
 def _plan(out: Output, config: Config, these: list[Conflict], strategy: Strategy) -> None:
     fit = [c for c in these if strategy != "merged" or step.merged(_kind(config, c.task_type), c) is not None]
-    said = f"{len(fit):,} of {len(these):,} conflicts would be decided: {strategy}."
+    said = f"{len(fit):,} of {counted(len(these), 'conflict')} would be decided: {strategy}."
     out.result({"dry_run": True, "decided": [c.conflict_id for c in fit], "of": len(these)}, said)
 
 
 def _decided(out: Output, done: step.Decided, strategy: Strategy) -> None:
-    said = [f"Decided {len(done.decided):,} conflict{'s' * (len(done.decided) != 1)}: {strategy}."]
+    said = [f"Decided {counted(len(done.decided), 'conflict')}: {strategy}."]
     if done.reflowed:
-        said.append(f"{len(done.reflowed):,} samples go round again with the next push.")
+        said.append(f"{counted(len(done.reflowed), 'sample')} will be sent again by the next push.")
     left = Table(
         ("conflict", "stays open because"), [(str(name), why) for name, why in done.left.items()][:SHOWN]
     )

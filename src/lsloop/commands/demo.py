@@ -15,6 +15,7 @@ from lsloop.commands._rounds import chart, reasons, rounds_table
 from lsloop.demo import Act, Report, Tell
 from lsloop.demo.checks import OUTCOMES
 from lsloop.demo.story import Score
+from lsloop.text import counted
 
 
 def demo(
@@ -85,7 +86,7 @@ def _line(act: Act) -> str:
 
 
 CHANGED = {
-    "mended": "Word mended",
+    "mended": "Word corrected",
     "misheard": "Word misheard",
     "media": "Recording",
     "translation": "Translation",
@@ -101,7 +102,7 @@ def _changes(report: Report) -> Table:
     ]
     columns = ("Outcome", *(CHANGED[what] for what in changed))
     count = sum(sum(became.values()) for became in report.changes.values())
-    return Table(columns, rows, title=f"What became of {count} changes upstream while people worked")
+    return Table(columns, rows, title=f"What became of {counted(count, 'change')} upstream while people worked")
 
 
 def _annotators(report: Report) -> Table:
@@ -133,7 +134,7 @@ def _agreed(report: Report) -> list[str]:
     if found is None:
         return []
     return [
-        f"Agreement: {found.mean:.0%} on average; {found.below} of {found.tasks} tasks fell below"
+        f"Agreement: {found.mean:.0%} on average; {found.below} of {counted(found.tasks, 'task')} fell below"
         f" {found.threshold:.0%}, and somebody decided."
     ]
 

@@ -17,11 +17,11 @@ TIMEOUT = 60.0  # seconds for an answer of Label Studio
 
 
 def doctor(ctx: typer.Context) -> None:
-    """Prove that the whole way works, and print what to mend where it does not.
+    """Prove that the whole way works, and say what to correct where it does not.
 
     A task goes out to a Label Studio project of its own, Label Studio tells the server of it, and an annotation comes
     back; media, DVC remote, clocks, disk and the modes of secret files are looked at, too. Nothing of it stays: not in Label
-    Studio, not in the ledger, not on disk. Exit code 0 when all of it holds, 3 when a service cannot be reached, else 1.
+    Studio, not in the ledger, not on disk. Exit code 0 when no check fails, 3 when a service cannot be reached, else 1.
 
     Example:
       lsloop doctor
@@ -60,4 +60,4 @@ def _sum(checks: list[Check]) -> str:
     if counts["fails"]:
         return f"{counts['fails']} of {len(checks)} checks fail."
     skipped = f" ({counts['skipped']} skipped)" if counts["skipped"] else ""
-    return f"All of it holds{skipped}."
+    return f"No check fails{skipped}."

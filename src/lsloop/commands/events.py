@@ -9,8 +9,9 @@ from lsloop.commands._options import ByOpt, LimitOpt, actor
 from lsloop.commands._output import Table
 from lsloop.commands._services import opened_ledger
 from lsloop.ledger import events as ledger_events
+from lsloop.text import counted
 
-COLUMNS = ("event", "received", "action", "project", "state", "tries", "times told", "why")
+COLUMNS = ("event", "first received", "action", "project", "state", "tries", "times received", "why")
 SHOWN = 20
 
 
@@ -33,7 +34,7 @@ def events(
     with opened_ledger(call.config) as ledger:
         if retry:
             count = ledger_events.retry(ledger, actor(by))
-            said = f"{count:,} events are tried again." if count else "No event was given up."
+            said = f"{counted(count, 'event')} will be tried again." if count else "No event was given up."
             call.out.result({"retried": count}, said)
             return
         found = ledger_events.recent(ledger, limit or SHOWN, failed=failed)
@@ -43,5 +44,5 @@ def events(
          one["state"], one["attempts"], one["deliveries"], one["error"] or "")
         for one in found
     ]  # fmt: skip
-    shown = Table(COLUMNS, rows) if rows else "No event was given up." if failed else "Label Studio told nothing yet."
+    shown = Table(COLUMNS, rows) if rows else "No event was given up." if failed else "No event has come yet."
     call.out.result({"counts": counts, "events": found}, shown)

@@ -12,6 +12,7 @@ from lsloop.commands._options import DryRunOpt, LimitOpt, TaskTypeOpt
 from lsloop.commands._output import Output, Table
 from lsloop.commands._services import opened_ledger
 from lsloop.steps import export as step
+from lsloop.text import counted
 
 OutputDirOpt = Annotated[
     Path | None,
@@ -78,7 +79,7 @@ def _answer(out: Output, done: step.Exported, dry_run: bool) -> None:
             out.warn(f"{name}: {problem}")
         if part.problems:
             out.warn(
-                f"{len(part.problems):,} samples of {name} were left out. Run `lsloop ingest`, then export again."
+                f"{counted(len(part.problems), 'sample')} of {name} left out. Run `lsloop ingest`, then export again."
             )
 
 

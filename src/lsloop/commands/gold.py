@@ -17,7 +17,7 @@ from lsloop.errors import LsloopError, UsageError
 from lsloop.ledger import gold, quality
 from lsloop.records import Value
 from lsloop.steps.gold import check_reference
-from lsloop.text import nfc
+from lsloop.text import counted, nfc
 
 app = typer.Typer(
     help="""Keep the gold standard: samples with a known answer, mixed unseen into what annotators get.
@@ -193,7 +193,7 @@ def _reference(
         return None
     if samples > 1:
         raise UsageError(
-            f"One reference cannot be right for {samples} samples.", "Give one EXTERNAL_ID with it."
+            f"One reference cannot be right for {counted(samples, 'sample')}.", "Give one EXTERNAL_ID with it."
         )
     try:
         text = call.path(file).read_text(encoding="utf-8") if file is not None else value
@@ -212,7 +212,7 @@ def _kinds(config: Config) -> list[task_types.Kind]:
 
 
 def _samples(count: int) -> str:
-    return "1 sample is" if count == 1 else f"{count:,} samples are"
+    return counted(count, "sample is", "samples are")
 
 
 def _short(reference: Value) -> str:

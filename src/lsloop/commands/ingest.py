@@ -11,6 +11,7 @@ from lsloop.commands._options import DryRunOpt
 from lsloop.commands._output import Output, Table
 from lsloop.commands._services import opened_ledger
 from lsloop.steps import sample
+from lsloop.text import counted
 
 _SHOWN = 20  # refused lines that people are shown; --json has all
 
@@ -71,5 +72,5 @@ def _answer(out: Output, done: sample.Ingested, dry_run: bool) -> None:
 
 def _missing(count: int, prune_refused: bool) -> str:
     if prune_refused:
-        return f"{count:,} samples are not in the file; nothing was pruned, because a refused line may be one of them."
-    return f"{count:,} samples of the ledger are not in the file; --prune marks them as deleted."
+        return f"Not in the file: {counted(count, 'sample')}. Nothing was pruned, because a refused line may be one of them."
+    return f"Not in the file: {counted(count, 'sample')} of the ledger. --prune marks as deleted what is not in the file."

@@ -11,6 +11,7 @@ from lsloop.commands._services import opened_ledger
 from lsloop.ledger import locks as ledger_locks
 from lsloop.ledger.locks import Counts, Lock
 from lsloop.steps import lock
+from lsloop.text import counted
 
 SHOWN = 50
 
@@ -62,7 +63,7 @@ def locks(
 
 def _title(counts: Counts, shown: int, stale: bool) -> str:
     if stale:
-        return f"{shown:,} locks look forgotten"
+        return f"Forgotten, it seems: {counted(shown, 'lock')}"
     return (
         f"Locks: {counts.bound:,} of tasks, {counts.elsewhere:,} of other owners, {counts.expired:,} expired"
     )

@@ -15,6 +15,7 @@ from lsloop.commands._rounds import reasons, rounds_table
 from lsloop.commands._services import both
 from lsloop.ledger.rounds import People, Round
 from lsloop.records import Order
+from lsloop.text import counted
 
 SAID_EVERY = 30.0  # seconds between two lines about people who are waited for
 
@@ -67,9 +68,9 @@ class _Waiting:
     def __call__(self, people: People) -> None:
         if time.monotonic() - self._said >= SAID_EVERY:
             self._said = time.monotonic()
-            self._out.note(
-                f"  {people.accepted:,} of {self._wanted:,} answers accepted; {people.open:,} tasks wait for people"
-            )
+            still = counted(people.open, "task")
+            wanted = counted(self._wanted, "answer")
+            self._out.note(f"  {people.accepted:,} of {wanted} accepted; {still} open in Label Studio")
         time.sleep(1)
 
 

@@ -12,6 +12,7 @@ from lsloop.commands._services import opened_ledger
 from lsloop.errors import UsageError
 from lsloop.ledger import predictions
 from lsloop.steps.prediction import Predicted
+from lsloop.text import counted
 
 _SHOWN = 20  # failed samples that people are shown; --json names a thousand
 
@@ -66,13 +67,13 @@ def _queue(call: Call, task_type: str, limit: int | None, again: bool, model: st
     wanted = {"task_type": name, "limit": limit, "since": since, "model": model}
     numbers = [jobs.add(call.config, "predict", key=f"{name} {place}", **wanted) for place in range(workers)]
     queued = [number for number in numbers if number is not None]
-    told = f"Queued {len(queued)} of {workers} jobs" if queued else "Nothing queued"
+    told = f"Queued {len(queued)} of {counted(workers, 'job')}" if queued else "Nothing queued"
     waiting = "" if len(queued) == workers else "; the others wait already"
     call.out.result({"jobs": queued}, f"{told}{waiting}. `lsloop worker --queue predict` does them.")
 
 
 def _answer(out: Output, done: Predicted) -> None:
-    said = f"Predicted {done.predicted:,} samples" if done.predicted else "Nothing was predicted"
+    said = f"Predicted {counted(done.predicted, 'sample')}" if done.predicted else "Nothing was predicted"
     if not done.predicted and not done.failed:
         said = "No sample waits for a prediction"
     rows = [(one["external_id"], one["problem"]) for one in done.problems[:_SHOWN]]

@@ -12,6 +12,7 @@ from lsloop.commands._services import both
 from lsloop.errors import LsloopError
 from lsloop.ledger import projects
 from lsloop.steps.annotation import Pulled
+from lsloop.text import counted
 
 
 def pull(
@@ -104,9 +105,9 @@ def _then(name: str, pulled: Pulled) -> str:
     decided = [f"{count:,} {strategy}" for strategy, count in sorted(pulled.decided.items())]
     said = [f"conflicts decided as params.yaml says: {', '.join(decided)}"] if decided else []
     if pulled.refreshed:
-        said.append(f"{pulled.refreshed:,} tasks that nobody had started show what their samples are now")
+        said.append(f"{counted(pulled.refreshed, 'task')} updated to the latest content; nobody had started on them")
     if pulled.parked:
-        said.append(f"{pulled.parked:,} tasks were skipped too often and are parked")
+        said.append(f"{counted(pulled.parked, 'task')} parked, because skipped too often")
     if pulled.training:
         said.append(f"a milestone is reached: training {pulled.training} waits for a worker")
     return f"{name}: {'; '.join(said)}." if said else ""

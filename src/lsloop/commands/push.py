@@ -11,6 +11,7 @@ from lsloop.commands._options import DryRunOpt, LimitOpt, NeededTaskTypeOpt, Ord
 from lsloop.commands._output import Output, Table
 from lsloop.commands._services import both, opened_ledger
 from lsloop.steps.task import Planned, Pushed
+from lsloop.text import counted
 
 _SHOWN = 20  # planned samples that people are shown; --json has all
 
@@ -21,7 +22,7 @@ def push(
     limit: LimitOpt = None,
     order: OrderOpt = None,
     seed: Annotated[
-        str | None, typer.Option("--seed", help="Of what chance decides: the same seed, the same order.")
+        str | None, typer.Option("--seed", help="Any text. The same seed gives the same random choices.")
     ] = None,
     dry_run: DryRunOpt = False,
 ) -> None:
@@ -50,46 +51,49 @@ def push(
         )
     return _answer(call.out, pushed)
 
+_TO_DECIDE = ("task to decide between answers that differ", "tasks to decide between answers that differ")
+_CUT_OFF = ("task of a push that was cut off", "tasks of a push that was cut off")
+
 
 def _plan(out: Output, planned: Planned, seed: str) -> None:
     samples = planned.samples
     rows = [(s.external_id, s.media_path, s.sync_version) for s in samples[:_SHOWN]]
-    title = f"{len(samples):,} samples would be sent, in this order"
+    title = f"{counted(len(samples), 'sample')} would be sent, in this order"
     shown: list[str | Table] = [Table(("external id", "media", "version"), rows, title=title)]
     if len(samples) > _SHOWN:
         shown.append(f"… and {len(samples) - _SHOWN:,} more; --json has all of them.")
-    beside = {
-        "gold probes, at random places among them": planned.probes,
-        "to decide between answers that do not agree": planned.adjudications,
-        "of a push that was cut off, where Label Studio does not have them": planned.unfinished,
+    also = {
+        counted(planned.probes, "gold probe"): planned.probes,
+        counted(planned.adjudications, *_TO_DECIDE): planned.adjudications,
+        counted(planned.unfinished, *_CUT_OFF): planned.unfinished,
     }
-    if said := [f"{count:,} {what}" for what, count in beside.items() if count]:
-        shown.append(f"Beside them: {'; '.join(said)}. Altogether {planned.tasks:,} tasks.")
+    if said := [words for words, count in also.items() if count]:
+        shown.append(f"Also: {'; '.join(said)}. In all, {counted(planned.tasks, 'task')}.")
     document = {**vars(planned), "samples": [s.external_id for s in samples], "tasks": planned.tasks}
     out.result({"dry_run": True, "seed": seed, **document}, *shown)
 
 
 def _answer(out: Output, pushed: Pushed) -> None:
-    said = [f"Sent {pushed.sent:,} tasks." if pushed.sent else "Nothing to send."]
+    said = [f"Sent {counted(pushed.sent, 'task')}." if pushed.sent else "Nothing to send."]
     if pushed.adopted:
-        said.append(f"{pushed.adopted:,} tasks of an earlier push had arrived and are now in the ledger.")
+        said.append(f"Of an earlier push, {counted(pushed.adopted, 'task')} had arrived; now in the ledger.")
     if pushed.removed:
-        said.append(f"{pushed.removed:,} tasks were there twice; one of each was removed.")
+        said.append(f"Removed {counted(pushed.removed, 'second copy', 'second copies')} of a task.")
     if pushed.probes:
         said.append(f"Gold probes among them: {pushed.probes:,}.")
     if pushed.adjudications:
-        said.append(f"To decide between answers that do not agree: {pushed.adjudications:,}.")
+        said.append(f"Asked to decide between answers that differ: {counted(pushed.adjudications, 'task')}.")
     if pushed.refreshed:
-        said.append(f"{pushed.refreshed:,} tasks that nobody had started show what their samples are now.")
+        said.append(f"Updated {counted(pushed.refreshed, 'task')} to the latest content; nobody had started on them.")
     out.result(vars(pushed), " ".join(said))
     if pushed.probes and pushed.missing_probes:
         out.warn(
-            f"{pushed.missing_probes:,} more gold probes were due, and every other gold sample is at work or does not fit: "
-            "set more with `lsloop gold set`."
+            f"{counted(pushed.missing_probes, 'gold probe')} could not be sent: every other gold sample is in use or does "
+            "not fit this task type. `lsloop gold set` makes more."
         )
     for kept in pushed.kept[:5]:
         out.warn(f"{kept}.")
     if pushed.unfit:
         out.warn(
-            f"{len(pushed.unfit):,} tasks went without their pre-annotation; the first: {pushed.unfit[0]}"
+            f"Sent without pre-annotation: {counted(len(pushed.unfit), 'task')}; the first: {pushed.unfit[0]}"
         )

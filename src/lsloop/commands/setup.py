@@ -47,7 +47,7 @@ def setup(
     url = call.config.label_studio_url
     rows = [
         (name, str(s.project.ls_project_id), "created" if s.created else "verified", "; ".join(s.drift) or "none",
-         "no" if s.no_events else "told", f"{url}/projects/{s.project.ls_project_id}/")
+         "not registered" if s.no_events else "registered", f"{url}/projects/{s.project.ls_project_id}/")
         for name, s in done.items()
     ]  # fmt: skip
     call.out.result(
@@ -61,12 +61,12 @@ def setup(
             }
             for name, s in done.items()
         },
-        Table(("task type", "project", "state", "drift", "events", "URL"), rows),
+        Table(("task type", "project", "state", "drift", "webhook", "URL"), rows),
         *_models(asked, test_predict),
     )
     _tell_models(call.out, asked)
     for why in sorted({s.no_events for s in done.values() if s.no_events}):
-        call.out.note(f"Label Studio does not tell what people do. {why}")
+        call.out.note(f"Label Studio sends no events. {why}")
     if any(found and found.problem and (found.url or test_predict) for found in asked.values()):
         raise typer.Exit(1)
 

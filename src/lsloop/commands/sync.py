@@ -20,7 +20,7 @@ CRON_IS_LATE = 15.0  # seconds: what it starts every 5 minutes begins now and th
 
 IntervalOpt = Annotated[
     float | None,
-    typer.Option("--interval", metavar="MIN", min=0.01, help="Do nothing if a cycle succeeded so lately."),
+    typer.Option("--interval", metavar="MIN", min=0.01, help="Do nothing if a cycle succeeded within this many minutes."),
 ]
 
 
@@ -29,7 +29,7 @@ def sync(ctx: typer.Context, interval: IntervalOpt = None) -> None:
 
     One at a time on a ledger, also across machines: a second one says so and is done. A step that fails does not
     stop the others; each failure is named, and the exit code is 1, or 3 when a service does not answer. SIGTERM ends
-    it after the step it is at. What runs by cron is best given --interval.
+    it after the step it is at. A cron line should give --interval.
 
     Example:
       lsloop sync
@@ -81,10 +81,10 @@ def answer(out: Output, done: Cycle) -> None:
 
 def _shown(done: Cycle) -> Sequence[str | Table]:
     if done.became == "not due":
-        return [f"A cycle succeeded lately; the next is due in {done.due_in:.0f} s. Nothing to do."]
+        return [f"Nothing to do: the last cycle succeeded, and the next is due in {done.due_in:.0f} s."]
     if done.became == "busy" or done.run is None:
         by = f" by {done.run.started_by}" if done.run and done.run.ended_at is None else ""
-        return [f"Another cycle is at work{by}. Nothing to do."]
+        return [f"Nothing to do: another cycle is running{by}."]
     rows = [
         (titled(step), step["state"], step["reason"] or in_words(step["counts"]), step["seconds"])
         for step in done.run.steps

@@ -18,6 +18,7 @@ from lsloop.errors import LsloopError, UsageError
 from lsloop.ledger import syncs
 from lsloop.ledger.syncs import Run
 from lsloop.sync import Cycle, cycle
+from lsloop.text import counted
 
 FIRST_WAIT = 10.0  # seconds at most before the second try; each later one may take twice as long
 BUSY_WAIT = 15.0  # seconds at most until it looks again whether another's cycle has ended well
@@ -40,10 +41,10 @@ def daemon(
         bool, typer.Option("--status", help="Show the last cycles and what DVC says; run none.")
     ] = False,
 ) -> None:
-    """Run a cycle of `lsloop sync` every few minutes, for ever; SIGTERM ends it after the step it is at.
+    """Run a cycle of `lsloop sync` every few minutes, until Ctrl-C or SIGTERM, which end it after the current step.
 
     Any number of daemons and cron lines may share a ledger: a cycle is due when the last one that succeeded, anywhere,
-    began so many minutes ago. After a failure it tries again soon, and then ever more seldom, up to the interval.
+    began so many minutes ago. After a failure it tries again soon, then less and less often, up to the interval.
 
     Example:
       lsloop sync-daemon --interval 5
@@ -68,11 +69,11 @@ def _cycle(call: Call, stop: Stop, every: float | None, push: bool) -> Cycle:
 
 
 def _for_ever(call: Call, stop: Stop, every: float, push: bool) -> None:
-    counted = {"cycles": 0, "failed": 0}
+    sums = {"cycles": 0, "failed": 0}
 
     def one() -> Cycle:
         done = _cycle(call, stop, every, push)
-        _count(call.out, done, counted)
+        _count(call.out, done, sums)
         return done
 
     def trouble(state: RetryCallState) -> None:
@@ -92,19 +93,19 @@ def _for_ever(call: Call, stop: Stop, every: float, push: bool) -> None:
         done = retrying(one)
         if done is not None:
             stop.sleep(min(every / 4, BUSY_WAIT) if done.became == "busy" else done.due_in)
-    said = f"Stopped after {counted['cycles']:,} cycles, of which {counted['failed']:,} failed."
-    call.out.result(counted, said)
+    said = f"Stopped after {counted(sums['cycles'], 'cycle')}, of which {sums['failed']:,} failed."
+    call.out.result(sums, said)
 
 
 def _has_failed(done: Cycle) -> bool:
     return done.became == "ran" and done.run is not None and done.run.outcome == "failed"
 
 
-def _count(out: Output, done: Cycle, counted: dict[str, int]) -> None:
+def _count(out: Output, done: Cycle, sums: dict[str, int]) -> None:
     if done.became != "ran" or done.run is None:
         return
-    counted["cycles"] += 1
-    counted["failed"] += done.run.outcome == "failed"
+    sums["cycles"] += 1
+    sums["failed"] += done.run.outcome == "failed"
     out.note(f"Cycle {done.run.run_id} {done.run.outcome} in {done.run.seconds or 0:.1f} s.")
     for said in troubles(done.run):
         out.warn(said)

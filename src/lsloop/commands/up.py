@@ -98,7 +98,7 @@ def _tell(call: Call, state: str) -> None:
     port = now.stack.get("ports", {}).get("postgres")
     rows = [
         ("Label Studio", document["label_studio_url"], sign_in if embedded else "from LABEL_STUDIO_URL"),
-        ("Server", document["server_url"], f"the token of its API: {_token_at(now)}"),
+        ("Server", document["server_url"], f"API token in {_token_at(now)}"),
         ("PostgreSQL", f"127.0.0.1:{port}", "password in .lsloop/stack.json")
         if document["embedded_postgres"]
         else ("PostgreSQL", "", "from DATABASE_URL"),

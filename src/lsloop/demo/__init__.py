@@ -8,6 +8,7 @@ from lsloop.demo import acts, chart, dataset, ending, listening, school, stage
 from lsloop.demo.proof import World
 from lsloop.demo.scene import FIELD, TASK_TYPE, Scene
 from lsloop.demo.story import Act, Report, Tell
+from lsloop.text import counted
 
 __all__ = ["Act", "Report", "Tell", "run"]
 
@@ -39,7 +40,7 @@ def run(
             said = dataset.write(raw_dir, samples, seed)
             gold = acts.choose_gold(said, seed)
             stage.write_params(project_dir, TASK_TYPE, len(gold) / samples)
-            act.told = f"{samples} clips, with transcripts by a poor recogniser"
+            act.told = f"{counted(samples, 'clip')}, with transcripts by a poor recogniser"
         with report.act("stack", tell) as act:
             services = stay.enter_context(stage.services(project_dir, stay=keep is not None, say=tell.say))
             act.told = "PostgreSQL, Label Studio and the server are up"

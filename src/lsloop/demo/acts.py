@@ -16,6 +16,7 @@ from lsloop.labelstudio.keyset import TaskJson
 from lsloop.ledger import conflicts, gold, overview, quality
 from lsloop.ledger.conflicts import Filter
 from lsloop.steps import conflict, sample
+from lsloop.text import counted
 
 GOLD = 4  # one sample in so many is gold
 LATE = 5  # one sample in so many is not begun before the crawler comes
@@ -42,11 +43,12 @@ def send(scene: Scene) -> None:
             sample_id = gold.find_sample(scene.ledger, name, None)
             gold.set_standard(scene.ledger, sample_id, 1.0, scene.lead.email, {FIELD: scene.said[name]})
         act.told = (
-            f"{done.upserted.added} samples into the ledger, {len(scene.gold)} of them with a known answer"
+            f"{counted(done.upserted.added, 'sample')} into the ledger, {len(scene.gold)} of them with a known answer"
         )
     with scene.report.act("push", scene.tell) as act:
         pushed = loop.push(scene.ledger, scene.studio, scene.config, TASK_TYPE, limit=scene.report.samples)
-        act.told = f"{pushed.sent - pushed.probes} tasks and {pushed.probes} hidden probes into Label Studio"
+        probes = counted(pushed.probes, "hidden probe")
+        act.told = f"{counted(pushed.sent - pushed.probes, 'task')} and {probes} into Label Studio"
 
 
 def _ingest(scene: Scene) -> sample.Ingested:
@@ -79,7 +81,8 @@ def annotate(scene: Scene, crew: Crew, clips: Collection[str], *, for_good: bool
         new = shift.work(crew, there, scene.said, done, for_good=for_good, advance=bar.advance)
         scene.world.submitted.extend(new)
         skipped = sum(one.text is None for one in new)
-        act.told = f"{', '.join(ERROR_RATES)} give {len(new) - skipped} answers on {len(there)} tasks, skip {skipped}"
+        answers = counted(len(new) - skipped, "answer")
+        act.told = f"{', '.join(ERROR_RATES)} give {answers} on {counted(len(there), 'task')}, skip {skipped}"
 
 
 def crawl(scene: Scene, late: Collection[str]) -> None:
@@ -94,8 +97,9 @@ def crawl(scene: Scene, late: Collection[str]) -> None:
         _ingest(scene)
         times = [one.what for one in world.changes]
         texts = times.count("mended") + times.count("misheard")
+        translations, clips = times.count("translation"), times.count("media")
         act.told = (
-            f"{texts} transcripts, {times.count('translation')} translations and {times.count('media')} clips"
+            f"{counted(texts, 'transcript')}, {counted(translations, 'translation')} and {counted(clips, 'clip')}"
             " change upstream meanwhile"
         )
 
@@ -125,17 +129,18 @@ def receive(scene: Scene) -> None:
     with scene.report.act("webhook", scene.tell) as act:
         listening.settle(scene)
         told = _received(scene) - scene.world.received
-        act.told = f"{told} answers arrive; {_listed(_states(scene))}"
+        act.told = f"{counted(told, 'answer')} arrived; {_listed(_states(scene))}"
     with scene.report.act("pull", scene.tell) as act:
         pulled = loop.pull(scene.ledger, scene.studio, scene.without_probes, TASK_TYPE)
         missed = pulled.received.added + pulled.received.edited + pulled.received.removed
         scene.world.received = _received(scene)
-        act.told = f"the sweep finds {missed or 'nothing'} more, and refreshes {pulled.refreshed} tasks"
+        refreshed = counted(pulled.refreshed, "task")
+        act.told = f"it brings {counted(missed, 'more answer')}, and shows new content in {refreshed}"
     for one in _held(scene):
         with scene.report.act("release", scene.tell) as act:
             act.told = (
                 f"{_name(one)} scored {one['quarantine_score']:.0%} on the last probes;"
-                f" {LEAD} lets the {one['held']} held tasks count"
+                f" {LEAD} lets the {counted(one['held'], 'held task')} count"
             )
             _release(scene, one)
 
@@ -179,7 +184,7 @@ def think_again(scene: Scene, crew: Crew) -> None:
         changed = shift.think_again(crew, scene.world.submitted)
         scene.world.submitted.extend(changed)
         deleted = sum(one.deleted for one in changed)
-        act.told = f"they edit {len(changed) - deleted} answers and delete {deleted}"
+        act.told = f"they edit {counted(len(changed) - deleted, 'answer')} and delete {deleted}"
 
 
 def decide(scene: Scene, crew: Crew) -> None:
@@ -200,8 +205,8 @@ def decide(scene: Scene, crew: Crew) -> None:
                 break
         loop.pull(scene.ledger, scene.studio, scene.without_probes, TASK_TYPE)
         act.told = (
-            f"{LEAD} decides {disputed} disputes and {conflicts_decided} conflicts,"
-            f" and {again} clips go round again"
+            f"{LEAD} decides {counted(disputed, 'dispute')} and {counted(conflicts_decided, 'conflict')},"
+            f" and {counted(again, 'clip')} will be sent again"
         )
 
 

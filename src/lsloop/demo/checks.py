@@ -14,6 +14,7 @@ from lsloop.demo.proof import Check, Seen, World, first, origin
 from lsloop.demo.shift import clip
 from lsloop.labelstudio import tasks
 from lsloop.labelstudio.keyset import TaskJson
+from lsloop.text import counted
 
 OUTCOMES = {
     "no conflict": "no conflict: nobody judged by it",
@@ -47,13 +48,13 @@ def sent_once(world: World, seen: Seen, in_label_studio: Sequence[TaskJson]) -> 
     sent = [_named(names, task) for task in in_label_studio if not task["data"]["candidates"]]
     times = Counter(name for name, _ in sent)
     wrong = [
-        f"{name} is there {times[name]} times" for name in {*world.came, *names.values()} if times[name] != 1
+        f"{name} is there {counted(times[name], 'time')}" for name in {*world.came, *names.values()} if times[name] != 1
     ]
     wrong += [f"{name} is nobody's sample" for name in times if name not in names.values()]
     wrong += [f"{name} plays {played}" for name, played in sent if origin(name) != played]
     asked = Counter(row.adjudicates for row in seen.tasks if row.adjudicates)
     wrong += [
-        f"the disagreement in task {key} is there {asked[key]} times" for key in asked if asked[key] > 1
+        f"the disagreement in task {key} is there {counted(asked[key], 'time')}" for key in asked if asked[key] > 1
     ]
     known = {(row.task_key, row.ls_task_id, row.sample_id) for row in seen.tasks}
     there = {(UUID(task["data"][tasks.KEY]), task["id"], _sample(task)) for task in in_label_studio}
@@ -61,7 +62,7 @@ def sent_once(world: World, seen: Seen, in_label_studio: Sequence[TaskJson]) -> 
         f"the ledger and Label Studio differ about {names.get(who, who)}" for _, _, who in known ^ there
     ]
     again = len(names) - len(world.came)
-    told = f"{len(world.came)} samples" + (f" and {again} sent again" if again else "")
+    told = f"{counted(len(world.came), 'sample')}" + (f" and {again} sent again" if again else "")
     return Check(f"{told}, each in Label Studio exactly once", first(wrong))
 
 
@@ -91,7 +92,7 @@ def hidden(world: World, seen: Seen, in_label_studio: Sequence[TaskJson]) -> Che
     places = [at for at, probe in enumerate(is_probe) if probe]
     wrong += ["they stand together"] if abs(_shift(places, len(ordered))) > _CHANCE else []
     return Check(
-        f"{len(probes)} probes among {len(others)} tasks, and nothing tells them apart", first(wrong)
+        f"{counted(len(probes), 'probe')} among {counted(len(others), 'task')}, and nothing tells them apart", first(wrong)
     )
 
 
@@ -144,7 +145,7 @@ def changes_met(world: World, seen: Seen, in_label_studio: Iterable[TaskJson]) -
     fresh = {one.external_id for one, came in found if came == "refreshed"}
     shown = {clip(task): task["data"]["text"] for task in in_label_studio if not task["data"]["candidates"]}
     wrong += [f"{name} still shows {shown[name]!r}" for name in fresh if shown[name] != world.upstream[name]]
-    return Check(f"{len(world.changes)} changes from upstream, each met as it should be", first(wrong))
+    return Check(f"{counted(len(world.changes), 'change')} from upstream, each met as it should be", first(wrong))
 
 
 def _expected(world: World, change: Change) -> set[str]:
@@ -162,7 +163,7 @@ def clips_play(in_label_studio: Sequence[TaskJson], raw_dir: Path) -> Check:
         trust_env=False
     ) as player:  # a company proxy knows nothing of this machine's own server
         silent = [f"{clip(task)} does not" for task in in_label_studio if not _plays(player, task, raw_dir)]
-    return Check(f"the clips of {len(in_label_studio)} tasks play from their signed links", first(silent))
+    return Check(f"the clips of {counted(len(in_label_studio), 'task')} play from their signed links", first(silent))
 
 
 def _plays(player: httpx.Client, task: TaskJson, raw_dir: Path) -> bool:

@@ -8,6 +8,7 @@ from lsloop.demo.proof import Check
 from lsloop.demo.scene import TASK_TYPE, Scene
 from lsloop.demo.story import Agreement, error_rate, score
 from lsloop.ledger import quality
+from lsloop.text import counted
 
 
 def prove(scene: Scene, before: Sequence[Check]) -> None:
@@ -20,7 +21,7 @@ def prove(scene: Scene, before: Sequence[Check]) -> None:
         report.checks += [*values.promises(world, seen), checks.changes_met(world, seen, there)]
         report.checks += [checks.clips_play(there, scene.config.raw_dir), _nothing_moves(scene)]
         _sum_up(scene, seen)
-        act.told = f"{sum(not check.broken for check in report.checks)} of {len(report.checks)} promises hold"
+        act.told = f"{sum(not check.broken for check in report.checks)} of {counted(len(report.checks), 'promise')} kept"
     report.place = _place(scene)
 
 

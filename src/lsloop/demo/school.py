@@ -14,6 +14,7 @@ from lsloop.demo.shift import Crew
 from lsloop.ledger.rounds import Round
 from lsloop.rounds import Line
 from lsloop.steps import sample
+from lsloop.text import counted
 
 HELD_OUT = ("speaker-07", "speaker-08", "speaker-12", "speaker-18")
 """Where the hash of a speaker's name falls into the test split, whose share is `stage.TEST`."""
@@ -47,7 +48,8 @@ def teach(scene: Scene, crew: Crew, number: int) -> None:
         _hold_again(scene)
         checks += [_same_test(scene, lines), *learning(lines)]
         scene.report.checks += checks
-        act.told = f"{sum(not one.broken for one in scene.report.checks)} of {len(scene.report.checks)} promises hold"
+        promises = counted(len(scene.report.checks), "promise")
+        act.told = f"{sum(not one.broken for one in scene.report.checks)} of {promises} kept"
 
 
 def _settings(scene: Scene) -> None:
@@ -67,7 +69,7 @@ def _clips(scene: Scene, what: str, chosen: Sequence[Utterance]) -> None:
         scene.world.came.update(dataset.texts(raw, "transcript"))
         scene.world.upstream.update(dataset.texts(raw, "transcript"))
         done = sample.ingest(scene.ledger, raw / "metadata.jsonl", raw_dir=raw)
-        act.told = f"{done.upserted.added} more clips of {len({one.speaker for one in chosen})} speakers"
+        act.told = f"{counted(done.upserted.added, 'more clip')} of {len({one.speaker for one in chosen})} speakers"
 
 
 def _others(scene: Scene, held_out: bool) -> Iterator[Utterance]:
@@ -111,7 +113,7 @@ def _export(scene: Scene) -> Check:
         pushed = pipeline.push(project).get("pushed", 0)
         data = reviewed.read(scene.config.reviewed_dir / TASK_TYPE)
         counts = {name: len(ids) for name, ids in data.splits.items()}
-        act.told = f"dvc repro export_reviewed: {counts['train']} clips to learn from, {counts['test']} to test"
+        act.told = f"dvc repro export_reviewed: {counted(counts['train'], 'clip')} to learn from, {counts['test']} to test"
     ran = "export_reviewed" in [line.split("'")[1] for line in again.splitlines() if line.startswith("Running stage")]
     broken = "it exported again" if ran else "" if pushed else "dvc push sent nothing"
     return Check("a second `dvc repro export_reviewed` does nothing, and `dvc push` sends", broken)
@@ -151,7 +153,7 @@ def _told(at: Round) -> str:
     verdict = "promoted" if came["promoted"] else "not promoted"
     unchanged = made["unchanged"] / made["answers"] if made["answers"] else 0.0
     return (
-        f"{made['answers']} asked, {made['words_changed']} words changed, {unchanged:.0%} unchanged:"
+        f"{made['answers']} asked, {counted(made['words_changed'], 'word')} changed, {unchanged:.0%} unchanged:"
         f" WER {was:.2f} → {now:.2f}, {verdict}"
     )
 
@@ -167,10 +169,11 @@ def _same_test(scene: Scene, lines: Sequence[Line]) -> Check:
     data = reviewed.read(scene.config.reviewed_dir / TASK_TYPE)
     sizes = {line.test_samples for line in lines} | {len(data.splits["test"])}
     speakers = set(data.groups.values())
-    broken = f"it had {sorted(map(str, sizes))} clips" if len(sizes) > 1 else ""
+    broken = f"it had different numbers of clips: {sorted(map(str, sizes))}" if len(sizes) > 1 else ""
     if not speakers <= set(HELD_OUT):
         broken = f"it has {', '.join(sorted(map(str, speakers - set(HELD_OUT))))}"
-    return Check(f"every model was tested on the same {len(data.splits['test'])} clips, of speakers it never heard", broken)
+    clips = counted(len(data.splits["test"]), "clip")
+    return Check(f"every model was tested on the same {clips}, of speakers it never heard", broken)
 
 
 def learning(lines: Sequence[Line]) -> list[Check]:

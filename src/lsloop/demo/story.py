@@ -11,6 +11,7 @@ from lsloop.demo.proof import Check
 from lsloop.demo.shift import Submission, standing
 from lsloop.errors import LsloopError
 from lsloop.rounds import Line
+from lsloop.text import counted
 
 
 @dataclass
@@ -98,7 +99,7 @@ class Report:
             if check.broken:
                 raise LsloopError(
                     f"A promise was broken: {check.promise}. But {check.broken}.",
-                    f"Please report it, with the seed {self.seed} and {self.samples} samples.",
+                    f"Please report it, with the seed {self.seed} and {counted(self.samples, 'sample')}.",
                 )
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from lsloop.demo.proof import Check, Seen, World, agree, first, origin
 from lsloop.demo.shift import Submission, standing
-from lsloop.text import words
+from lsloop.text import counted, words
 
 Place = tuple[UUID, int]
 """A task's key and the number of an annotation in it."""
@@ -19,7 +19,7 @@ def promises(world: World, seen: Seen) -> list[Check]:
     taken_back = {one.place for one in world.submitted} - kept
     return [
         Check(
-            f"{len(world.submitted)} versions of annotations, each in the ledger exactly once",
+            f"{counted(len(world.submitted), 'version')} of annotations, each in the ledger exactly once",
             _received_once(world, seen),
         ),
         Check(

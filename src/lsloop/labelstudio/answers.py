@@ -56,7 +56,7 @@ def failure(response: httpx.Response, kind: str) -> LsloopError:
         return doubtful(response.request, what)
     if status >= 400:
         no = NotFound if status == 404 else Refused
-        return no(what, "Nothing was changed there; mend what it names and run again.")
+        return no(what, "Nothing was changed there; correct what it names and run again.")
     target = response.headers.get("location", "elsewhere").split("?")[0]
     what = f"{name(response.request)} was sent on to {target}."
     return UsageError(what, "Set LABEL_STUDIO_URL to where Label Studio really is.")

@@ -138,7 +138,7 @@ class LabelStudio:
     def _unreachable(self, error: Exception) -> Unreachable:
         return Unreachable(
             f"Label Studio at {self.url} does not answer: {_words(error)}.",
-            "Start it (`lsloop up` starts the embedded one), or mend LABEL_STUDIO_URL.",
+            "Start it (`lsloop up` starts the embedded one), or correct LABEL_STUDIO_URL.",
         )
 
 
@@ -184,7 +184,7 @@ def _encoded(json: Any) -> bytes:
         return orjson.dumps(json)
     except orjson.JSONEncodeError as error:
         raise Refused(
-            f"What was to be sent to Label Studio is not JSON: {error}.", "Mend the sample."
+            f"What was to be sent to Label Studio is not JSON: {error}.", "Correct the sample."
         ) from error
 
 
@@ -192,7 +192,7 @@ def _checked(url: str) -> httpx.URL:
     try:
         found = httpx.URL(url)
     except httpx.InvalidURL as error:
-        raise UsageError(f"LABEL_STUDIO_URL is not a URL: {error}.", "Mend it.") from error
+        raise UsageError(f"LABEL_STUDIO_URL is not a URL: {error}.", "Correct it.") from error
     if found.scheme not in ("http", "https") or not found.host:
         raise UsageError(f"LABEL_STUDIO_URL ({url}) names no server.", "Set it to http://… or https://….")
     if found.userinfo:

@@ -36,5 +36,5 @@ def _parsed(config: str) -> Any:
         parsed.validate()
     except (syntax, refusal, ValueError) as error:
         reason = " ".join(str(error).split()).rstrip(".")
-        raise UsageError(f"The label config is not valid: {reason}.", "Mend the XML.") from error
+        raise UsageError(f"The label config is not valid: {reason}.", "Correct the XML.") from error
     return parsed

@@ -13,6 +13,7 @@ from typing import Any
 from lsloop.errors import Unreachable
 from lsloop.labelstudio import answers
 from lsloop.labelstudio.client import LabelStudio, Params
+from lsloop.text import counted
 
 TaskJson = dict[str, Any]
 Filter = dict[str, Any]
@@ -123,7 +124,7 @@ def _check_order(ls_project_id: int, last: int, page: Page) -> None:
 
 def _kept_back(ls_project_id: int, last: int, page: Page) -> Unreachable:
     return Unreachable(
-        f"Label Studio promised {page.remaining} tasks above {last} in project {ls_project_id}, and gave "
+        f"Label Studio promised {counted(page.remaining, 'task')} above {last} in project {ls_project_id}, and gave "
         f"{len(page.tasks)} with others missing between them.",
         "Run again; if it happens again, look at Label Studio's log.",
     )

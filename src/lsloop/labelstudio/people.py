@@ -46,7 +46,7 @@ def _submit(browser: httpx.Client, form: str, email: str, password: str) -> None
     if not answer.is_redirect:
         wrong = re.findall(r'class="(?:error|field_errors)">\s*(?:<li>\s*)?([^<\s][^<]*)', answer.text)
         said = html.unescape(" ".join(" ".join(wrong).split()))
-        raise Refused(f"Label Studio does not take the account {email}: {said}", "Mend what it names.")
+        raise Refused(f"Label Studio does not take the account {email}: {said}", "Correct what it names.")
 
 
 def _token(browser: httpx.Client) -> str:

@@ -11,6 +11,7 @@ from lsloop.labelstudio import keyset
 from lsloop.labelstudio.client import LabelStudio, Params
 from lsloop.labelstudio.keyset import Page, TaskJson
 from lsloop.records import Result
+from lsloop.text import counted
 
 T = TypeVar("T")
 
@@ -41,7 +42,7 @@ def import_batch(studio: LabelStudio, ls_project_id: int, tasks: list[TaskJson])
         answer = _finished(studio, f"api/projects/{ls_project_id}/imports/{answer['import']}/")
     ids = answer.get("task_ids") or []
     if len(ids) != len(tasks):
-        what = f"Label Studio answered an import of {len(tasks)} tasks with {len(ids)} ids."
+        what = f"Label Studio answered an import of {counted(len(tasks), 'task')} with {len(ids)} ids."
         raise Uncertain(what, "Run again: the tasks are found by their keys.")
     # A Label Studio on SQLite that meets a lock may store the tasks, lose their predictions and answer that all is well.
     if answer.get("prediction_count", len(tasks)) < sum(len(task.get("predictions", ())) for task in tasks):
@@ -266,7 +267,7 @@ def _finished(studio: LabelStudio, path: str) -> dict[str, Any]:
             return found
         if found["status"] == "failed":
             raise Refused(
-                f"Label Studio did not import the tasks: {found.get('error')}", "Mend what it names."
+                f"Label Studio did not import the tasks: {found.get('error')}", "Correct what it names."
             )
         time.sleep(POLL_SECONDS)
     raise Uncertain(

@@ -80,7 +80,7 @@ def attach_model(
     return ml_backend.attach(ledger, studio, there, wanted, test=test, patience=patience)
 
 
-NO_URL = "Nobody said where Label Studio reaches `lsloop serve`: set LSLOOP_WEBHOOK_URL. Pulls bring everything."
+NO_URL = "Set LSLOOP_WEBHOOK_URL to where Label Studio reaches `lsloop serve`; until then, pulls bring everything."
 
 
 def known(ledger: Ledger, studio: LabelStudio, config: Config, task_type: str) -> Project:

@@ -16,6 +16,7 @@ from lsloop.errors import LsloopError
 from lsloop.models import Row, Training, _checkpoint, _predicting, _trainer
 from lsloop.models._recipe import Examples, Recipe, Settings, settings_of
 from lsloop.models._resuming import first, last_whole, meet, prepare, processes
+from lsloop.text import counted
 
 
 def run(recipe: Recipe, rows: Sequence[Row], validation: Sequence[Row], training: Training) -> Path:
@@ -36,7 +37,7 @@ def run(recipe: Recipe, rows: Sequence[Row], validation: Sequence[Row], training
 
 def _check_rows(learnt: Examples, watched: Examples, settings: Settings) -> None:
     if not learnt:
-        problem = f"The train split is empty: of {len(learnt.rows)} rows, none can be learnt from."
+        problem = f"The train split is empty: of {counted(len(learnt.rows), 'row')}, none can be learnt from."
         raise LsloopError(problem, "Accept more annotations, then export again.")
     if settings.early_stopping and not watched:
         raise LsloopError(

@@ -91,7 +91,7 @@ async def _invalid(request: Request, error: RequestValidationError) -> Response:
     """Names the first thing wrong, never what was given: it may be anything."""
     first = error.errors()[0]
     where = ".".join(str(part) for part in first["loc"][1:] if _is_name(str(part))) or "The request"
-    return answer({"error": f"{where}: {first['msg']}.", "fix": "Mend it and send it again."}, 422)
+    return answer({"error": f"{where}: {first['msg']}.", "fix": "Correct it and send it again."}, 422)
 
 
 def _is_name(text: str) -> bool:

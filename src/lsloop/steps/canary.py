@@ -203,5 +203,5 @@ def _get(url: str, headers: dict[str, str], head: bool = False) -> httpx.Respons
         where = url.partition("?")[0].partition("/media/")[0].partition("/canary/")[0]
         raise Unreachable(
             f"The server at {where} does not answer: {error or type(error).__name__}.",
-            "Start it with `lsloop up` or `lsloop serve`, or mend AUDIO_SERVER_URL.",
+            "Start it with `lsloop up` or `lsloop serve`, or correct AUDIO_SERVER_URL.",
         ) from error

@@ -59,5 +59,5 @@ def check_reference(reference: Value, kinds: Sequence[Kind]) -> None:
             kind.agree(reference, reference)
         except ValueError as error:
             raise UsageError(
-                f"The reference cannot be understood: {error}", "Mend it and run again."
+                f"The reference cannot be understood: {error}", "Correct it and run again."
             ) from error

@@ -4,6 +4,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 from lsloop.ledger.locks import Lock
+from lsloop.text import counted
 
 
 def why(lock: Lock) -> str:
@@ -27,15 +28,15 @@ def _claimed(lock: Lock) -> str:
 
 def _open(lock: Lock) -> str:
     assert lock.opened_at is not None
-    skipped = f", skipped {lock.skips} time{'s' * (lock.skips != 1)}" if lock.skips else ""
+    skipped = f", skipped {counted(lock.skips, 'time')}" if lock.skips else ""
     waiting = "open in Label Studio, no answer for " + span(lock.now - lock.opened_at)
     return f"{_task(lock)} is {waiting}{skipped}"
 
 
 def _annotated(lock: Lock) -> str:
     if lock.answers < (lock.overlap or 1):
-        return f"{_task(lock)} has {lock.answers} of {lock.overlap} answers"
-    return f"{_task(lock)} has answers, and none speaks for it yet"
+        return f"{_task(lock)} has {lock.answers} of {counted(lock.overlap or 1, 'answer')}"
+    return f"{_task(lock)} has answers, but no valid answer yet"
 
 
 def _conflicted(lock: Lock) -> str:

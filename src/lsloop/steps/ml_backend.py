@@ -10,6 +10,7 @@ from lsloop.labelstudio.client import LabelStudio
 from lsloop.labelstudio.ml import Backend
 from lsloop.ledger import Ledger
 from lsloop.records import Project
+from lsloop.text import counted
 
 _POLL = 1.0  # seconds
 
@@ -94,7 +95,7 @@ def _test(studio: LabelStudio, project: Project, done: Attached) -> None:
 def _wrong(answer: list[dict[str, Any]], label_config: str) -> str | None:
     """What is wrong with the answer to a question about one task."""
     if len(answer) != 1 or not isinstance(answer[0], dict):
-        return f"The test prediction has {len(answer)} answers for one task."
+        return f"The test prediction has {counted(len(answer), 'answer')} for one task."
     if not answer[0].get("result"):
         return "The test prediction is empty; the server's log (`lsloop serve -v`) says why."
     (problems,) = interface.check_predictions(label_config, answer)

@@ -20,6 +20,7 @@ from lsloop.ledger.predictions import Backlog, Worker
 from lsloop.models import Guess, Predictor
 from lsloop.records import Prediction, Sample
 from lsloop.task_types import Kind
+from lsloop.text import counted
 
 FIRST, MOST = 128, 1024
 """Samples that are claimed before it is known how fast the model is, and at most at a time. What is claimed is sorted by
@@ -88,7 +89,7 @@ class Asking:
         """N answers for N rows, in order. One that does not fit the label config is a problem of that sample only."""
         guesses = model.predictor.predict(rows)
         if len(guesses) != len(rows):
-            raise RuntimeError(f"the model gave {len(guesses)} answers for {len(rows)} rows")
+            raise RuntimeError(f"the model gave {counted(len(guesses), 'answer')} for {counted(len(rows), 'row')}")
         shown = [self.shown(model, sample, guess) for sample, guess in zip(samples, guesses, strict=True)]
         wrong = self._misfits([one for one in shown if isinstance(one, dict)])
         return [

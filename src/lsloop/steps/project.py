@@ -14,6 +14,7 @@ from lsloop.ledger import projects as ledger_projects
 from lsloop.ledger import tasks as ledger_tasks
 from lsloop.records import Project
 from lsloop.task_types import Kind
+from lsloop.text import counted
 
 
 @dataclass
@@ -53,7 +54,7 @@ def setup(
     fit the task type, when a named project does not exist, or when the project is gone: with `recreate` its open tasks
     are then ended, so that their samples can be sent again, and a new one is made.
     """
-    _check_fits(wanted.label_config, kind, f"The template of {wanted.task_type}", "Mend the template.")
+    _check_fits(wanted.label_config, kind, f"The template of {wanted.task_type}", "Correct the template.")
     with ledger.in_turn(f"lsloop setup {wanted.task_type} {wanted.server}"):
         project = ledger_projects.reserve(ledger, wanted.task_type, wanted.server)
         there = _find(ledger, studio, project, wanted, recreate)
@@ -101,7 +102,7 @@ def inspect(
     Raises UsageError where they do not, Refused where the project is gone or asks for another number of answers, and
     Skipped where there is none yet.
     """
-    _check_fits(wanted.label_config, kind, f"The template of {wanted.task_type}", "Mend the template.")
+    _check_fits(wanted.label_config, kind, f"The template of {wanted.task_type}", "Correct the template.")
     project = ledger_projects.find(ledger, wanted.task_type, wanted.server)
     ls_project_id = wanted.ls_project_id or (project.ls_project_id if project else None)
     if ls_project_id is None:
@@ -115,14 +116,14 @@ def inspect(
     where = f"The label config of Label Studio's project {ls_project_id}"
     _check_fits(current, kind, where, "Put the control back in Label Studio (Settings → Labeling Interface).")
     if there["maximum_annotations"] != wanted.settings.overlap:
-        asked = f"Project {ls_project_id} asks for {there['maximum_annotations']} answers, params.yaml for"
+        asked = f"Project {ls_project_id} asks for {counted(there['maximum_annotations'], 'answer')}, params.yaml for"
         raise Refused(f"{asked} {wanted.settings.overlap}.", "`lsloop setup` puts it right.")
     if hook and (differs := webhooks.drift(studio, ls_project_id, hook)):
         raise Refused(
             f"The webhook of project {ls_project_id}: {'; '.join(differs)}.", "`lsloop setup` puts it right."
         )
     by_hand = "" if _same(current, wanted.label_config) else ", changed by hand"
-    return f"project {ls_project_id}, {there['task_number']} tasks; its label config fits{by_hand}"
+    return f"project {ls_project_id}, {counted(there['task_number'], 'task')}; its label config fits{by_hand}"
 
 
 def _find(
@@ -154,7 +155,8 @@ def _refuse_lost(ledger: Ledger, project: Project, wanted: Wanted, recreate: boo
     known = ledger_tasks.known(ledger, project)
     if known and not recreate:
         raise UsageError(
-            f"Label Studio has no project of {wanted.task_type} any more; the ledger knows {len(known)} tasks in it.",
+            f"Label Studio has no project of {wanted.task_type} any more; it had "
+            f"{counted(len(known), 'task')} of the ledger.",
             "If it was deleted on purpose, run `lsloop setup --recreate`: their samples can then be sent again.",
         )
     ledger_tasks.gone(ledger, list(known.values()))

@@ -20,6 +20,7 @@ from lsloop.records import Value
 from lsloop.reviewed import Data, Rows
 from lsloop.secrecy import without_secrets
 from lsloop.task_types import Kind
+from lsloop.text import counted
 
 _AT_ONCE = 256  # test rows that are looked at together
 
@@ -181,7 +182,7 @@ class _Run:
         trained = self._fit(data, start)
         version = self._version(data, start, trained)
         names = f"{without_secrets(before.name)}, then {version.version}"
-        self.progress.say(f"Measuring on {len(data.splits['test']):,} samples: {names}.")
+        self.progress.say(f"Measuring on {counted(len(data.splits['test']), 'sample')}: {names}.")
         done = self._judge(data, before, trained, version, number)
         self._prune()
         shutil.rmtree(self.work, ignore_errors=True)
@@ -239,7 +240,7 @@ class _Run:
                 f"The train split of {wanted.task_type} is empty: {wanted.data_dir} has nothing to train on.",
                 "Have more annotations accepted, then run `lsloop export`.",
             )
-        self.progress.say(f"Training on {len(data.splits['train']):,} samples, from {without_secrets(start.name)}.")
+        self.progress.say(f"Training on {counted(len(data.splits['train']), 'sample')}, from {without_secrets(start.name)}.")
         order = _process.Order(
             kind=wanted.kind_name, base=start.path, data=str(data.folder), data_sha256=data.sha256, out=str(self.work),
             settings=wanted.settings.training, seed=wanted.settings.seed,

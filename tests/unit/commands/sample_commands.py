@@ -13,7 +13,7 @@ from lsloop.errors import LsloopError, Unreachable, UsageError
 
 PROBLEMS: dict[str, Exception] = {
     "refused": LsloopError("Label Studio refused\nthe tasks.", "Look at\nits log."),
-    "wrong": UsageError("params.yaml is wrong.", "Mend it."),
+    "wrong": UsageError("params.yaml is wrong.", "Correct it."),
     "unreachable": Unreachable("PostgreSQL does not answer.", "Run `lsloop up`."),
     "leaky": LsloopError("postgresql://me:hunter2@db/x said no; Token abcdef0123456789.", ""),
     "denied": PermissionError(13, "Permission denied", "/data/raw"),

@@ -15,7 +15,7 @@ from lsloop.commands import main
     ("how", "code", "problem", "fix"),
     [
         ("refused", 1, "Label Studio refused the tasks.", "Look at its log."),
-        ("wrong", 2, "params.yaml is wrong.", "Mend it."),
+        ("wrong", 2, "params.yaml is wrong.", "Correct it."),
         ("unreachable", 3, "PostgreSQL does not answer.", "Run `lsloop up`."),
         ("denied", 1, "Permission denied: /data/raw.", "Check the path, its permissions and the space left."),
         ("bug", 1, "lsloop itself failed: KeyError: 'sample_id'.", "Run it again with -v for the traceback,"),

@@ -68,7 +68,7 @@ def test_a_sample_that_the_ledger_lost_is_found() -> None:
 
 
 def test_a_probe_like_any_other_task_is_hidden() -> None:
-    assert hidden(BEFORE, seen(), AS_SENT) == Check("1 probes among 8 tasks, and nothing tells them apart")
+    assert hidden(BEFORE, seen(), AS_SENT) == Check("1 probe among 8 tasks, and nothing tells them apart")
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from lsloop.ledger import Ledger, Turn
 from lsloop.ledger import tasks as ledger_tasks
 from lsloop.records import Project
 from lsloop.steps.task.content import Making
+from lsloop.text import counted
 
 PROVED_TOGETHER = 2000
 """Tasks. A proof costs 20 ms and 15 ms more per thousand: one for every request would be a tenth of it."""
@@ -121,7 +122,7 @@ class Sender:
         }
         if len(found) != len(keys):
             raise Uncertain(
-                f"Label Studio took {len(keys)} tasks and has {len(found)} of them.",
+                f"Label Studio took {counted(len(keys), 'task')} and has {len(found)} of them.",
                 "Run `lsloop push` again: it finds out by key.",
             )
         return found
