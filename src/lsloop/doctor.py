@@ -13,9 +13,9 @@ from lsloop import loop, pipeline, signing
 from lsloop.config import Config
 from lsloop.errors import LsloopError, Skipped
 from lsloop.labelstudio.client import LabelStudio
-from lsloop.ledger import Ledger, samples
+from lsloop.ledger import Ledger, projects, samples
 from lsloop.loop import SILENT, Progress
-from lsloop.steps import canary, checkup
+from lsloop.steps import canary, checkup, links
 from lsloop.steps.checkup import Check
 
 T = TypeVar("T")
@@ -44,6 +44,7 @@ def examine(
         if ready:
             visit.look("worker", lambda: ready, checkup.worker)
         visit.check("media", lambda: _playable(ready, config))
+        visit.check("open task", lambda: _opened(ready, there, config))
         visit.check("DVC remote", lambda: _probed(config))
         visit.check("clocks", lambda: checkup.clocks(opened, there))
         visit.check("disk space", lambda: checkup.disk(config.project_dir))
@@ -111,6 +112,20 @@ def _playable(ledger: Ledger | None, config: Config) -> str:
     good, expired = (signing.signed_url(config.media_url, config.secret, path, now + s) for s in (600, -600))
     parts = urlsplit(config.label_studio_url)
     return canary.playable(good, expired, f"{parts.scheme}://{parts.netloc}")
+
+
+def _opened(ledger: Ledger | None, studio: LabelStudio | None, config: Config) -> str:
+    """Fetch the recording of one open task of each task type by the very link that is in the task."""
+    if not (ledger and studio):
+        raise Skipped("needs the ledger and Label Studio")
+    media, told = loop.media(config), list[str]()
+    parts = urlsplit(config.label_studio_url)
+    for project in projects.of_server(ledger, config.label_studio_server):
+        if link := links.first(ledger, studio, project, media):
+            told.append(canary.opened(link, f"{parts.scheme}://{parts.netloc}"))
+    if not told:
+        raise Skipped("no open task shows media")
+    return "; ".join(told)
 
 
 def _probed(config: Config) -> str:

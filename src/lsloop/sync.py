@@ -164,10 +164,10 @@ def _pull(wanted: Wanted, task_type: str) -> Came:
     received = done.received
     counts = {
         "read": done.read, "new": received.added, "edited": received.edited, "deleted": received.removed,
-        "refreshed": done.refreshed, "not understood": len(done.problems), **received.outcomes,
+        "refreshed": done.refreshed, "links renewed": done.links, "not understood": len(done.problems), **received.outcomes,
         **{f"conflicts: {strategy}": count for strategy, count in done.decided.items()}, "parked": done.parked,
     }  # fmt: skip
-    return Came(counts, [])
+    return Came(counts, done.not_renewed)
 
 
 def _accept(wanted: Wanted, task_type: str) -> Came:

@@ -70,6 +70,11 @@ class Patient:
         wait_until(self.canaries, 60)
         return process
 
+    @property
+    def first(self) -> int:
+        """The first task in Label Studio."""
+        return int(self.world.value("SELECT min(ls_task_id) FROM tasks"))
+
     def canaries(self) -> list[dict[str, Any]]:
         return projects.find_by_description(self.world.studio, MARK)
 
@@ -128,12 +133,13 @@ def test_all_of_it_holds_and_nothing_stays(patient: Patient) -> None:
     assert "personal access token" in checks["Label Studio"]["said"]
     assert checks["webhook"]["said"] == f"Label Studio's event arrived at {patient.url}"
     assert checks["media"]["said"] == "audio/002.wav: range, origin and expiry hold"
+    assert checks["open task"]["said"] == "audio/001.wav: can be played"
     assert checks["DVC remote"]["said"].startswith("read and written: store, ")
     assert patient.everything() == before
 
 
 def test_what_is_broken_is_the_row_that_fails_with_what_to_do(patient: Patient) -> None:
-    """Six things at once: each is told by its own row, and the rest still holds."""
+    """Seven things at once: each is told by its own row, and the rest still holds."""
     events.store(patient.world.ledger, "/webhook", b"{}", {"action": "X"})
     patient.world.rows("UPDATE events SET received_at = now() - interval '2 minutes' RETURNING 1")
     before = patient.everything()
@@ -151,7 +157,7 @@ def test_what_is_broken_is_the_row_that_fails_with_what_to_do(patient: Patient) 
     (patient.folder / ".env").chmod(0o644)
     code, checks = patient.doctor()
     failed = {name: check for name, check in checks.items() if check["state"] == "fails"}
-    assert (code, set(failed)) == (1, {TRANSCRIPT, "webhook", "worker", "media", "DVC remote", "secrets"})
+    assert (code, set(failed)) == (1, {TRANSCRIPT, "webhook", "worker", "media", "open task", "DVC remote", "secrets"})
     assert "transcription" in failed[TRANSCRIPT]["said"]
     assert "Labeling Interface" in failed[TRANSCRIPT]["fix"]
     assert (
@@ -169,6 +175,34 @@ def test_what_is_broken_is_the_row_that_fails_with_what_to_do(patient: Patient) 
     (patient.folder / "remote").mkdir()
     (patient.folder / "elsewhere").rename(patient.world.raw_dir / "audio")
     assert patient.everything() == before
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"AUDIO_SERVER_URL": "other"}, "it leads to {url}, and media are at {other} now"),
+        ({"LSLOOP_SECRET": "another"}, "it was signed with another LSLOOP_SECRET"),
+        ({}, "the recording was audio/001.wav and is moved.wav now"),
+    ],
+)
+def test_a_link_of_an_open_task_that_is_stale_is_told_with_its_cure(
+    patient: Patient, changed: dict[str, str], said: str
+) -> None:
+    other = patient.url.replace("127.0.0.1", "localhost")
+    patient.settle(**{name: value.replace("other", other) for name, value in changed.items() if name != "LSLOOP_SECRET"})
+    if "LSLOOP_SECRET" in changed:
+        patient.settle(**changed)
+    if not changed:
+        (patient.world.raw_dir / "audio/001.wav").rename(patient.world.raw_dir / "moved.wav")
+        patient.world.ingest([{**row, "media": "moved.wav"} if i == 0 else row for i, row in enumerate(clips(2))])
+    row = patient.doctor()[1]["open task"]
+    which, said = f"task {patient.first} of {TRANSCRIPT}", said.format(url=patient.url, other=other)
+    assert row["said"] == f"The link to the recording in {which} is stale: {said}."
+    assert "lsloop push" in row["fix"]
+    if "LSLOOP_SECRET" not in changed:  # with another secret nothing of this server can be fetched
+        assert main(["-C", str(patient.folder), "pull", "--quiet"]) == 0
+        patient.capsys.readouterr()
+        assert patient.doctor()[1]["open task"]["state"] == "ok"
 
 
 def test_a_wrong_token_and_a_server_that_is_away(patient: Patient) -> None:

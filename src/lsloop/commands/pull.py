@@ -77,6 +77,8 @@ def _answer(out: Output, done: dict[str, Pulled], dry_run: bool) -> None:
     for name, pulled in done.items():
         for problem in pulled.not_refreshed[:5]:
             out.warn(f"{name}: not refreshed: {problem}")
+        for problem in pulled.not_renewed[:5]:
+            out.warn(f"{name}: {problem}")
         for kept in pulled.kept[:5]:
             out.warn(f"{name}: {kept}.")
         for problem in pulled.problems[:5]:
@@ -106,6 +108,8 @@ def _then(name: str, pulled: Pulled) -> str:
     said = [f"conflicts decided as params.yaml says: {', '.join(decided)}"] if decided else []
     if pulled.refreshed:
         said.append(f"{counted(pulled.refreshed, 'task')} updated to the latest content; nobody had started on them")
+    if pulled.links:
+        said.append(f"new media links in {counted(pulled.links, 'task')}")
     if pulled.parked:
         said.append(f"{counted(pulled.parked, 'task')} parked, because skipped too often")
     if pulled.training:

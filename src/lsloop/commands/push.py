@@ -85,7 +85,11 @@ def _answer(out: Output, pushed: Pushed) -> None:
         said.append(f"Asked to decide between answers that differ: {counted(pushed.adjudications, 'task')}.")
     if pushed.refreshed:
         said.append(f"Updated {counted(pushed.refreshed, 'task')} to the latest content; nobody had started on them.")
+    if pushed.links:
+        said.append(f"Renewed the media links of {counted(pushed.links, 'task')}.")
     out.result(vars(pushed), " ".join(said))
+    for problem in pushed.not_renewed[:5]:
+        out.warn(f"{problem}")
     if pushed.probes and pushed.missing_probes:
         out.warn(
             f"{counted(pushed.missing_probes, 'gold probe')} could not be sent: every other gold sample is in use or does "

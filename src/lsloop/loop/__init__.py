@@ -15,6 +15,7 @@ from lsloop.loop.projects import attach_model, inspect, setup
 from lsloop.loop.models import asking, load_model, model_in_use, models_in_order, predict
 
 # Samples go out, each exactly once.
+from lsloop.loop.given import media
 from lsloop.loop.tasks import plan_push, push
 
 # Answers come back, told by an event or found by a pull; scores, decisions and revisions follow.
@@ -29,6 +30,6 @@ from lsloop.loop.models import promote, retrain, roll_back
 
 __all__ = [
     "SILENT", "Accepted", "Progress", "accept", "asking", "attach_model", "attend", "export", "inspect", "load_model",
-    "look", "model_in_use", "models_in_order", "plan_push", "predict", "process_events", "promote", "pull", "push",
+    "look", "media", "model_in_use", "models_in_order", "plan_push", "predict", "process_events", "promote", "pull", "push",
     "release", "retrain", "roll_back", "setup", "watermark",
 ]  # fmt: skip

@@ -7,9 +7,9 @@ from uuid import UUID
 from lsloop.config import Config
 from lsloop.labelstudio.client import LabelStudio
 from lsloop.ledger import Ledger, Transaction, annotations, gold, models
-from lsloop.loop.given import resolved
+from lsloop.loop.given import known_media, resolved
 from lsloop.loop.projects import known, pushed
-from lsloop.loop.tasks import refreshed
+from lsloop.loop.tasks import brought_up
 from lsloop.progress import SILENT, Progress
 from lsloop.records import Project
 from lsloop.steps import (
@@ -51,8 +51,9 @@ def pull(
     pulled.kept = kept
     if not dry_run:
         _follow(ledger, studio, config, there, court, pulled)
-        done = refreshed(ledger, studio, config, there, kind)
+        done, linked = brought_up(ledger, studio, config, there, kind, known_media(config))
         pulled.refreshed, pulled.not_refreshed = done.refreshed, done.problems
+        pulled.links, pulled.not_renewed = linked.renewed, linked.problems
     pulled.problems += sorted(set(court.problems))
     return pulled
 

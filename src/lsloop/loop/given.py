@@ -32,5 +32,16 @@ def kinds_of(config: Config, task_type: str | None) -> dict[str, Kind]:
 
 
 def media(config: Config) -> task.Media:
-    expires = int(time.time() + config.params.media.url_days * 86400)
-    return task.Media(config.media_url, config.secret, expires)
+    """Links that are good for the days that were asked for; those made within a tenth of them are the same links."""
+    now, seconds = time.time(), config.params.media.url_days * 86400
+    step = max(1, int(seconds / 10))
+    expires = int(now + seconds) // step * step
+    return task.Media(config.media_url, config.secret, expires, renewed_until=int(now + seconds / 4))
+
+
+def known_media(config: Config) -> task.Media | None:
+    """`media`, where somebody said where media are: a machine that only pulls need not know."""
+    try:
+        return media(config)
+    except UsageError:
+        return None

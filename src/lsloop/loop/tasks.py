@@ -12,6 +12,8 @@ from lsloop.loop.projects import setup
 from lsloop.progress import SILENT, Progress
 from lsloop.records import Claim, Order, Project
 from lsloop.steps import (
+    canary,
+    links,
     refresh,
     task,
 )
@@ -56,7 +58,8 @@ def push(
     """
     there = setup(ledger, studio, config, task_type).project
     _, _, kind = resolved(config, task_type)
-    done = refreshed(ledger, studio, config, there, kind)
+    given = media(config)
+    done, linked = brought_up(ledger, studio, config, there, kind, given)
     pushed = task.push(
         ledger,
         studio,
@@ -65,25 +68,31 @@ def push(
         choice_of(config, task_type, order, seed),
         limit=config.params.push.limit if limit is None else limit,
         params=config.params.push,
-        media=media(config),
+        media=given,
         fresh=fresh,
         advance=progress.advance,
         waiting=progress.waiting,
     )
-    pushed.refreshed = done.refreshed
+    pushed.refreshed, pushed.links, pushed.not_renewed = done.refreshed, linked.renewed, linked.problems
     pushed.unfit += done.problems
     return pushed
 
 
-def refreshed(
-    ledger: Ledger, studio: LabelStudio, config: Config, there: Project, kind: Kind
-) -> refresh.Refreshed:
-    """Tasks that nobody has started show what their samples are now."""
+def brought_up(
+    ledger: Ledger, studio: LabelStudio, config: Config, there: Project, kind: Kind, given: task.Media | None
+) -> tuple[refresh.Refreshed, links.Renewed]:
+    """Tasks that nobody has started show what their samples are now, and links to media are such as are made now.
+
+    Where nobody said where media are, links stay as they are.
+    """
+    most, linked = config.params.push, links.Renewed()
+    if given:
+        linked = links.renew(ledger, studio, there, given, limit=most.refresh, works=canary.gives_out)
 
     def made(claims: Sequence[Claim], unfit: list[str]) -> list[dict[str, Any]]:
-        return task.making(ledger, there, kind, media(config))(claims, unfit)
+        return task.making(ledger, there, kind, given or media(config))(claims, unfit)
 
-    return refresh.refresh(ledger, studio, there, made, params=config.params.push)
+    return refresh.refresh(ledger, studio, there, made, params=most), linked
 
 
 def choice_of(config: Config, task_type: str, order: Order | None, seed: str) -> Plan:

@@ -32,9 +32,10 @@ class Pulled:
     """What a pull brought, and what followed.
 
     `read` tasks had changed, `foreign` ones are not ours, `gone` ones were deleted there, `parked` ones were skipped too
-    often, `refreshed` ones show what their samples are now; `not_refreshed` says why others do not. `kept` says which
-    needless tasks stay for now, because somebody has begun to answer them. `decided`: conflicts that the settings decided,
-    by strategy. `training`: the one that so many accepted annotations called for.
+    often, `refreshed` ones show what their samples are now; `not_refreshed` says why others do not. `links` were
+    renewed; `not_renewed` says why others were not. `kept` says which needless tasks stay for now, because somebody has
+    begun to answer them. `decided`: conflicts that the settings decided, by strategy. `training`: the one that so many
+    accepted annotations called for.
     """
 
     read: int = 0
@@ -45,6 +46,8 @@ class Pulled:
     parked: int = 0
     refreshed: int = 0
     not_refreshed: list[str] = field(default_factory=list)
+    links: int = 0
+    not_renewed: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     received: annotations.Received = field(default_factory=annotations.Received)
     training: int | None = None

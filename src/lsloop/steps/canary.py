@@ -147,11 +147,8 @@ def served(url: str) -> str:
     return f"answers at {url}"
 
 
-def playable(link: str, expired: str, origin: str) -> str:
-    """Whether a browser on a page of `origin` may play the file behind a signed link, and nobody without a good one.
-
-    Raises Unreachable, and Refused for what a browser or a stranger would meet.
-    """
+def opened(link: str, origin: str) -> str:
+    """Whether a browser on a page of `origin` may play the file behind a signed link. Raises Unreachable, Refused."""
     part = _get(link, {"Origin": origin, "Range": "bytes=0-0"})
     if part.status_code in (403, 404):
         told = "the signing secret differs" if part.status_code == 403 else "the file is not there"
@@ -169,6 +166,15 @@ def playable(link: str, expired: str, origin: str) -> str:
             f"Pages of {origin} may not read media.",
             "Start the server with the LABEL_STUDIO_URL that annotators use.",
         )
+    return f"{_name(link)}: can be played"
+
+
+def playable(link: str, expired: str, origin: str) -> str:
+    """Whether a browser on a page of `origin` may play the file behind a signed link, and nobody without a good one.
+
+    Raises Unreachable, and Refused for what a browser or a stranger would meet.
+    """
+    opened(link, origin)
     stranger = _get(link, {"Origin": "http://elsewhere.invalid"}, head=True)
     if "access-control-allow-origin" in stranger.headers:
         raise Refused(
@@ -181,6 +187,14 @@ def playable(link: str, expired: str, origin: str) -> str:
                 "Let nothing before the server answer for /media.",
             )
     return f"{_name(link)}: range, origin and expiry hold"
+
+
+def gives_out(link: str) -> bool:
+    """Whether the media server gives out what is behind a link; False, too, where no server answers."""
+    try:
+        return _get(link, {"Range": "bytes=0-0"}).is_success
+    except Unreachable:
+        return False
 
 
 def _name(link: str) -> str:

@@ -16,7 +16,8 @@ from lsloop.labelstudio.client import LabelStudio
 from lsloop.ledger import Ledger, gold
 from lsloop.ledger import tasks as ledger_tasks
 from lsloop.records import Project
-from lsloop.steps.task.content import Media, making
+from lsloop.signing import Media
+from lsloop.steps.task.content import making
 from lsloop.steps.task.planning import Planned, plan
 from lsloop.steps.task.sending import Pushed, Sender
 from lsloop.steps.task.twins import in_turn, reconcile, remove_needless, remove_seen_twins

@@ -20,19 +20,6 @@ that the project shows: of the others annotators see nothing."""
 
 
 @dataclass(frozen=True)
-class Media:
-    """How annotators reach media: links under `url`, signed with `secret`, good until `expires` (seconds since 1970)."""
-
-    url: str
-    secret: str
-    expires: int
-
-    def link(self, path: str) -> str:
-        """The signed link to one file."""
-        return signing.signed_url(self.url, self.secret, path, self.expires)
-
-
-@dataclass(frozen=True)
 class Making:
     """How tasks are made for Label Studio: by which kind, under which label config, and with which media links.
 
@@ -41,7 +28,7 @@ class Making:
 
     kind: Kind
     label_config: str
-    media: Media | None
+    media: signing.Media | None
     shown_as: str
 
     def __call__(self, claims: Sequence[Claim], unfit: list[str]) -> list[dict[str, Any]]:
@@ -83,7 +70,7 @@ class Making:
                 unfit.append(problems[0])
 
 
-def making(ledger: Ledger, project: Project, kind: Kind, media: Media | None) -> Making:
+def making(ledger: Ledger, project: Project, kind: Kind, media: signing.Media | None) -> Making:
     """How the tasks of a project are made."""
     assert project.label_config is not None
     shown_as = ledger_tasks.shown_model_version(ledger, project) or UPSTREAM

@@ -23,15 +23,17 @@ PROVED_TOGETHER = 2000
 @dataclass
 class Pushed:
     """What a push did. `adopted` tasks had arrived before, `removed` ones were there twice, `refreshed` ones show what their
-    samples are now; `unfit` says why tasks went without their pre-annotation. `probes` of those sent are gold;
-    `missing_probes` more were due, and too few samples are gold. `adjudications` of those sent ask somebody to decide
-    between answers that do not agree. `kept` says which second tasks stay for now, because somebody has begun to answer
-    them."""
+    samples are now. `links` were renewed; `not_renewed` says why others were not. `unfit` says why tasks went without their
+    pre-annotation. `probes` of those sent are gold; `missing_probes` more were due, and too few samples are gold.
+    `adjudications` of those sent ask somebody to decide between answers that do not agree. `kept` says which second tasks
+    stay for now, because somebody has begun to answer them."""
 
     sent: int = 0
     adopted: int = 0
     removed: int = 0
     refreshed: int = 0
+    links: int = 0
+    not_renewed: list[str] = field(default_factory=list)
     probes: int = 0
     missing_probes: int = 0
     adjudications: int = 0
