@@ -7,6 +7,8 @@ A service that is not configured is the embedded one; where that runs stands in 
 import hashlib
 import hmac
 import json
+import os
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -16,7 +18,7 @@ import yaml
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from lsloop import resources
+from lsloop import address, resources, secrecy
 from lsloop.errors import UsageError
 from lsloop.records import Order
 
@@ -345,7 +347,29 @@ def _not_running(what: str, variable: str) -> str:
 def load(project_dir: Path) -> Config:
     """Read the settings of a project folder. Raises UsageError naming the file, the key and what is wrong."""
     project_dir = project_dir.resolve()
-    return Config(project_dir, _params(project_dir), _environment(project_dir), read_stack(project_dir))
+    environment, stack = _environment(project_dir), read_stack(project_dir)
+    secrecy.learn(_secrets(environment, stack))
+    return Config(project_dir, _params(project_dir), environment, stack)
+
+
+_STACK_SECRETS = ("stack label_studio_password", "stack label_studio_api_key", "stack secret")
+
+
+def _secrets(environment: Environment, stack: dict[str, Any]) -> Iterator[str]:
+    """What must never be told; of a URL that nobody can read all of it, and what may be the password."""
+    values = {name: value for name, value in environment if value} | {f"stack {name}": stack[name] for name in stack}
+    proxies = {name: url for name, url in os.environ.items() if name.lower().endswith("_proxy")}
+    for name, value in (values | proxies).items():
+        text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
+        if name.endswith("database_url"):
+            try:
+                yield from address.read(text).secrets
+            except UsageError:
+                yield text
+        elif isinstance(value, SecretStr) or name in _STACK_SECRETS:
+            yield text
+        if "://" in text and "@" in text:
+            yield text.rpartition("@")[0].partition("://")[2].partition(":")[2]
 
 
 def read_stack(project_dir: Path) -> dict[str, Any]:

@@ -1,4 +1,9 @@
-"""What can go wrong, in two sentences each: what happened to which thing, and what to do next."""
+"""What can go wrong, in two sentences each: what happened to which thing, and what to do next.
+
+Neither holds a secret, whatever a library put into its words.
+"""
+
+from lsloop.secrecy import without_secrets
 
 
 class LsloopError(Exception):
@@ -7,9 +12,9 @@ class LsloopError(Exception):
     exit_code = 1
 
     def __init__(self, problem: str, fix: str = "") -> None:
-        super().__init__(problem)
-        self.problem = problem
-        self.fix = fix
+        self.problem = without_secrets(problem)
+        self.fix = without_secrets(fix)
+        super().__init__(self.problem)
 
 
 class UsageError(LsloopError):

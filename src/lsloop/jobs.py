@@ -15,7 +15,6 @@ Events of Label Studio have their own table (`ledger/events.py`); here they are 
 """
 
 import asyncio
-import re
 import subprocess
 import sys
 import threading
@@ -26,7 +25,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from lsloop import ledger, loop
+from lsloop import address, ledger, loop
 from lsloop.config import Config
 from lsloop.errors import LsloopError, SchemaMismatch, Unreachable
 from lsloop.labelstudio import client
@@ -251,10 +250,8 @@ def _task(config: Config, job: Job) -> Callable[..., None]:
 
 
 def _connection(config: Config) -> dict[str, Any]:
-    url = re.sub(r"^postgres[^:]*://", "postgresql://", config.database_url)
-    options = f"-c search_path={tables.SCHEMA} -c timezone=UTC"
-    settings = {"options": options, "application_name": "lsloop jobs", "connect_timeout": int(CONNECTING)}
-    return {"conninfo": url, "kwargs": settings}
+    there, session = address.read(config.database_url), f"-c search_path={tables.SCHEMA} -c timezone=UTC"
+    return {"conninfo": "", "kwargs": ledger.keywords(there, "lsloop jobs", session, int(CONNECTING))}
 
 
 @contextmanager

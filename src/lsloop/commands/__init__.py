@@ -23,6 +23,7 @@ from typing import Annotated
 import typer
 
 from lsloop import __version__
+from lsloop.commands import _logs
 from lsloop.commands._call import Call
 from lsloop.commands._errors import explain, trouble_with_stdout
 from lsloop.commands._lazy import Headed, Row, build
@@ -103,6 +104,7 @@ def main(args: Sequence[str] | None = None, rows: Sequence[Row] = COMMANDS) -> i
         json="--json" in args, verbose="-v" in args or "--verbose" in args
     )  # for errors before parsing ends
     with trouble_with_stdout():
+        _logs.blank()
         try:
             answer = build(app, rows).main(args, prog_name="lsloop", standalone_mode=False, obj=call)
             return answer if isinstance(answer, int) else 0

@@ -1,6 +1,10 @@
-"""Log lines on stderr, for -v."""
+"""Log lines on stderr: warnings, and with -v more; nothing in them is secret."""
 
 import logging
+import sys
+import threading
+import traceback
+from types import TracebackType
 
 from lsloop.secrecy import without_secrets
 from lsloop.text import visible
@@ -9,6 +13,19 @@ from lsloop.text import visible
 class _Blanked(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         return visible(without_secrets(super().format(record)))
+
+
+def blank() -> None:
+    """Blank what Python itself writes to stderr: warnings of libraries, and what ends a thread or the program."""
+    if logging.lastResort:
+        logging.lastResort.setFormatter(_Blanked())
+    threading.excepthook = lambda told: _trace(told.exc_type, told.exc_value, told.exc_traceback)
+    sys.excepthook = _trace
+
+
+def _trace(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+    if kind is not SystemExit:
+        sys.stderr.write(without_secrets("".join(traceback.format_exception(kind, error, trace))))
 
 
 def show() -> None:

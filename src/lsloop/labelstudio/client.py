@@ -192,9 +192,10 @@ def _checked(url: str) -> httpx.URL:
     try:
         found = httpx.URL(url)
     except httpx.InvalidURL as error:
-        raise UsageError(f"LABEL_STUDIO_URL is not a URL: {error}.", "Correct it.") from error
+        # its own words hold part of what it could not read, which may be a password
+        raise UsageError("LABEL_STUDIO_URL is not a URL.", "Write it as http://host:8080 or https://host.") from error
     if found.scheme not in ("http", "https") or not found.host:
-        raise UsageError(f"LABEL_STUDIO_URL ({url}) names no server.", "Set it to http://… or https://….")
+        raise UsageError("LABEL_STUDIO_URL names no server.", "Write it as http://host:8080 or https://host.")
     if found.userinfo:
         raise UsageError(
             "LABEL_STUDIO_URL holds a user name.", "Take it out; LABEL_STUDIO_API_KEY is enough."

@@ -1,5 +1,6 @@
 """The ledger in PostgreSQL: the only rooms that know SQL. Invariants are the database's; here are calls and errors."""
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -8,25 +9,36 @@ import orjson
 import psycopg
 from psycopg import Connection as DriverConnection
 from psycopg.types.json import set_json_dumps, set_json_loads
-from sqlalchemy import URL, Connection, Engine, Row, create_engine, make_url, text
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy import Connection, Engine, Row, create_engine, text
+from sqlalchemy.exc import DBAPIError
 
-from lsloop.errors import Entangled, LsloopError, Refused, Unreachable, UsageError
+from lsloop import address
+from lsloop.address import Address
+from lsloop.errors import Entangled, LsloopError, Refused
+from lsloop.ledger._refusals import not_connected
 
 # A machine that lost power keeps its turn until PostgreSQL notices: after two minutes, not after two hours.
 SESSION = "-c timezone=UTC -c tcp_keepalives_idle=60 -c tcp_keepalives_interval=20 -c tcp_keepalives_count=3"
 
 
+def keywords(there: Address, name: str = "lsloop", session: str = SESSION, seconds: int = 10) -> dict[str, Any]:
+    """What psycopg connects with, for every part of lsloop. Options of the URL or of PGOPTIONS stay; ours follow them."""
+    theirs = there.settings.get("options") or os.environ.get("PGOPTIONS", "")
+    ours = {"client_encoding": "UTF8", "options": f"{theirs} {session}".strip()}
+    return {"connect_timeout": seconds, "application_name": name} | there.settings | ours
+
+
 class Ledger:
     """An open ledger. Thread safe; every transaction has a connection of its own."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, there: Address) -> None:
         self._engine = engine
+        self.address = there
 
     @property
     def place(self) -> str:
         """Where it is, without the password."""
-        return self._engine.url.render_as_string(hide_password=True)
+        return self.address.place
 
     @contextmanager
     def transaction(self) -> Iterator["Transaction"]:
@@ -150,9 +162,10 @@ class Transaction:
 def connect(database_url: str, *, check_schema: bool = True) -> Ledger:
     """Open the ledger at a `postgresql://` URL.
 
-    Raises Unreachable when PostgreSQL does not answer, UsageError for an unusable URL or a schema of another version.
+    Raises Unreachable when PostgreSQL does not answer, UsageError for an unusable URL, database or schema.
     """
-    ledger = Ledger(_engine(_url(database_url)))
+    there = address.read(database_url)
+    ledger = Ledger(_engine(there), there)
     if check_schema:
         from lsloop.ledger import migrations
 
@@ -160,28 +173,10 @@ def connect(database_url: str, *, check_schema: bool = True) -> Ledger:
     return ledger
 
 
-def _url(database_url: str) -> URL:
-    try:
-        url = make_url(database_url)
-    except ArgumentError as error:
-        raise UsageError(
-            "DATABASE_URL is not a database URL.", "Write it as postgresql://user:password@host:5432/name."
-        ) from error
-    if not url.drivername.startswith("postgres"):
-        raise UsageError(
-            f"DATABASE_URL names {url.drivername!r}.", "The ledger needs PostgreSQL: postgresql://…"
-        )
-    return url.set(drivername="postgresql+psycopg")
-
-
-def _engine(url: URL) -> Engine:
+def _engine(there: Address) -> Engine:
     set_json_loads(orjson.loads)
     set_json_dumps(orjson.dumps)
-    return create_engine(
-        url,
-        pool_pre_ping=True,
-        connect_args={"connect_timeout": 10, "application_name": "lsloop", "options": SESSION},
-    )
+    return create_engine("postgresql+psycopg://", pool_pre_ping=True, connect_args=keywords(there))
 
 
 @contextmanager
@@ -208,6 +203,8 @@ def _told(error: BaseException | None, place: str) -> LsloopError:
         what = "Free disk space or connections; nothing was changed."
         return LsloopError(f"PostgreSQL cannot go on: {words}.", what)
     if isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
-        what = "Start it with `lsloop up`, or check DATABASE_URL."
-        return Unreachable(f"PostgreSQL at {place} does not answer: {words}.", what)
+        return not_connected(words if state else " ".join(str(error).split()).rstrip(".") or words, place)
+    if isinstance(error, psycopg.errors.InsufficientPrivilege | psycopg.errors.ReadOnlySqlTransaction):
+        what = "Let its owner GRANT that right, or name another user in DATABASE_URL; nothing was changed."
+        return Refused(f"PostgreSQL does not let the user of DATABASE_URL do this: {words}.", what)
     return LsloopError(f"The ledger failed: {words}.", "Nothing was changed; `-v` shows the statement.")

@@ -8,7 +8,7 @@ from threading import Event, Thread
 import psycopg
 from psycopg import sql
 
-from lsloop.ledger import SESSION, Ledger
+from lsloop.ledger import Ledger, keywords
 
 EVERY = 5.0
 """Seconds between two looks when nothing is notified."""
@@ -27,7 +27,7 @@ class Watch:
 
     def __init__(self, ledger: Ledger, channel: str, look: Callable[[], None], every: float = EVERY) -> None:
         # A connection of its own: one of the pool would be given back, and with it what was listened to.
-        self._url = ledger._engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        self._there = keywords(ledger.address)
         self._channel, self._look, self._every = channel, look, every
         self._stopped = Event()
         self._thread = Thread(target=self._run, daemon=True, name=f"listen to {channel}")
@@ -49,7 +49,7 @@ class Watch:
                 self._stopped.wait(min(self._every, _AGAIN))
 
     def _listen(self) -> None:
-        with psycopg.connect(self._url, autocommit=True, connect_timeout=10, options=SESSION) as connection:
+        with psycopg.connect(autocommit=True, **self._there) as connection:
             connection.execute(sql.SQL("LISTEN {}").format(sql.Identifier(self._channel)))
             while not self._stopped.is_set():
                 self._safely()  # also after LISTEN: what was notified before that is not told

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lsloop import resources
 from lsloop.errors import SchemaMismatch
-from lsloop.ledger import Ledger, Transaction, _yoyo, connect, queue
+from lsloop.ledger import Ledger, Transaction, _yoyo, connect, fitness, queue
 
 TURN = "lsloop db upgrade"
 
@@ -18,12 +18,16 @@ def upgrade(database_url: str, waiting: Callable[[], None] = lambda: None) -> li
 
     All of it is one transaction: whatever ends it, the ledger is as it was. `waiting` is called when another is at it.
 
-    Raises Unreachable, and SchemaMismatch when the ledger is newer than this program.
+    Raises Unreachable, SchemaMismatch when the ledger is newer than this program, UsageError for an unfit database.
     """
     with closing(connect(database_url, check_schema=False)) as ledger, ledger.in_turn(TURN, waiting) as turn:
         # On the connection that holds the turn: one that is lost with it takes back all of the upgrade.
         with turn.transaction() as transaction:
-            _refuse_newer(_applied_in(transaction))
+            fitness.check(transaction, ledger.place)
+            applied = _applied_in(transaction)
+            _refuse_newer(applied)
+            if applied != set(shipped()) or _installed_in(transaction) != digest():
+                fitness.check_rights(transaction, ledger.place)
             done = _yoyo.apply(transaction, resources.path("sql", "migrations"))
             _install_code(transaction)
             queue.upgrade(transaction)
@@ -56,10 +60,13 @@ def status(ledger: Ledger) -> Status:
 
 
 def check(ledger: Ledger) -> None:
-    """Raises SchemaMismatch unless the ledger's schema is this program's."""
-    applied = _applied(ledger)
-    _refuse_newer(applied)
-    if applied != set(shipped()) or _installed(ledger) != digest():
+    """Raises SchemaMismatch unless the ledger's schema is this program's, UsageError where PostgreSQL is not fit for it."""
+    with ledger.transaction() as transaction:
+        fitness.check(transaction, ledger.place)
+        applied = _applied_in(transaction)
+        _refuse_newer(applied)
+        is_current = applied == set(shipped()) and _installed_in(transaction) == digest()
+    if not is_current:
         what = "has no schema yet" if not applied else "has an older schema than this lsloop"
         raise SchemaMismatch(f"The ledger at {ledger.place} {what}.", "Run `lsloop db upgrade`.")
 

@@ -11,7 +11,8 @@ SCHEMA = "lsloop_jobs"
 
 def upgrade(transaction: Transaction) -> None:
     """Make or update the tables. Idempotent."""
-    transaction.run(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+    if transaction.value(f"SELECT to_regnamespace('{SCHEMA}')") is None:  # IF NOT EXISTS wants the right to make it
+        transaction.run(f"CREATE SCHEMA {SCHEMA}")
     transaction.run(f"SET LOCAL search_path = {SCHEMA}")
     transaction.run("CREATE TABLE IF NOT EXISTS applied (name text PRIMARY KEY)")
     applied, scripts = _applied(transaction), _migrations()
