@@ -14,15 +14,25 @@ BEGIN
     RETURN v_id;
 END $$;
 
--- The oldest events that are due. Whoever takes them and dies has spent an attempt, and they are due again by themselves;
+-- The Label Studio that an event is from, by the ledger's name; NULL where that cannot be told. A project is known by its
+-- number and the moment when it was made, by its number alone where only one Label Studio has it.
+CREATE OR REPLACE FUNCTION event_server(p_payload jsonb) RETURNS text LANGUAGE sql STABLE AS $$
+    SELECT coalesce(min(server) FILTER (WHERE is_same), CASE WHEN count(DISTINCT server) = 1 THEN min(server) END)
+      FROM (SELECT server, ls_created_at = p_payload #>> '{project,created_at}' AS is_same FROM projects
+             WHERE CAST(ls_project_id AS text) = coalesce(p_payload #>> '{project,id}', p_payload ->> 'project')) p
+$$;
+
+-- The oldest events that are due, but for those from another Label Studio than p_server: somebody else reaches that. Whoever takes them and dies has spent an attempt, and they are due again by themselves;
 -- what has no attempt left is given up here.
-CREATE OR REPLACE FUNCTION take_events(p_limit integer, p_tries integer) RETURNS SETOF events LANGUAGE plpgsql AS $$
+DROP FUNCTION IF EXISTS take_events(integer, integer);
+CREATE OR REPLACE FUNCTION take_events(p_limit integer, p_tries integer, p_server text) RETURNS SETOF events LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE events SET state = 'failed', finished_at = clock_timestamp(), error = coalesce(error, 'whoever looked did not come back')
      WHERE state = 'stored' AND next_try_at <= clock_timestamp() AND attempts >= p_tries;
     RETURN QUERY
     WITH due AS (
         SELECT event_id FROM events WHERE state = 'stored' AND next_try_at <= clock_timestamp()
+           AND (p_server IS NULL OR coalesce(event_server(payload), p_server) = p_server)
          ORDER BY event_id LIMIT p_limit FOR UPDATE SKIP LOCKED),
     taken AS (
         UPDATE events e SET is_fresh = false, attempts = attempts + 1,

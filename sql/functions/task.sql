@@ -148,6 +148,24 @@ LANGUAGE sql AS $$
      WHERE t.project_id = p_project_id AND t.task_key <> now.task_key AND t.gone_at IS NULL
 $$;
 
+-- The tasks of a project were moved to another one, where they have other ids. Those that were not have the negative of
+-- their old one, which is nobody's: the next sweep finds that they are gone.
+CREATE OR REPLACE FUNCTION move_tasks(p_project_id integer, p_task_keys uuid[], p_ls_task_ids bigint[]) RETURNS void
+LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM hold_tasks(array_agg(t.task_key)) FROM tasks t WHERE t.project_id = p_project_id AND t.gone_at IS NULL;
+    UPDATE tasks SET ls_task_id = -ls_task_id, ls_updated_at = NULL
+     WHERE project_id = p_project_id AND gone_at IS NULL AND ls_task_id > 0;
+    UPDATE tasks t SET ls_task_id = now.ls_task_id
+      FROM (SELECT task_key, min(ls_task_id) AS ls_task_id FROM unnest(p_task_keys, p_ls_task_ids) n(task_key, ls_task_id)
+             GROUP BY 1) now
+     WHERE t.task_key = now.task_key AND t.project_id = p_project_id AND t.gone_at IS NULL AND t.ls_task_id IS NOT NULL;
+    -- As many as no project holds: the next pull looks at all ids, whatever it counts.
+    UPDATE projects SET foreign_tasks = -1 - (
+        SELECT count(*) FROM tasks t WHERE t.project_id = p_project_id AND t.ls_task_id IS NOT NULL AND t.gone_at IS NULL)
+     WHERE project_id = p_project_id;
+END $$;
+
 DROP FUNCTION IF EXISTS open_tasks(uuid[], bigint[]);
 CREATE OR REPLACE FUNCTION open_tasks(p_project_id integer, p_task_keys uuid[], p_ls_task_ids bigint[]) RETURNS void
 LANGUAGE plpgsql AS $$

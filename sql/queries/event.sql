@@ -2,6 +2,9 @@
 SELECT count(*) FILTER (WHERE state = 'stored') AS waiting, count(*) FILTER (WHERE state = 'failed') AS given_up
   FROM events WHERE state IN ('stored', 'failed');
 
+-- name: are_due
+SELECT EXISTS (SELECT FROM events WHERE state = 'stored' AND next_try_at <= clock_timestamp());
+
 -- name: oldest
 SELECT min(received_at) FROM events WHERE state = 'stored';
 

@@ -201,7 +201,7 @@ class Config:
     @property
     def label_studio_url(self) -> str:
         url = self.environment.label_studio_url or self.stack.get("label_studio_url")
-        return str(url).rstrip("/") if url else _not_running("Label Studio", "LABEL_STUDIO_URL")
+        return str(url).strip().rstrip("/") if url else _not_running("Label Studio", "LABEL_STUDIO_URL")
 
     @property
     def label_studio_api_key(self) -> str:
@@ -218,8 +218,12 @@ class Config:
 
     @property
     def label_studio_server(self) -> str:
-        """The Label Studio's name in the ledger: its URL, or `embedded`, whose port may change."""
-        return self.environment.label_studio_url.rstrip("/") if self.environment.label_studio_url else "embedded"
+        """How the settings name the Label Studio: by its URL, or `embedded`, whose port may change.
+
+        The ledger knows it by what it is: under another spelling it is the same (`ledger/servers.py`).
+        """
+        given = self.environment.label_studio_url
+        return given.strip().rstrip("/") if given else "embedded"
 
     def task_page(self, ls_project_id: int | None, ls_task_id: int | None = None) -> str | None:
         """Where people see a project, or one of its tasks, in Label Studio; None while nobody knows where that is."""
@@ -227,7 +231,7 @@ class Config:
         if not server or ls_project_id is None:
             return None
         task = f"?task={ls_task_id}" if ls_task_id is not None else ""
-        return f"{str(server).rstrip('/')}/projects/{ls_project_id}/data{task}"
+        return f"{str(server).strip().rstrip('/')}/projects/{ls_project_id}/data{task}"
 
     @property
     def media_url(self) -> str:

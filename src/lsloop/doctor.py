@@ -13,7 +13,7 @@ from lsloop import loop, pipeline, signing
 from lsloop.config import Config
 from lsloop.errors import LsloopError, Skipped
 from lsloop.labelstudio.client import LabelStudio
-from lsloop.ledger import Ledger, projects, samples
+from lsloop.ledger import Ledger, projects, samples, servers
 from lsloop.loop import SILENT, Progress
 from lsloop.steps import canary, checkup, links
 from lsloop.steps.checkup import Check
@@ -120,7 +120,7 @@ def _opened(ledger: Ledger | None, studio: LabelStudio | None, config: Config) -
         raise Skipped("needs the ledger and Label Studio")
     media, told = loop.media(config), list[str]()
     parts = urlsplit(config.label_studio_url)
-    for project in projects.of_server(ledger, config.label_studio_server):
+    for project in projects.of_server(ledger, servers.spelled(ledger, config.label_studio_server)):
         if link := links.first(ledger, studio, project, media):
             told.append(canary.opened(link, f"{parts.scheme}://{parts.netloc}"))
     if not told:

@@ -50,7 +50,10 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Project:
-    """A Label Studio project as the ledger knows it. `project_id` is the ledger's, `ls_project_id` Label Studio's."""
+    """A Label Studio project as the ledger knows it. `project_id` is the ledger's, `ls_project_id` Label Studio's.
+
+    `label_config` is as it was last seen there; what lsloop last wrote there stands in `written_…`.
+    """
 
     project_id: int
     task_type: str
@@ -60,6 +63,9 @@ class Project:
     label_config: str | None = None
     cursor: datetime | None = None  # Label Studio's time
     webhook_url: str | None = None  # where Label Studio was asked to send its events
+    ls_created_at: str | None = None  # as Label Studio says it
+    written_label_config: str | None = None
+    written_overlap: int | None = None
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from lsloop import loop, pipeline
 from lsloop.config import Config
 from lsloop.errors import LsloopError, Unreachable
 from lsloop.labelstudio.client import LabelStudio
-from lsloop.ledger import Ledger, Turn, overview, projects, syncs
+from lsloop.ledger import Ledger, Turn, overview, projects, servers, syncs
 from lsloop.ledger.syncs import Run
 from lsloop.pipeline import Skipped
 from lsloop.secrecy import without_secrets
@@ -158,7 +158,8 @@ def _ingest(wanted: Wanted) -> Came:
 
 
 def _pull(wanted: Wanted, task_type: str) -> Came:
-    _require_pushed(wanted, task_type)
+    if task_type not in projects.pushed(wanted.ledger):  # to any Label Studio: another one than ours is not to go unnoticed
+        raise Skipped("nothing was pushed yet")
     with wanted.label_studio() as studio:
         done = loop.pull(wanted.ledger, studio, wanted.config, task_type)
     received = done.received
@@ -179,7 +180,7 @@ def _accept(wanted: Wanted, task_type: str) -> Came:
 
 
 def _require_pushed(wanted: Wanted, task_type: str, why: str = "nothing was pushed yet") -> None:
-    if task_type not in projects.pushed(wanted.ledger, wanted.config.label_studio_server):
+    if task_type not in projects.pushed(wanted.ledger, servers.spelled(wanted.ledger, wanted.config.label_studio_server)):
         raise Skipped(why)
 
 
@@ -190,7 +191,7 @@ def _push(wanted: Wanted, task_type: str) -> Came:
         raise Skipped("sync_push is false in params.yaml")
     if not loop.plan_push(wanted.ledger, config, task_type, limit=1).tasks:
         _require_pushed(wanted, task_type, "there is nothing to send")  # a project may have work that was cut off
-    found = overview.tasks(wanted.ledger, config.label_studio_server, task_type)
+    found = overview.tasks(wanted.ledger, servers.spelled(wanted.ledger, config.label_studio_server), task_type)
     waiting = sum(row["claimed"] + row["open"] for row in found)
     limit = min(config.params.push.limit, max(0, config.params.sync.backlog - waiting))
     with wanted.label_studio() as studio:

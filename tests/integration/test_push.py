@@ -237,13 +237,14 @@ def test_setup_is_idempotent_and_finds_a_project_whose_creation_was_cut_off(worl
     assert (again.created, again.project.ls_project_id) == (False, first.project.ls_project_id)
 
 
-def test_overlap_is_set_and_drift_is_put_right(world: World) -> None:
+def test_overlap_is_set_and_stays_where_it_was_changed_by_hand(world: World) -> None:
     several = {**world.config.params.task_types, TRANSCRIPT: TaskType(overlap=3)}
     config = replace(world.config, params=world.config.params.model_copy(update={"task_types": several}))
     there = loop.setup(world.ledger, world.studio, config, TRANSCRIPT).project
     assert projects.get(world.studio, there.ls_project_id or 0)["maximum_annotations"] == 3  # type: ignore[index]
     projects.update(world.studio, there.ls_project_id or 0, maximum_annotations=1)
-    assert loop.setup(world.ledger, world.studio, config, TRANSCRIPT).drift == ["overlap was 1, now 3"]
+    assert "changed in Label Studio to 1" in loop.setup(world.ledger, world.studio, config, TRANSCRIPT).drift[0]
+    assert projects.get(world.studio, there.ls_project_id or 0)["maximum_annotations"] == 1  # type: ignore[index]
 
 
 def test_a_config_changed_by_hand_that_still_fits_is_kept(world: World) -> None:

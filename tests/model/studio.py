@@ -6,6 +6,7 @@ It is as fast as the model needs, and it can be told to fail. test_studio_confor
 import json
 import re
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -55,6 +56,7 @@ class Store:
     last: dict[str, int] = field(default_factory=dict)
     faults: list[Fault] = field(default_factory=list)
     late: list[Callable[[], object]] = field(default_factory=list)
+    organization: str = field(default_factory=lambda: f"2026-01-05T00:00:00.{uuid.uuid4().int % 10**6:06}Z")
     mark: int = 0  # the moment of the test's own clock
     asked: int = 0  # when the request at work came
     shown: dict[tuple[str, int], list[Json]] = field(default_factory=dict)  # (task key, id) → every data it ever had
@@ -110,6 +112,10 @@ def whoami(store: Store, user: Json, params: Json, body: Any) -> Json:
     return user
 
 
+def organizations(store: Store, user: Json, params: Json, body: Any) -> list[Json]:
+    return [{"id": 1, "title": "Label Studio", "created_at": store.organization}]
+
+
 def users(store: Store, user: Json, params: Json, body: Any) -> list[Json]:
     return list(store.people.values())
 
@@ -120,7 +126,7 @@ def list_projects(store: Store, user: Json, params: Json, body: Any) -> Json:
 
 def make_project(store: Store, user: Json, params: Json, body: Any) -> Json:
     made = {"maximum_annotations": 1, "model_version": "", "description": "", **body}
-    made["id"] = store.number("projects", store.projects)
+    made |= {"id": store.number("projects", store.projects), "created_at": store.stamp()}
     store.projects[made["id"]] = made
     return _project(store, made)
 
@@ -242,6 +248,7 @@ def change_prediction(store: Store, user: Json, params: Json, body: Any, predict
 
 ROUTES: list[tuple[str, str, Callable[..., Any]]] = [
     ("GET", r"/api/current-user/whoami", whoami),
+    ("GET", r"/api/organizations/", organizations),
     ("GET", r"/api/users/", users),
     ("GET", r"/api/projects/", list_projects),
     ("POST", r"/api/projects/", make_project),

@@ -10,7 +10,6 @@ from lsloop.commands._options import DryRunOpt, TaskTypeOpt
 from lsloop.commands._output import Output, Table
 from lsloop.commands._services import both
 from lsloop.errors import LsloopError
-from lsloop.ledger import projects
 from lsloop.steps.annotation import Pulled
 from lsloop.text import counted
 
@@ -38,7 +37,7 @@ def pull(
         names = (
             [call.config.task_type(task_type)[0]]
             if task_type
-            else projects.pushed(ledger, call.config.label_studio_server)
+            else loop.task_types_here(ledger, studio, call.config)
         )
         for name in names:
             with call.out.progress(f"Reading {name}") as progress:
@@ -79,6 +78,8 @@ def _answer(out: Output, done: dict[str, Pulled], dry_run: bool) -> None:
             out.warn(f"{name}: not refreshed: {problem}")
         for problem in pulled.not_renewed[:5]:
             out.warn(f"{name}: {problem}")
+        for noticed in pulled.noticed:
+            out.note(f"{name}: {noticed}.")
         for kept in pulled.kept[:5]:
             out.warn(f"{name}: {kept}.")
         for problem in pulled.problems[:5]:

@@ -19,6 +19,10 @@ def setup(
     recreate: Annotated[
         bool, typer.Option("--recreate", help="Make a project anew that was deleted in Label Studio.")
     ] = False,
+    also_here: Annotated[
+        bool,
+        typer.Option("--also-here", help="Make a project here, too, although its tasks are in another Label Studio."),
+    ] = False,
     test_predict: Annotated[
         bool, typer.Option("--test-predict", help="Have Label Studio ask each model about a task.")
     ] = False,
@@ -33,11 +37,14 @@ def setup(
     """
     call = Call.of(ctx)
     names = [task_type] if task_type else list(call.config.params.task_types)
-    if recreate and not task_type:
-        raise UsageError("--recreate needs to be told which project.", "Add --task-type T.")
+    if (recreate or also_here) and not task_type:
+        flag = "--recreate" if recreate else "--also-here"
+        raise UsageError(f"{flag} needs to be told which project.", "Add --task-type T.")
     with both(call.config) as (ledger, studio):
         done = {
-            name: loop.setup(ledger, studio, call.config, name, recreate=recreate, verify_webhook=True)
+            name: loop.setup(
+                ledger, studio, call.config, name, recreate=recreate, also_here=also_here, verify_webhook=True
+            )
             for name in names
         }
         asked = {

@@ -14,7 +14,7 @@ from lsloop.commands._options import TaskTypeOpt
 from lsloop.config import Config
 from lsloop.errors import LsloopError
 from lsloop.labelstudio import client, people
-from lsloop.ledger import models, overview, syncs
+from lsloop.ledger import models, overview, servers, syncs
 from lsloop.secrecy import without_secrets
 
 
@@ -68,7 +68,7 @@ def _label_studio(config: Config) -> str:
 def _ledger(config: Config, task_type: str | None, found: dict[str, Any]) -> str:
     opened = ledger.connect(config.database_url)
     found["now"] = overview.now(opened)
-    found["tasks"] = overview.tasks(opened, config.label_studio_server, task_type)
+    found["tasks"] = overview.tasks(opened, servers.spelled(opened, config.label_studio_server), task_type)
     found["counts"] = overview.counts(opened)
     found["models"] = _models(opened, config, task_type)
     found["sync"] = next(iter(syncs.last(opened)), None)

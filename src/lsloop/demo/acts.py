@@ -151,7 +151,7 @@ def _received(scene: Scene) -> int:
 
 
 def _states(scene: Scene) -> dict[str, int]:
-    (found,) = overview.tasks(scene.ledger, scene.config.label_studio_server, TASK_TYPE)
+    (found,) = overview.tasks(scene.ledger, scene.project.server, TASK_TYPE)
     return {word: int(found[name]) for name, word in _BECAME.items()}
 
 

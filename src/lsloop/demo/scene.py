@@ -10,7 +10,7 @@ from lsloop.demo.annotators import Annotator
 from lsloop.demo.proof import World
 from lsloop.demo.story import Report, Tell
 from lsloop.labelstudio.client import LabelStudio
-from lsloop.ledger import Ledger, projects
+from lsloop.ledger import Ledger, projects, servers
 from lsloop.records import Project
 from lsloop.task_types import Kind
 
@@ -37,7 +37,7 @@ class Scene:
 
     @cached_property
     def project(self) -> Project:
-        found = projects.find(self.ledger, TASK_TYPE, self.config.label_studio_server)
+        found = projects.find(self.ledger, TASK_TYPE, servers.spelled(self.ledger, self.config.label_studio_server))
         assert found is not None
         return found
 

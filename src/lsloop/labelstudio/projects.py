@@ -32,7 +32,7 @@ def update(studio: LabelStudio, ls_project_id: int, **fields: Any) -> dict[str, 
 
 def find_by_description(studio: LabelStudio, text: str) -> list[dict[str, Any]]:
     """Every project with `text` in its description, oldest first: id, title, description."""
-    return [project for project in _all(studio) if text in (project.get("description") or "")]
+    return [project for project in every(studio) if text in (project.get("description") or "")]
 
 
 def delete(studio: LabelStudio, ls_project_id: int) -> None:
@@ -61,7 +61,8 @@ def _set(studio: LabelStudio, ls_project_id: int, field: str, value: str | int) 
         )
 
 
-def _all(studio: LabelStudio) -> list[dict[str, Any]]:
+def every(studio: LabelStudio) -> list[dict[str, Any]]:
+    """Every project, oldest first: id, title, description."""
     found: list[dict[str, Any]] = []
     page = 1
     while True:

@@ -54,13 +54,23 @@ def _without_secrets(payload: dict[str, Any]) -> dict[str, Any]:
     return payload | {"project": {name: value for name, value in project.items() if name not in SECRETS}}
 
 
-def take(ledger: Ledger, limit: int, tries: int) -> list[Event]:
-    """The oldest events that are due, at most `limit`. They are due again later unless `finish` is told of them."""
+def are_due(ledger: Ledger) -> bool:
+    """Whether an event is due, from whatever Label Studio."""
+    with ledger.transaction() as transaction:
+        return bool(transaction.value(queries.named("event")["are_due"]))
+
+
+def take(ledger: Ledger, limit: int, tries: int, server: str | None = None) -> list[Event]:
+    """The oldest events that are due, at most `limit`. They are due again later unless `finish` is told of them.
+
+    With `server` those from other Label Studios are left to whoever reaches these.
+    """
     with ledger.transaction() as transaction:
         rows = transaction.rows(
-            "SELECT event_id, action, payload, attempts FROM take_events(:limit, :tries)",
+            "SELECT event_id, action, payload, attempts FROM take_events(:limit, :tries, CAST(:server AS text))",
             limit=limit,
             tries=tries,
+            server=server,
         )
     return [Event(**row._mapping) for row in rows]
 

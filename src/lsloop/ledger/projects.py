@@ -6,7 +6,8 @@ from datetime import datetime
 from lsloop.ledger import Ledger
 from lsloop.records import Project
 
-_COLUMNS = "project_id, task_type, server, ls_project_id, marker, label_config, cursor, webhook_url"
+_COLUMNS = """project_id, task_type, server, ls_project_id, marker, label_config, cursor, webhook_url, ls_created_at,
+    written_label_config, written_overlap"""
 
 
 def find(ledger: Ledger, task_type: str, server: str) -> Project | None:
@@ -59,14 +60,27 @@ def asked(ledger: Ledger, project: Project) -> Asked:
     return Asked(row.asks, row.age) if row else Asked(0, 0.0)
 
 
-def bind(ledger: Ledger, project: Project, ls_project_id: int, label_config: str) -> Project:
-    """Write down which Label Studio project it is, and the label config that lsloop gave it."""
+def bind(
+    ledger: Ledger,
+    project: Project,
+    ls_project_id: int,
+    label_config: str,
+    *,
+    ls_created_at: str | None = None,
+    written_label_config: str | None = None,
+    written_overlap: int | None = None,
+) -> Project:
+    """Write down which Label Studio project it is, made when, the label config seen there, and what lsloop last wrote."""
     with ledger.transaction() as transaction:
         row = transaction.row(
-            f"""UPDATE projects SET ls_project_id = :ls_project_id, label_config = :label_config,
-                       cursor = CASE WHEN ls_project_id = :ls_project_id THEN cursor END
+            f"""UPDATE projects SET ls_project_id = :ls_project_id, ls_created_at = :ls_created_at,
+                       label_config = :label_config, written_label_config = :written_label_config,
+                       written_overlap = :written_overlap,
+                       cursor = CASE WHEN ls_project_id = :ls_project_id THEN cursor END,
+                       webhook_url = CASE WHEN ls_project_id = :ls_project_id THEN webhook_url END
                  WHERE project_id = :project_id RETURNING {_COLUMNS}""",
-            ls_project_id=ls_project_id, label_config=label_config, project_id=project.project_id,
+            ls_project_id=ls_project_id, ls_created_at=ls_created_at, label_config=label_config,
+            written_label_config=written_label_config, written_overlap=written_overlap, project_id=project.project_id,
         )  # fmt: skip
     assert row is not None
     return Project(**row._mapping)
@@ -99,11 +113,12 @@ def of_server(ledger: Ledger, server: str) -> list[Project]:
     return [Project(**row._mapping) for row in rows]
 
 
-def pushed(ledger: Ledger, server: str) -> list[str]:
-    """The task types that have a project on a Label Studio server."""
+def pushed(ledger: Ledger, server: str | None = None) -> list[str]:
+    """The task types that have a project on a Label Studio server; None: on any."""
     with ledger.transaction() as transaction:
         rows = transaction.rows(
-            "SELECT task_type FROM projects WHERE server = :server AND ls_project_id IS NOT NULL ORDER BY 1",
+            """SELECT DISTINCT task_type FROM projects
+                WHERE (CAST(:server AS text) IS NULL OR server = :server) AND ls_project_id IS NOT NULL ORDER BY 1""",
             server=server,
         )
     return [row.task_type for row in rows]

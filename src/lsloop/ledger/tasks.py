@@ -286,6 +286,50 @@ def known_of(ledger: Ledger, project: Project, ids: Collection[int]) -> dict[int
     return {row.ls_task_id: row.task_key for row in rows}
 
 
+def sent_keys(ledger: Ledger, project: Project) -> list[str]:
+    """The keys of all tasks that Label Studio may have in this project, the newest first."""
+    with ledger.transaction() as transaction:
+        rows = transaction.rows(
+            """SELECT CAST(task_key AS text) AS task_key FROM tasks
+                WHERE project_id = :id AND sent_at IS NOT NULL AND gone_at IS NULL ORDER BY sent_at DESC""",
+            id=project.project_id,
+        )
+    return [row.task_key for row in rows]
+
+
+def moved(ledger: Ledger, project: Project, now: Mapping[str, int]) -> None:
+    """The tasks of a project are in another one now: key → id there. Those that are not among them keep no id of a task."""
+    with ledger.transaction() as transaction:
+        transaction.run(
+            "SELECT move_tasks(CAST(:id AS integer), CAST(:keys AS uuid[]), CAST(:ids AS bigint[]))",
+            id=project.project_id, keys=list(now), ids=list(now.values()),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A task as the ledger has it under a number of Label Studio's."""
+
+    ls_task_id: int
+    task_key: UUID
+    sample_id: UUID
+    media_path: str | None
+
+
+def under_other_keys(ledger: Ledger, project: Project, told: Mapping[int, UUID | None]) -> list[Recorded]:
+    """Tasks that Label Studio has under these numbers with another key than the ledger's, or none: one that nobody has."""
+    with ledger.transaction() as transaction:
+        rows = transaction.rows(
+            """SELECT t.ls_task_id, t.task_key, t.sample_id, t.base ->> 'media_path' AS media_path
+                 FROM unnest(CAST(:ids AS bigint[]), CAST(:keys AS uuid[])) told(ls_task_id, task_key)
+                 JOIN tasks t ON t.project_id = :id AND t.ls_task_id = told.ls_task_id AND t.gone_at IS NULL
+                WHERE t.task_key IS DISTINCT FROM told.task_key
+                  AND NOT EXISTS (SELECT FROM tasks o WHERE o.task_key = told.task_key)""",
+            id=project.project_id, ids=list(told), keys=list(told.values()),
+        )  # fmt: skip
+    return [Recorded(**row._mapping) for row in rows]
+
+
 def seen_between(ledger: Ledger, project: Project, since: datetime, until: datetime) -> dict[int, datetime]:
     """Tasks that were last updated from `since` to before `until` when the ledger last read them: their id in Label
     Studio, and that moment of its clock."""

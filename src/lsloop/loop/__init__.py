@@ -9,7 +9,7 @@ ledger and Label Studio once and passes them in. `rounds` plays the turns one af
 from lsloop.progress import SILENT, Progress
 
 # A place for people to work at: the project in Label Studio, where it sends events, which model it asks.
-from lsloop.loop.projects import attach_model, inspect, setup
+from lsloop.loop.projects import attach_model, inspect, setup, task_types_here
 
 # A model proposes.
 from lsloop.loop.models import asking, load_model, model_in_use, models_in_order, predict
@@ -31,5 +31,5 @@ from lsloop.loop.models import promote, retrain, roll_back
 __all__ = [
     "SILENT", "Accepted", "Progress", "accept", "asking", "attach_model", "attend", "export", "inspect", "load_model",
     "look", "media", "model_in_use", "models_in_order", "plan_push", "predict", "process_events", "promote", "pull", "push",
-    "release", "retrain", "roll_back", "setup", "watermark",
+    "release", "retrain", "roll_back", "setup", "task_types_here", "watermark",
 ]  # fmt: skip

@@ -16,6 +16,7 @@ from lsloop.steps import (
     annotation,
     conflict,
     consensus,
+    project,
     task,
 )
 from lsloop.steps import gold as steps_gold
@@ -32,8 +33,9 @@ def pull(
     progress: Progress = SILENT,
 ) -> annotation.Pulled:
     """Bring the answers of a task type back: annotations, and what follows from them: revisions, conflicts, decisions."""
-    there, (_, _, kind) = known(ledger, studio, config, task_type), resolved(config, task_type)
-    court, kept = court_of(config, there), list[str]()
+    found, (_, _, kind) = known(ledger, studio, config, task_type, dry_run=dry_run), resolved(config, task_type)
+    there, kept = found.project, list[str]()
+    court = court_of(config, there)
     pulled = annotation.pull(
         ledger,
         studio,
@@ -43,12 +45,13 @@ def pull(
         judge=court.judge,
         full=full,
         dry_run=dry_run,
+        prove=lambda: project.prove(ledger, studio, there),
         expect=progress.expect,
         advance=progress.advance,
         waiting=progress.waiting,
         meet_twins=lambda twins: kept.extend(task.remove_seen_twins(ledger, studio, there, twins).kept),
     )
-    pulled.kept = kept
+    pulled.kept, pulled.noticed = kept, found.drift + pulled.noticed
     if not dry_run:
         _follow(ledger, studio, config, there, court, pulled)
         done, linked = brought_up(ledger, studio, config, there, kind, known_media(config))
@@ -63,12 +66,20 @@ def look(
 ) -> annotation.Pulled:
     """Do for some tasks of a project what a pull does for all that changed: read them, and let follow what follows.
 
-    The project is not verified and the cursor stays where it is.
+    The project is proven to be ours, not verified, and the cursor stays where it is. Raises Refused where it is not ours.
     """
+    project.prove(ledger, studio, there)
     _, _, kind = resolved(config, there.task_type)
     court = court_of(config, there)
     looked = annotation.look(
-        ledger, studio, there, kind, ls_task_ids, params=config.params.pull, judge=court.judge
+        ledger,
+        studio,
+        there,
+        kind,
+        ls_task_ids,
+        params=config.params.pull,
+        judge=court.judge,
+        prove=lambda: project.prove(ledger, studio, there),
     )
     _follow(ledger, studio, config, there, court, looked)
     looked.problems += sorted(set(court.problems))

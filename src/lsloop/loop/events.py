@@ -4,23 +4,42 @@ import time
 from collections.abc import Callable
 
 from lsloop.config import Config
+from lsloop.errors import Unreachable
 from lsloop.labelstudio.client import LabelStudio
-from lsloop.ledger import Ledger, events
+from lsloop.ledger import Ledger, events, projects, servers
 from lsloop.loop.answers import look
 from lsloop.steps import (
     event,
+    project,
 )
 
 
 def process_events(ledger: Ledger, studio: LabelStudio, config: Config) -> event.Processed:
-    """Look at the tasks that stored events name, those of a burst once; answers when no event is due any more."""
+    """Look at the tasks that stored events name, those of a burst once; answers when no event is due any more.
+
+    Raises UsageError when events are due and the Label Studio at hand is not the one that tasks are in: they are left alone.
+    """
+    if not events.are_due(ledger):
+        return event.Processed()
+    server = _server(ledger, studio, config)
     with ledger.in_turn("lsloop events"):  # two at once would look at the same tasks
         return event.process(
             ledger,
-            config.label_studio_server,
+            server,
             lambda there, ids: look(ledger, studio, config, there, ids),
             tries=config.params.events.tries,
         )
+
+
+def _server(ledger: Ledger, studio: LabelStudio, config: Config) -> str:
+    """The Label Studio at hand, by the ledger's name. One that is away is the one that it was: the look finds that out."""
+    try:
+        place = project.recognise(ledger, studio, config.label_studio_server)
+    except Unreachable:
+        return servers.spelled(ledger, config.label_studio_server)
+    if not projects.of_server(ledger, place.server.name):
+        project.refuse_another(ledger, studio, place)
+    return place.server.name
 
 
 def attend(ledger: Ledger, studio: LabelStudio, config: Config, stop: Callable[[], bool]) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime
 from lsloop import __version__, pipeline, promotion
 from lsloop.config import Config
 from lsloop.errors import UsageError
-from lsloop.ledger import Ledger, models, predictions
+from lsloop.ledger import Ledger, models, predictions, servers
 from lsloop.ledger import projects as ledger_projects
 from lsloop.loop.given import resolved, template
 from lsloop.progress import SILENT, Progress
@@ -51,7 +51,7 @@ def models_in_order(ledger: Ledger, config: Config, task_type: str) -> list[pred
 def asking(ledger: Ledger, config: Config, task_type: str) -> prediction.Asking:
     """How a model is asked for a task type; its answers must fit the label config of the project, or the template."""
     name, settings, kind = resolved(config, task_type)
-    there = ledger_projects.find(ledger, name, config.label_studio_server)
+    there = ledger_projects.find(ledger, name, servers.spelled(ledger, config.label_studio_server))
     label_config = there.label_config if there else None
     return prediction.Asking(kind, label_config or template(config, name, settings), config.raw_dir)
 

@@ -4,7 +4,7 @@ from lsloop.config import ML_USER, Config
 from lsloop.errors import UsageError
 from lsloop.labelstudio import ml, webhooks
 from lsloop.labelstudio.client import LabelStudio
-from lsloop.ledger import Ledger
+from lsloop.ledger import Ledger, servers
 from lsloop.ledger import projects as ledger_projects
 from lsloop.loop.given import resolved, template
 from lsloop.loop.models import models_in_order
@@ -24,11 +24,12 @@ def setup(
     task_type: str,
     *,
     recreate: bool = False,
+    also_here: bool = False,
     verify_webhook: bool = False,
 ) -> project.Setup:
     """Make or verify the Label Studio project of a task type; its webhook is made with it, and verified when asked."""
     wanted, kind = _wanted(config, task_type)
-    done = project.setup(ledger, studio, wanted, kind, recreate=recreate)
+    done = project.setup(ledger, studio, wanted, kind, recreate=recreate, also_here=also_here)
     if hook := _hook(config):
         project.register_webhook(ledger, studio, done, hook, verify=verify_webhook)
     else:
@@ -83,18 +84,39 @@ def attach_model(
 NO_URL = "Set LSLOOP_WEBHOOK_URL to where Label Studio reaches `lsloop serve`; until then, pulls bring everything."
 
 
-def known(ledger: Ledger, studio: LabelStudio, config: Config, task_type: str) -> Project:
-    """The project to pull from, verified: answers to a label config that does not fit cannot be understood."""
-    pushed(ledger, config, task_type)
-    return setup(ledger, studio, config, task_type).project
+def known(ledger: Ledger, studio: LabelStudio, config: Config, task_type: str, *, dry_run: bool = False) -> project.Setup:
+    """The project to pull from, verified: answers to a label config that does not fit cannot be understood.
+
+    With `dry_run` it is only looked at: nothing is written, neither in Label Studio nor in the ledger.
+    """
+    wanted, kind = _wanted(config, task_type)
+    if dry_run:
+        return project.Setup(project.look_up(ledger, studio, wanted, kind))
+    place = project.recognise(ledger, studio, wanted.server)
+    if wanted.task_type not in ledger_projects.pushed(ledger, place.server.name):
+        project.refuse_another(ledger, studio, place, wanted.task_type)
+        raise _nothing_pushed(wanted.task_type)
+    return setup(ledger, studio, config, task_type)
+
+
+def _nothing_pushed(name: str) -> UsageError:
+    return UsageError(f"Nothing was pushed for {name} yet.", f"Run `lsloop push --task-type {name}` first.")
 
 
 def pushed(ledger: Ledger, config: Config, task_type: str) -> Project:
     """The project as the ledger knows it. Raises UsageError when nothing was pushed yet."""
     name, _, _ = resolved(config, task_type)
-    found = ledger_projects.find(ledger, name, config.label_studio_server)
+    found = ledger_projects.find(ledger, name, servers.spelled(ledger, config.label_studio_server))
     if found is None or found.ls_project_id is None:
-        raise UsageError(
-            f"Nothing was pushed for {name} yet.", f"Run `lsloop push --task-type {name}` first."
-        )
+        raise _nothing_pushed(name)
+    return found
+
+
+def task_types_here(ledger: Ledger, studio: LabelStudio, config: Config) -> list[str]:
+    """The task types that were pushed to the Label Studio at hand. Raises UsageError where tasks are at work in another
+    one and nothing in this one."""
+    place = project.recognise(ledger, studio, config.label_studio_server)
+    found = ledger_projects.pushed(ledger, place.server.name)
+    if not found:
+        project.refuse_another(ledger, studio, place)
     return found

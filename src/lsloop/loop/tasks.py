@@ -5,7 +5,7 @@ from typing import Any
 
 from lsloop.config import Config
 from lsloop.labelstudio.client import LabelStudio
-from lsloop.ledger import Ledger, projects
+from lsloop.ledger import Ledger, projects, servers
 from lsloop.ledger.tasks import Plan
 from lsloop.loop.given import media, resolved
 from lsloop.loop.projects import setup
@@ -34,7 +34,7 @@ def plan_push(
     return task.plan(
         ledger,
         choice_of(config, task_type, order, seed),
-        projects.find(ledger, name, config.label_studio_server),
+        projects.find(ledger, name, servers.spelled(ledger, config.label_studio_server)),
         limit=wanted.limit if limit is None else limit,
         batch=wanted.batch,
     )

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from lsloop import task_types
 from lsloop.config import Config
 from lsloop.errors import Refused
-from lsloop.ledger import Ledger, annotations, conflicts, overview, problems, quality
+from lsloop.ledger import Ledger, annotations, conflicts, overview, problems, quality, servers
 from lsloop.ledger.conflicts import Conflict, Filter
 from lsloop.records import Strategy
 from lsloop.server import guard
@@ -153,7 +153,7 @@ def _meant(desk: Desk, number: int) -> Conflict:
 
     A number that is an annotation's never stands for the conflict about another one.
     """
-    about = conflicts.of_annotation(desk.ledger, desk.config.label_studio_server, number)
+    about = conflicts.of_annotation(desk.ledger, servers.spelled(desk.ledger, desk.config.label_studio_server), number)
     still_open = [conflict for conflict in about if conflict.status == "open"]
     if len(still_open) > 1:
         ids = ", ".join(str(conflict.conflict_id) for conflict in still_open)
@@ -164,7 +164,7 @@ def _meant(desk: Desk, number: int) -> Conflict:
         )
     if about:
         return (still_open or about)[0]
-    if annotations.is_known(desk.ledger, desk.config.label_studio_server, number):
+    if annotations.is_known(desk.ledger, servers.spelled(desk.ledger, desk.config.label_studio_server), number):
         raise Problem(404, f"Annotation {number} is in no conflict.", _LIST)
     try:
         return conflicts.get(desk.ledger, number)
@@ -176,7 +176,7 @@ _LIST = "GET /api/conflicts?status=all lists what there is."
 
 
 def _stats(desk: Desk) -> dict[str, Any]:
-    tasks = overview.tasks(desk.ledger, desk.config.label_studio_server)
+    tasks = overview.tasks(desk.ledger, servers.spelled(desk.ledger, desk.config.label_studio_server))
     return {
         "now": overview.now(desk.ledger),
         **overview.counts(desk.ledger),

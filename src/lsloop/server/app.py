@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse, Response
 
 from lsloop import signing
 from lsloop.ledger import metrics as ledger_metrics
+from lsloop.ledger import servers
 from lsloop.server import api, canary, files, guard, media, metrics, ml_backend, webhook
 from lsloop.server.health import Pulse
 from lsloop.server.log import AccessLog
@@ -70,8 +71,10 @@ def create(
 
 def _add_desk(app: FastAPI, desk: api.Desk) -> None:
     api.add(app, desk)
-    server = desk.config.label_studio_server
-    metrics.add(app, lambda: ledger_metrics.read(desk.ledger, server), desk.token)
+    spelling = desk.config.label_studio_server
+    metrics.add(
+        app, lambda: ledger_metrics.read(desk.ledger, servers.spelled(desk.ledger, spelling)), desk.token
+    )
 
 
 def _may(hook: webhook.Hook | None) -> Callable[[str, Mapping[str, str]], bool]:

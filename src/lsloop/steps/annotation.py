@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 from lsloop.config import Pull
 from lsloop.labelstudio import people, tasks
-from lsloop.labelstudio import projects as projects_there
 from lsloop.labelstudio.client import LabelStudio
 from lsloop.labelstudio.keyset import Page, TaskJson
 from lsloop.ledger import Ledger, annotations, projects
@@ -35,7 +35,8 @@ class Pulled:
     often, `refreshed` ones show what their samples are now; `not_refreshed` says why others do not. `links` were
     renewed; `not_renewed` says why others were not. `kept` says which needless tasks stay for now, because somebody has
     begun to answer them. `decided`: conflicts that the settings decided, by strategy. `training`: the one that so many
-    accepted annotations called for.
+    accepted annotations called for. `noticed`: what people changed by hand. `keyless`: tasks whose key was taken
+    out of their data, by id.
     """
 
     read: int = 0
@@ -49,6 +50,8 @@ class Pulled:
     links: int = 0
     not_renewed: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
+    noticed: list[str] = field(default_factory=list)
+    keyless: dict[int, UUID] = field(default_factory=dict)
     received: annotations.Received = field(default_factory=annotations.Received)
     training: int | None = None
 
@@ -67,16 +70,18 @@ def pull(
     advance: Callable[[int], None] = lambda done: None,
     waiting: Callable[[], None] = lambda: None,
     meet_twins: Callable[[Sequence[tuple[UUID, int]]], object] = lambda twins: None,
+    prove: Callable[[], object] = lambda: None,
 ) -> Pulled:
     """Bring the ledger up to the Label Studio project. With `full` every task is read, not only those that changed.
 
-    `meet_twins` is given (key, id) of the tasks that are there a second time. Raises Unreachable; what was received
+    `meet_twins` is given (key, id) of the tasks that are there a second time. `prove` raises where it is not certain that
+    this is the project: then nothing follows from what is not there. Raises Unreachable; what was received
     until then is in the ledger, and the cursor has not moved.
     """
     with ledger.in_turn(f"lsloop pull {project.project_id}", waiting):
         pulled = Pulled()
         write = partial(annotations.receive, ledger, project, judge=judge, dry_run=dry_run)
-        take = partial(_take_in, _Reader(studio, project, kind, pulled), write, expect=expect, advance=advance)
+        take = partial(_take_in, _Reader(ledger, studio, project, kind, pulled), write, expect=expect, advance=advance)
 
         if full or project.cursor is None:
             began = take(tasks.changed(studio, _there(project), None, params.batch))
@@ -88,7 +93,8 @@ def pull(
             take(_late(ledger, studio, project, overlap, in_overlap.remaining, params.batch))
         if not dry_run:
             meet_twins(pulled.received.twins)
-            pulled.gone = _sweep(ledger, studio, project, always=full)
+            _put_back(studio, project, pulled)
+            pulled.gone = _sweep(ledger, studio, project, prove, always=full)
             if began is not None:
                 projects.advance(ledger, project, began)
     return pulled
@@ -103,18 +109,21 @@ def look(
     *,
     params: Pull,
     judge: annotations.Judge,
+    prove: Callable[[], object] = lambda: None,
 ) -> Pulled:
     """Bring the ledger up to these tasks of the Label Studio project, whatever its cursor says. Idempotent.
 
-    A task that Label Studio has no more, although the project is there, is gone. Raises Unreachable.
+    A task that Label Studio has no more is gone, when `prove` finds that this is still the project. Raises Unreachable.
     """
     pulled, seen = Pulled(), set[int]()
     known = ledger_tasks.known_of(ledger, project, ls_task_ids)
     write = partial(annotations.receive, ledger, project, judge=judge)
     pages = tasks.of_ids(studio, _there(project), sorted(ls_task_ids), params.batch)
-    _take_in(_Reader(studio, project, kind, pulled), write, _noting(pages, seen))
+    _take_in(_Reader(ledger, studio, project, kind, pulled), write, _noting(pages, seen))
+    _put_back(studio, project, pulled)
     missing = {ls_task_id: key for ls_task_id, key in known.items() if ls_task_id not in seen}
-    if missing and projects_there.get(studio, _there(project)) is not None:
+    if missing:
+        prove()
         pulled.gone = ledger_tasks.gone_from(ledger, project, missing)
     return pulled
 
@@ -191,8 +200,11 @@ def _both_at_once(
 class _Reader:
     """Turns Label Studio's tasks into records, with the values that the task type understands."""
 
-    def __init__(self, studio: LabelStudio, project: Project, kind: Kind, pulled: Pulled) -> None:
+    def __init__(
+        self, ledger: Ledger, studio: LabelStudio, project: Project, kind: Kind, pulled: Pulled
+    ) -> None:
         assert project.label_config is not None
+        self._ledger = ledger
         self.project = project
         self.pulled = pulled
         self._studio, self._kind, self._config = studio, kind, project.label_config
@@ -200,14 +212,16 @@ class _Reader:
 
     def understood(self, page: Page) -> list[Task]:
         """The tasks of a page that are ours."""
-        found = [self._task(task) for task in page.tasks]
+        keyless = _keyless(self._ledger, self.project, page.tasks)
+        self.pulled.keyless |= keyless
+        found = [self._task(task, keyless.get(task["id"])) for task in page.tasks]
         self.pulled.read += len(found)
         self.pulled.foreign += sum(task.task_key is None for task in found)
         return found
 
-    def _task(self, task: TaskJson) -> Task:
+    def _task(self, task: TaskJson, key: UUID | None) -> Task:
         given = (self._annotation(a) for a in task["annotations"])
-        return Task(int(task["id"]), _key(task["data"]), _moment(task["updated_at"]), tuple(given))
+        return Task(int(task["id"]), key or _key(task["data"]), _moment(task["updated_at"]), tuple(given))
 
     def _annotation(self, a: Mapping[str, Any]) -> Annotation:
         value, problem = None, None
@@ -247,11 +261,40 @@ def _key(data: Mapping[str, Any]) -> UUID | None:
         return None
 
 
+def _keyless(ledger: Ledger, project: Project, page: Sequence[TaskJson]) -> dict[int, UUID]:
+    """Our tasks whose key people took out of their data, or changed: known by their number and by what else is in it.
+
+    The number alone does not tell: on SQLite, Label Studio gives the numbers of deleted tasks to new ones.
+    """
+    told = {int(task["id"]): _key(task["data"]) for task in page}
+    data = {int(task["id"]): task["data"] for task in page}
+    found = ledger_tasks.under_other_keys(ledger, project, told)
+    return {one.ls_task_id: one.task_key for one in found if _shows(data[one.ls_task_id], one)}
+
+
+def _shows(data: Mapping[str, Any], recorded: ledger_tasks.Recorded) -> bool:
+    """Whether a task's data is about the sample that was sent under its number."""
+    if data.get("sample_id") is not None:
+        return str(data["sample_id"]) == str(recorded.sample_id)
+    link = quote(recorded.media_path) if recorded.media_path else None
+    return link is not None and any(link in value for value in data.values() if isinstance(value, str))
+
+
+def _put_back(studio: LabelStudio, project: Project, pulled: Pulled) -> None:
+    """Give tasks whose key was taken out of their data the key again."""
+    there = tasks.shown(studio, _there(project), list(pulled.keyless)) if pulled.keyless else {}
+    for ls_task_id, task in there.items():
+        tasks.update_data(studio, ls_task_id, {**task["data"], tasks.KEY: str(pulled.keyless[ls_task_id])})
+        pulled.noticed.append(f"task {ls_task_id} had lost its {tasks.KEY}, by hand; it was put back into its data")
+
+
 def _moment(text: str) -> datetime:
     return datetime.fromisoformat(text)
 
 
-def _sweep(ledger: Ledger, studio: LabelStudio, project: Project, *, always: bool) -> int:
+def _sweep(
+    ledger: Ledger, studio: LabelStudio, project: Project, prove: Callable[[], object], *, always: bool
+) -> int:
     """End the tasks that are gone from Label Studio; answers how many. Reads all ids, so only when the counts differ."""
     expected = ledger_tasks.count_expected(ledger, project)
     if not always and tasks.count(studio, _there(project)) == expected:
@@ -260,5 +303,7 @@ def _sweep(ledger: Ledger, studio: LabelStudio, project: Project, *, always: boo
     for ids in tasks.ids(studio, _there(project)):
         for ls_task_id in ids:
             foreign += missing.pop(ls_task_id, None) is None
+    if missing:
+        prove()
     ledger_tasks.swept(ledger, project, foreign)
     return ledger_tasks.gone(ledger, list(missing.values()))

@@ -80,10 +80,12 @@ def named(action: str, payload: Mapping[str, Any]) -> Named:
 def process(ledger: Ledger, server: str, look: Look, *, tries: int) -> Processed:
     """Look at what the events that are due name, until none is due. A task that many of them name is looked at once.
 
+    Events from other Label Studios than `server` are left to whoever reaches these.
+
     What cannot be looked at is tried again later, up to `tries` times. Raises Unreachable when PostgreSQL is away.
     """
     total = Processed()
-    while taken := events.take(ledger, BATCH, tries):
+    while taken := events.take(ledger, BATCH, tries, server):
         places = {one.ls_project_id: one for one in projects.of_server(ledger, server)}
         wanted = _wanted(ledger, server, places, taken, total)
         for one in wanted:

@@ -1,0 +1,99 @@
+"""What a project should be and what it is: what people changed in Label Studio is kept where it fits, and said."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from lsloop import task_types
+from lsloop.config import TaskType
+from lsloop.errors import Refused, UsageError
+from lsloop.labelstudio import interface, projects
+from lsloop.labelstudio.client import LabelStudio
+from lsloop.records import Project
+from lsloop.task_types import Kind
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the project of a task type should be. `ls_project_id` is set when the environment names the project.
+
+    `server` is the setting under which Label Studio is reached. A request to make the project may be at work there for
+    `settle` seconds after it was sent.
+    """
+
+    task_type: str
+    settings: TaskType
+    label_config: str
+    server: str
+    ls_project_id: int | None = None
+    settle: float = 0
+
+
+def check_template(wanted: Wanted, kind: Kind) -> None:
+    """Raise UsageError where the template does not fit the task type."""
+    _check_fits(wanted.label_config, kind, f"The template of {wanted.task_type}", "Correct the template.")
+
+
+def check_there(there: dict[str, Any], kind: Kind) -> str:
+    """The label config in Label Studio. Raises UsageError where it does not fit the task type."""
+    config, where = str(there["label_config"]), f"The label config of Label Studio's project {there['id']}"
+    _check_fits(config, kind, where, "Put the control back in Label Studio (Settings → Labeling Interface).")
+    return config
+
+
+def _check_fits(config: str, kind: Kind, what: str, fix: str) -> None:
+    interface.check_config(config)
+    if problems := task_types.misfits(kind, config):
+        raise UsageError(f"{what} does not fit: {'; '.join(problems)}.", fix)
+
+
+def same(one: str, other: str) -> bool:
+    """Whether two label configs are one but for spaces."""
+    return one.split() == other.split()
+
+
+def agree_on_config(
+    studio: LabelStudio, project: Project, there: dict[str, Any], wanted: Wanted, kind: Kind, drift: list[str]
+) -> tuple[str, str | None]:
+    """The label config to go by, and the one that lsloop last wrote.
+
+    It is brought up to the template only where it is what lsloop wrote. Raises UsageError where what people made of it
+    does not fit.
+    """
+    current, written = str(there["label_config"]), project.written_label_config
+    if same(current, wanted.label_config):
+        return current, current
+    if written is not None and same(current, written):
+        try:
+            projects.update(studio, there["id"], label_config=wanted.label_config)
+        except Refused as refusal:  # as where answers use a control that the template has no more
+            drift.append(f"the label config stays as it is: {refusal.problem}")
+            return check_there(there, kind), written
+        drift.append("the label config was brought up to the template")
+        return wanted.label_config, wanted.label_config
+    check_there(there, kind)
+    drift.append("the label config was changed in Label Studio; it fits and is kept")
+    return current, written
+
+
+def agree_on_overlap(
+    studio: LabelStudio, project: Project, there: dict[str, Any], wanted: Wanted, drift: list[str], *, created: bool
+) -> int:
+    """The number of answers per task that lsloop last wrote: what people changed it to is kept."""
+    asked, wish = int(there["maximum_annotations"]), wanted.settings.overlap
+    if asked == wish:
+        return wish
+    written = project.written_overlap if there["id"] == project.ls_project_id else None
+    if written not in (None, asked):
+        drift.append(overlap_differs(asked, wish))
+        return int(written or 0)
+    projects.set_overlap(studio, there["id"], wish)
+    drift += [] if created else [f"overlap was {asked}, now {wish}"]
+    return wish
+
+
+def overlap_differs(asked: int, wish: int) -> str:
+    """What is said where people changed the number of answers per task."""
+    return (
+        f"the overlap was changed in Label Studio to {asked}, and is kept; params.yaml says {wish}: "
+        f"write {asked} there, or put {wish} back in Label Studio"
+    )
