@@ -96,8 +96,8 @@ def test_a_worker_that_dies_is_replaced_and_so_is_a_label_studio_that_dies(proje
         master = project.processes()["label_studio"]
         worker = master.children()[0]
         worker.kill()
-        wait_for(lambda: master.children() and master.children()[0].pid != worker.pid)
-        wait_for(lambda: answers(project), 60)
+        wait_for(lambda: [one for one in master.children() if one.pid != worker.pid], 120)
+        wait_for(lambda: answers(project), 120)
         assert titles(project) == []
 
         others = {name: one.pid for name, one in project.processes().items() if name != "label_studio"}
