@@ -30,8 +30,8 @@ BEGIN
             NULL::uuid;
         RETURN;
     END IF;
-    INSERT INTO locks (sample_id, task_type, locked_by, expires_at)
-    VALUES (p_sample_id, p_task_type, p_locked_by, now() + p_lifetime) RETURNING locks.token INTO v_token;
+    INSERT INTO locks (sample_id, task_type, locked_by, expires_at, sync_version)
+    VALUES (p_sample_id, p_task_type, p_locked_by, now() + p_lifetime, v_sample.sync_version) RETURNING locks.token INTO v_token;
     RETURN QUERY SELECT true, v_sample.sync_version, 'locked'::text, v_token;
 END $$;
 
@@ -48,19 +48,25 @@ $$;
 
 -- With a token: releases that lock. Without one: releases what lock_sample_for_annotation(sample, owner) took for every
 -- task type, never the lock of a task, which ends when the task does. Answers whether anything was released.
+-- p_increment_version says that the content changed. What changed in the ledger since the lock was taken was counted when it
+-- was written; where nothing did, the change is one that only the next ingest can see, which reads the recording again.
 DROP FUNCTION IF EXISTS unlock_sample(uuid, boolean, uuid);
 CREATE FUNCTION unlock_sample(p_sample_id uuid, p_increment_version boolean DEFAULT false, p_token uuid DEFAULT NULL)
 RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    v_locked integer;
 BEGIN
     PERFORM 1 FROM samples WHERE sample_id = p_sample_id FOR UPDATE;
     UPDATE locks SET released_at = now()
      WHERE sample_id = p_sample_id AND released_at IS NULL AND task_key IS NULL
-       AND CASE WHEN p_token IS NULL THEN task_type IS NULL ELSE token = p_token END;
+       AND CASE WHEN p_token IS NULL THEN task_type IS NULL ELSE token = p_token END
+    RETURNING sync_version INTO v_locked;
     IF NOT FOUND THEN
         RETURN false;
     END IF;
     IF p_increment_version THEN
-        UPDATE samples SET sync_version = sync_version + 1, updated_at = now() WHERE sample_id = p_sample_id;
+        UPDATE samples SET sync_version = sync_version + 1, media_mtime_ns = NULL, updated_at = now()
+         WHERE sample_id = p_sample_id AND sync_version <= coalesce(v_locked, sync_version);
     END IF;
     RETURN true;
 END $$;

@@ -107,8 +107,12 @@ BEGIN
     END IF;
     PERFORM change_upstream(c.sample_id, coalesce(p.upstream, p.fields), p.media_path, p.media_md5, p.source)
        FROM samples c JOIN samples p ON p.sample_id = c.parent_sample_id WHERE c.sample_id = ANY (v_children);
+    PERFORM writing_of_ours(true);
     UPDATE samples c SET media_path = p.media_path, media_bytes = p.media_bytes, media_mtime_ns = p.media_mtime_ns,
            duration = p.duration, width = p.width, height = p.height, deleted_at = p.deleted_at
-      FROM samples p WHERE p.sample_id = c.parent_sample_id AND c.sample_id = ANY (v_children);
+      FROM samples p WHERE p.sample_id = c.parent_sample_id AND c.sample_id = ANY (v_children)
+       AND (c.media_path, c.media_bytes, c.media_mtime_ns, c.duration, c.width, c.height, c.deleted_at) IS DISTINCT FROM
+           (p.media_path, p.media_bytes, p.media_mtime_ns, p.duration, p.width, p.height, p.deleted_at);
+    PERFORM writing_of_ours(false);
     PERFORM follow_parents(v_children);
 END $$;

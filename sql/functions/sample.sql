@@ -41,46 +41,58 @@ BEGIN
     RETURN coalesce(v_last, 0) + 1;
 END $$;
 
--- One sample's new upstream state. A field that people hold keeps their value; upstream's stands in the history.
+-- A sample as it is once upstream says this of it; what it said before and what it says now go into the history. A field
+-- that people hold keeps their value; upstream's stands in the history.
+CREATE OR REPLACE FUNCTION with_upstream(
+    v samples, p_fields jsonb, p_media_path text, p_media_md5 text, p_actor text
+) RETURNS samples LANGUAGE plpgsql AS $$
+DECLARE
+    v_old jsonb := coalesce(v.upstream, v.fields);
+    v_changed text[] := changed_fields(v_old, p_fields);
+    v_media_changed boolean := v.media_md5 IS DISTINCT FROM p_media_md5;
+    v_field text;
+BEGIN
+    IF v_changed = '{}' AND NOT v_media_changed THEN
+        RETURN v;
+    END IF;
+    v.sync_version := v.sync_version + 1;
+    FOREACH v_field IN ARRAY v_changed LOOP
+        PERFORM append_revision(v.sample_id, v_field, v_old -> v_field, p_fields -> v_field, 'upstream', p_actor,
+                                CASE WHEN v.held ? v_field THEN 'kept aside: people hold this field' END);
+        v.field_versions := v.field_versions || jsonb_build_object(v_field, v.sync_version);
+        CONTINUE WHEN v.held ? v_field;
+        v.fields := CASE WHEN p_fields ? v_field THEN v.fields || jsonb_build_object(v_field, p_fields -> v_field)
+                         ELSE v.fields - v_field END;
+    END LOOP;
+    IF v_media_changed THEN
+        PERFORM append_revision(v.sample_id, 'media', jsonb_build_object('path', v.media_path, 'md5', v.media_md5),
+                                jsonb_build_object('path', p_media_path, 'md5', p_media_md5), 'upstream', p_actor);
+        v.field_versions := v.field_versions || jsonb_build_object('media', v.sync_version);
+    END IF;
+    v.upstream := CASE WHEN v.fields = p_fields THEN NULL ELSE p_fields END;
+    v.media_path := p_media_path;
+    v.media_md5 := p_media_md5;
+    v.dvc_commit_hash := nullif(current_setting('lsloop.dvc_commit', true), '');
+    RETURN v;
+END $$;
+
+-- One sample's new upstream state; answers its version.
 CREATE OR REPLACE FUNCTION change_upstream(
     p_sample_id uuid, p_fields jsonb, p_media_path text, p_media_md5 text, p_actor text
 ) RETURNS integer LANGUAGE plpgsql AS $$
 DECLARE
+    v_old samples;
     v samples;
-    v_old jsonb;
-    v_changed text[];
-    v_media_changed boolean;
-    v_field text;
-    v_versions jsonb;
-    v_current jsonb;
 BEGIN
-    SELECT * INTO STRICT v FROM samples WHERE sample_id = p_sample_id FOR UPDATE;
-    v_old := coalesce(v.upstream, v.fields);
-    v_changed := changed_fields(v_old, p_fields);
-    v_media_changed := v.media_md5 IS DISTINCT FROM p_media_md5;
-    IF v_changed = '{}' AND NOT v_media_changed THEN
-        RETURN v.sync_version;
+    SELECT * INTO STRICT v_old FROM samples WHERE sample_id = p_sample_id FOR UPDATE;
+    v := with_upstream(v_old, p_fields, p_media_path, p_media_md5, p_actor);
+    IF v.sync_version <> v_old.sync_version THEN
+        UPDATE samples SET fields = v.fields, upstream = v.upstream, field_versions = v.field_versions,
+               sync_version = v.sync_version, media_path = v.media_path, media_md5 = v.media_md5,
+               dvc_commit_hash = v.dvc_commit_hash, updated_at = now()
+         WHERE sample_id = p_sample_id;
     END IF;
-    v_versions := v.field_versions;
-    v_current := v.fields;
-    FOREACH v_field IN ARRAY v_changed LOOP
-        PERFORM append_revision(p_sample_id, v_field, v_old -> v_field, p_fields -> v_field, 'upstream', p_actor,
-                                CASE WHEN v.held ? v_field THEN 'kept aside: people hold this field' END);
-        v_versions := v_versions || jsonb_build_object(v_field, v.sync_version + 1);
-        CONTINUE WHEN v.held ? v_field;
-        v_current := CASE WHEN p_fields ? v_field THEN v_current || jsonb_build_object(v_field, p_fields -> v_field)
-                          ELSE v_current - v_field END;
-    END LOOP;
-    IF v_media_changed THEN
-        PERFORM append_revision(p_sample_id, 'media', jsonb_build_object('path', v.media_path, 'md5', v.media_md5),
-                                jsonb_build_object('path', p_media_path, 'md5', p_media_md5), 'upstream', p_actor);
-        v_versions := v_versions || jsonb_build_object('media', v.sync_version + 1);
-    END IF;
-    UPDATE samples SET fields = v_current, upstream = CASE WHEN v_current = p_fields THEN NULL ELSE p_fields END,
-           field_versions = v_versions, sync_version = v.sync_version + 1, media_path = p_media_path,
-           media_md5 = p_media_md5, dvc_commit_hash = DEFAULT, updated_at = now()
-     WHERE sample_id = p_sample_id;
-    RETURN v.sync_version + 1;
+    RETURN v.sync_version;
 END $$;
 
 -- Brings the ledger up to the temporary table `incoming` (see ledger/samples.py), which holds each sample once.
@@ -92,6 +104,7 @@ DECLARE
     v_restored bigint;
     v_total bigint;
 BEGIN
+    PERFORM writing_of_ours(true);
     INSERT INTO samples (source, external_id, fields, media_path, media_md5, media_bytes, media_mtime_ns, duration, width,
                          height, group_key, priority)
     SELECT i.source, i.external_id, i.fields, i.media_path, i.media_md5, i.media_bytes, i.media_mtime_ns, i.duration,
@@ -103,6 +116,7 @@ BEGIN
     GET DIAGNOSTICS v_added = ROW_COUNT;
     SELECT count(*) INTO v_total FROM incoming;
     IF v_added = v_total THEN
+        PERFORM writing_of_ours(false);
         RETURN QUERY SELECT v_added, 0::bigint, 0::bigint, v_total;
         RETURN;
     END IF;
@@ -121,6 +135,7 @@ BEGIN
            duration = d.duration, width = d.width, height = d.height, group_key = d.group_key, priority = d.priority,
            deleted_at = NULL, updated_at = now()
       FROM differing d WHERE d.sample_id = s.sample_id;
+    PERFORM writing_of_ours(false);
     PERFORM follow_parents(array_agg(sample_id)) FROM differing;
     SELECT count(*) FILTER (WHERE content), count(*) FILTER (WHERE was_deleted) INTO v_changed, v_restored FROM differing;
     DROP TABLE differing;
