@@ -41,11 +41,18 @@ CREATE OR REPLACE FUNCTION ratio_variance(
 $$;
 
 -- A row per annotator and task type: n probes, the mean agreement with their references, and between which bounds it
--- lies with 95 % confidence; where the task type counts words also the word error rate over all of them.
+-- lies with 95 % confidence; where the task type counts words also the word error rate over all of them. Expected is how
+-- sure whoever set the references was of them, on average; completed, of the probes that the annotator answered or skipped,
+-- the percentage that they answered. Neither says how right they were: that is the mean.
 CREATE VIEW v_annotator_accuracy AS
 SELECT annotator, task_type, n, mean, low, high, errors, words, word_error_rate,
        CASE WHEN words > 0 THEN word_bounds[1] END AS word_error_low,
-       CASE WHEN words > 0 THEN word_bounds[2] END AS word_error_high, last_probe_at
+       CASE WHEN words > 0 THEN word_bounds[2] END AS word_error_high, last_probe_at,
+       n AS total_gold_annotations, expected AS avg_expected_score,
+       (SELECT round(100.0 * count(*) FILTER (WHERE NOT a.was_cancelled) / nullif(count(*), 0), 1)
+          FROM annotations a JOIN tasks t USING (task_key)
+         WHERE t.is_gold_probe AND a.annotator = bounded.annotator AND t.task_type = bounded.task_type
+           AND a.deleted_at IS NULL) AS completion_rate
   FROM (
     SELECT sums.*, bounds[1] AS low, bounds[2] AS high,
            rate_interval(word_error_rate, effective_number(
@@ -57,8 +64,9 @@ SELECT annotator, task_type, n, mean, low, high, errors, words, word_error_rate,
                sum(g.errors) AS errors, sum(g.words) AS words,
                sum(g.errors)::double precision / nullif(sum(g.words), 0) AS word_error_rate,
                sum(g.errors::double precision ^ 2) AS errors2, sum(g.errors::double precision * g.words) AS both_,
-               sum(g.words::double precision ^ 2) AS words2, max(g.submitted_at) AS last_probe_at
-          FROM current_gold_scores() g GROUP BY 1, 2) sums) bounded;
+               sum(g.words::double precision ^ 2) AS words2, max(g.submitted_at) AS last_probe_at,
+               avg(s.gold_score) AS expected
+          FROM current_gold_scores() g JOIN gold_standards s USING (gold_id) GROUP BY 1, 2) sums) bounded;
 
 -- Every gold sample, with what annotators made of it.
 CREATE VIEW v_gold_standard_samples AS
