@@ -15,14 +15,26 @@ BEGIN
     END IF;
     FOR b IN SELECT * FROM bases_of(t) WHERE since <= v_begun AND until > v_begun ORDER BY until LOOP
         t.base := b.base;
+        t.judged_from := NULL;
         t.sync_version := b.sync_version;
-        IF moved_fields(t, s, a.value) <> '{}' THEN
+        IF moved_fields(t, s, a.value) <> '{}' OR source_moved(t, s) THEN
             RETURN t;
         END IF;
         v_first := coalesce(v_first, t);
     END LOOP;
     RETURN v_first;
 END $$;
+
+-- Whether people changed what this task's answer was judged from, through a task of another task type: a transcript that was
+-- corrected after (or while) its translation was made. Nobody's value is overwritten by accepting the answer, so that is no
+-- conflict; but it is the answer to another question, so it is not exported, and the sample is sent again.
+CREATE OR REPLACE FUNCTION source_moved(t tasks, s samples) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT t.reads <> '{media}' AND EXISTS (
+        SELECT FROM unnest(t.reads) field, coalesce(t.judged_from, t.base) seen
+         WHERE field <> 'media' AND field <> ALL (t.writes)
+           AND s.held -> field IS DISTINCT FROM seen -> 'held' -> field
+           AND s.fields -> field IS DISTINCT FROM seen -> 'fields' -> field)
+$$;
 
 -- Everything that a task showed, and from when to when somebody may have begun from it.
 CREATE OR REPLACE FUNCTION bases_of(t tasks)

@@ -18,12 +18,21 @@ $$;
 
 -- Whether what the annotator judged from is not what the sample has now, and nobody decided that the answer stands.
 CREATE OR REPLACE FUNCTION is_outdated(t tasks, s samples) RETURNS boolean LANGUAGE sql STABLE AS $$
-    SELECT EXISTS (
+    SELECT source_moved(t, s) OR EXISTS (
         SELECT FROM jsonb_each_text(s.field_versions) v
          WHERE v.key = ANY (t.reads) AND v.key <> ALL (t.writes)
            AND v.value::integer > greatest(t.sync_version, t.settled_version)
            AND CASE WHEN v.key = 'media' THEN s.media_md5 IS DISTINCT FROM t.base ->> 'media_md5'
                     ELSE s.fields -> v.key IS DISTINCT FROM t.base -> 'fields' -> v.key END)
+$$;
+
+-- The texts that the annotator judged from, as they were then, with the version of the revision that each of them was (NULL:
+-- what upstream said at that sync_version). NULL where there was nothing but a recording.
+CREATE OR REPLACE FUNCTION judged_from(t tasks) RETURNS jsonb LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN t.reads <> '{media}' THEN jsonb_build_object(
+        'fields', only_fields(seen -> 'fields', t.reads), 'sync_version', t.sync_version,
+        'revisions', only_fields(coalesce(seen -> 'held', '{}'), t.reads)) END
+      FROM coalesce(t.judged_from, t.base) seen
 $$;
 
 -- What people accepted for a task type and still stands, with who said it, oldest sample first. Not what is in an open
@@ -39,6 +48,7 @@ CREATE FUNCTION reviewed(p_task_type text, p_layout text) RETURNS TABLE (
 ) LANGUAGE sql STABLE AS $$
     WITH held AS (
         SELECT r.sample_id, max(r.revision_id) AS newest_revision, max(t.reads) AS reads,
+               (array_agg(CASE WHEN t.reads <> '{media}' THEN judged_from(t) END ORDER BY r.revision_id DESC))[1] AS judged_from,
                jsonb_object_agg(r.field, jsonb_build_object(
                    'value', r.value, 'revision', r.version, 'origin', r.origin, 'annotator', coalesce(a.annotator, r.actor),
                    'remarks', coalesce(r.remarks, '{}'), 'model_version', t.model_version, 'sync_version', t.sync_version,
@@ -49,10 +59,10 @@ CREATE FUNCTION reviewed(p_task_type text, p_layout text) RETURNS TABLE (
           LEFT JOIN annotations a ON a.annotation_id = r.annotation_id
          WHERE t.task_type = p_task_type AND r.field = ANY (t.writes) AND s.deleted_at IS NULL
            -- CASE, because the planner takes the bare comparison for a rare hit and loops over what are all the rows.
-           AND CASE WHEN r.version = (s.held ->> r.field)::integer THEN s.field_versions = '{}' OR NOT is_outdated(t, s) END
+           AND CASE WHEN r.version = (s.held ->> r.field)::integer THEN s.field_versions = '{}' AND t.reads = '{media}' OR NOT is_outdated(t, s) END
          GROUP BY r.sample_id),
     standing AS (
-        SELECT s.*, h.newest_revision, h.reads, h.answers, h.said, split_key(s) AS split_key, k.split AS split_of_key
+        SELECT s.*, h.newest_revision, h.reads, h.judged_from, h.answers, h.said, split_key(s) AS split_key, k.split AS split_of_key
           FROM held h JOIN samples s USING (sample_id) LEFT JOIN splits k ON k.split_key = split_key(s)
          WHERE NOT EXISTS (SELECT FROM conflicts c JOIN tasks o USING (task_key)
                             WHERE c.sample_id = s.sample_id AND c.status = 'open'
@@ -75,10 +85,11 @@ CREATE FUNCTION reviewed(p_task_type text, p_layout text) RETURNS TABLE (
      CROSS JOIN LATERAL (SELECT (jsonb_build_object(  -- OFFSET 0: made once, though it is used twice
                'sample_id', s.sample_id, 'external_id', s.external_id, 'source', s.source, 'task_type', p_task_type,
                'group', s.group_key, 'gold', s.is_gold_standard, 'dvc_commit_hash', s.dvc_commit_hash,
-               'newest_revision', s.newest_revision, 'answers', s.answers, 'reads', only_fields(s.fields, s.reads),
+               'newest_revision', s.newest_revision, 'answers', s.answers, 'reads', coalesce(s.judged_from -> 'fields', only_fields(s.fields, s.reads)),
                'media', CASE WHEN s.media_path IS NOT NULL THEN jsonb_build_object(
                    'path', s.media_path, 'md5', s.media_md5, 'duration', s.duration, 'width', s.width,
                    'height', s.height) END)
+               || CASE WHEN s.judged_from IS NULL THEN '{}' ELSE jsonb_build_object('judged_from', s.judged_from - 'fields') END
                -- Not judged from nor answered, and what a model's errors are told apart by.
                || CASE WHEN s.fields ? 'language' THEN jsonb_build_object('language', s.fields -> 'language') ELSE '{}' END
                )::text AS document OFFSET 0) made

@@ -28,6 +28,7 @@ END $$;
 CREATE OR REPLACE FUNCTION state_of(p_task_key uuid) RETURNS jsonb LANGUAGE sql STABLE AS $$
     SELECT jsonb_build_object(
         'held', only_fields(s.held, t.writes), 'state', t.state, 'settled_version', t.settled_version,
+        'judged_from', t.judged_from,
         'accepted_annotation_id', t.accepted_annotation_id, 'accepted_hash', t.accepted_hash, 'finished_at', t.finished_at,
         'waits_for', t.waits_for, 'decides', CASE WHEN t.adjudicates IS NOT NULL THEN state_of(t.adjudicates) END,
         'lock_id', (SELECT lock_id FROM locks l WHERE l.task_key = t.task_key AND l.released_at IS NULL))
@@ -63,7 +64,7 @@ DECLARE
 BEGIN
     PERFORM write_revisions(ARRAY[(v.t).task_key], ARRAY[(v.a).annotation_id], ARRAY[(v.a).value], 'human',
                             ARRAY[decided(v.c, 'human_wins', p_actor, p_reason)]);
-    UPDATE tasks SET settled_version = (v.s).sync_version WHERE task_key = (v.t).task_key;
+    UPDATE tasks SET settled_version = (v.s).sync_version, judged_from = nullif((v.c).base, base) WHERE task_key = (v.t).task_key;
     PERFORM close_conflict(v.c, 'human_wins', p_actor, p_reason, v_before, NULL, (v.a).annotation_id);
 END $$;
 

@@ -99,7 +99,8 @@ BEGIN
                                 t.accepted_annotation_id);
         PERFORM set_field(s.sample_id, v_field, v_upstream, NULL);
     END LOOP;
-    UPDATE tasks SET accepted_annotation_id = NULL, accepted_hash = NULL, settled_version = NULL WHERE task_key = t.task_key;
+    UPDATE tasks SET accepted_annotation_id = NULL, accepted_hash = NULL, settled_version = NULL, judged_from = NULL
+     WHERE task_key = t.task_key;
 END $$;
 
 -- A task of which nothing stands any more is at work again, unless another task took its place meanwhile.
@@ -162,6 +163,8 @@ BEGIN
         ARRAY[t.task_key], ARRAY[a.annotation_id], ARRAY[a.value], 'human',
         ARRAY[CASE WHEN t.accepted_annotation_id = a.annotation_id THEN 'edited after acceptance'
                    WHEN t.accepted_annotation_id IS NOT NULL THEN 'another annotation speaks now' END]);
+    UPDATE tasks SET judged_from = nullif(v_seen.base, base)
+     WHERE task_key = t.task_key AND judged_from IS DISTINCT FROM nullif(v_seen.base, base);
     PERFORM end_task(t.task_key, 'accepted', a.annotation_id);
     RETURN 'accepted';
 END $$;
@@ -180,7 +183,7 @@ BEGIN
     PERFORM hold_tasks(p_task_keys);
     SELECT array_agg(t.task_key), array_agg(a.annotation_id), array_agg(a.value) INTO v_plain, v_chosen, v_values
       FROM alone_and_undecided(p_task_keys) t JOIN samples s USING (sample_id) CROSS JOIN chosen_annotation(t) a
-     WHERE a.annotation_id IS NOT NULL AND moved_fields(as_seen(t, s, a), s, a.value) = '{}';
+     WHERE a.annotation_id IS NOT NULL AND moved_fields(t, s, a.value) = '{}';
     PERFORM write_revisions(v_plain, v_chosen, v_values, 'human');
     PERFORM end_tasks(v_plain, 'accepted', v_chosen);
     RETURN QUERY
@@ -193,13 +196,15 @@ BEGIN
      WHERE o.outcome IS NOT NULL GROUP BY 1;
 END $$;
 
--- Those of some tasks that are at work, of which nothing was accepted or disputed yet, each the only one of its sample.
+-- Those of some tasks that are at work, of which nothing was accepted or disputed yet, each the only one of its sample, and
+-- that never showed anything else.
 CREATE OR REPLACE FUNCTION alone_and_undecided(p_task_keys uuid[]) RETURNS SETOF tasks LANGUAGE sql STABLE AS $$
     WITH given AS MATERIALIZED (SELECT t FROM unnest(p_task_keys) k(task_key) JOIN tasks t USING (task_key))
     SELECT (t).* FROM (SELECT t, count(*) OVER (PARTITION BY (t).sample_id) AS of_sample FROM given) g
      WHERE of_sample = 1 AND (t).state IN ('open', 'annotated') AND (t).accepted_annotation_id IS NULL
        AND NOT (t).is_gold_probe AND (t).adjudicates IS NULL
        AND NOT EXISTS (SELECT FROM conflicts c WHERE c.task_key = (t).task_key)
+       AND NOT EXISTS (SELECT FROM earlier_bases e WHERE e.task_key = (t).task_key)
 $$;
 
 -- No annotation speaks for the task: one that was accepted and is gone takes its value with it, and a conflict is about

@@ -12,7 +12,8 @@ CREATE OR REPLACE FUNCTION eligibility() RETURNS text LANGUAGE sql IMMUTABLE AS 
               AND (t.state IN ('claimed', 'open', 'annotated', 'conflicted')
                    OR (t.state IN ('accepted', 'resolved') OR t.state = 'parked' AND t.gone_at IS NULL)
                       AND (s.field_versions = '{}'
-                           OR NOT changed_since(s.field_versions, $2, greatest(t.sync_version, t.settled_version)))))
+                           OR NOT changed_since(s.field_versions, $2, greatest(t.sync_version, t.settled_version)))
+                      AND (t.reads = '{media}' OR NOT source_moved(t, s))))
        AND (s.only_task_type IS NULL OR s.only_task_type = $1)
        AND NOT EXISTS (
            SELECT FROM samples c WHERE c.parent_sample_id = s.sample_id AND c.deleted_at IS NULL
@@ -230,7 +231,8 @@ CREATE OR REPLACE FUNCTION is_settled(t tasks) RETURNS boolean LANGUAGE sql STAB
         SELECT FROM tasks o JOIN samples s USING (sample_id)
          WHERE o.sample_id = t.sample_id AND o.task_type = t.task_type AND o.task_key <> t.task_key AND NOT o.is_gold_probe
            AND (o.state IN ('accepted', 'resolved') OR o.state = 'parked' AND o.gone_at IS NULL)
-           AND NOT changed_since(s.field_versions, t.reads, greatest(o.sync_version, o.settled_version)))
+           AND NOT changed_since(s.field_versions, t.reads, greatest(o.sync_version, o.settled_version))
+           AND NOT source_moved(o, s))
 $$;
 
 -- Tasks that are at their end, of which no answer stands, and that Label Studio has all the same: an annotator who met one

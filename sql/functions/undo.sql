@@ -54,7 +54,7 @@ END $$;
 -- A task as it was before, with its lock; and the task that it decides, if it is an adjudication.
 CREATE OR REPLACE FUNCTION restore_task(t tasks, p_before jsonb) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE tasks SET state = p_before ->> 'state', settled_version = (p_before ->> 'settled_version')::integer,
+    UPDATE tasks SET state = p_before ->> 'state', judged_from = nullif(p_before -> 'judged_from', 'null'), settled_version = (p_before ->> 'settled_version')::integer,
            accepted_annotation_id = (p_before ->> 'accepted_annotation_id')::bigint, waits_for = p_before ->> 'waits_for',
            accepted_hash = p_before ->> 'accepted_hash', finished_at = (p_before ->> 'finished_at')::timestamptz
      WHERE task_key = t.task_key;

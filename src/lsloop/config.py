@@ -41,9 +41,13 @@ class _Section(BaseModel):
 
 
 class Conflicts(_Section):
-    """What is done by itself about a change under an annotator's hands; `open`: people decide."""
+    """What is done by itself about a change under an annotator's hands; `open`: people decide.
 
-    text: Literal["open", "human_wins", "crawler_wins", "merged", "pending_reflow"] = "merged"
+    `text` is about what they corrected: whoever listened confirmed the words they left standing, too. `media` is about
+    what they judged from: the recording, or the text that they translated.
+    """
+
+    text: Literal["open", "human_wins", "crawler_wins", "merged", "pending_reflow"] = "human_wins"
     media: Literal["open", "human_wins", "crawler_wins", "pending_reflow"] = "pending_reflow"
 
 
@@ -57,7 +61,7 @@ class TaskType(_Section):
     agreement: float = Field(default=0.9, ge=0, le=1)
     gold_floor: float = Field(default=0.6, ge=0, le=1)
     conflicts: Conflicts = Conflicts()
-    sync_push: bool = False
+    sync_push: bool = True
 
 
 class Push(_Section):

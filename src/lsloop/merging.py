@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 from lsloop.text import nfc
+from lsloop.text import words as words_of
 
 
 def words(base: str, ours: str, theirs: str) -> str | None:
@@ -44,6 +45,15 @@ def changes(base: Sequence[str], side: Sequence[str]) -> list[tuple[str, list[st
             runs += [("-", list(base[i:j]))] if j > i else []
             runs += [("+", list(side[k:m]))] if m > k else []
     return runs
+
+
+def added(ours: Any, merged: Any) -> list[Any]:
+    """What a merge has that our side does not: words of a text, or items of a list."""
+    if isinstance(ours, list) and isinstance(merged, list):
+        return [item for item in merged if item not in ours]
+    if not isinstance(ours, str) or not isinstance(merged, str):
+        return [] if ours == merged else [merged]
+    return [word for mark, run in changes(words_of(ours), words_of(merged)) if mark == "+" for word in run]
 
 
 def _tokens(text: str) -> list[str]:

@@ -8,6 +8,7 @@ from lsloop.ledger import Ledger, conflicts
 from lsloop.records import Strategy
 from office import Office
 
+MERGING = Conflicts(text="merged")
 STRATEGIES: list[Strategy] = ["human_wins", "crawler_wins", "merged", "pending_reflow"]
 
 
@@ -158,20 +159,43 @@ def test_a_merge_takes_both_sides_changes(disputed: Office) -> None:
     assert disputed.answer("a", "ONE two three four FIVE") == {"conflicted": 1}, (
         "an edit is merged anew, not put over the merge"
     )
-    assert disputed.by_rule() == {"merged": 1}
+    assert disputed.by_rule(MERGING) == {"merged": 1}
     assert disputed.current("a") == "ONE two THREE four FIVE"
 
 
 def test_overlapping_edits_stay_open_and_are_not_tried_again_before_a_side_moves(office: Office) -> None:
     office.crawl("a", transcript="one two THREE four five", translation="x")
     office.answer("a", "one two 3 four five")
-    assert office.by_rule() == {}
+    assert office.by_rule(MERGING) == {}
     found = office.conflict()
     assert found.tried == found.seen
     with pytest.raises(Refused, match="both sides changed the same part of transcript"):
         office.decide("merged")
     office.answer("a", "ONE two three four five")
-    assert office.by_rule() == {"merged": 1}
+    assert office.by_rule(MERGING) == {"merged": 1}
+
+
+def test_who_listened_confirmed_the_words_they_left_standing(ledger: Ledger) -> None:
+    office = Office(ledger)
+    office.crawl("a", transcript="cho anh hẹn thứ năm")
+    office.send()
+    office.crawl("a", transcript="cho sếp hẹn thứ năm")
+    office.answer("a", "cho anh hẹn thứ sáu")
+    assert office.by_rule() == {"human_wins": 1}, "the default"
+    assert office.current("a") == "cho anh hẹn thứ sáu"
+    assert office.history("a")[1] == ("cho sếp hẹn thứ năm", "upstream"), "upstream's word is kept"
+
+
+def test_a_merge_says_which_words_nobody_checked(ledger: Ledger) -> None:
+    office = Office(ledger)
+    office.crawl("a", transcript="cho anh hẹn vào thứ năm")
+    office.send()
+    office.crawl("a", transcript="cho sếp hẹn vào thứ năm")
+    office.answer("a", "cho anh hẹn vào thứ sáu")
+    assert office.by_rule(MERGING) == {"merged": 1}
+    assert office.current("a") == "cho sếp hẹn vào thứ sáu"
+    remarks = office.value("SELECT remarks FROM revisions WHERE origin = 'merged'")
+    assert remarks["unchecked"] == {"transcript": ["sếp"]}
 
 
 def test_a_replaced_recording_is_never_merged(office: Office) -> None:

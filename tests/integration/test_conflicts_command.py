@@ -63,6 +63,7 @@ def test_the_list_can_be_narrowed(shell: Shell) -> None:
     assert ids("--limit", "2") == [1, 2]
     assert ids("--status", "resolved") == []
     shell.json("resolve", "1", "--strategy", "merged")
+    assert "nobody checked NĂM" in " ".join(shell.text("show", "1").split())
     assert ids("--status", "resolved") == [1]
     assert ids("--status", "all") == [3, 2, 1]
     assert "… and 1 more" in shell.text("list", "--limit", "1")
@@ -73,7 +74,7 @@ def test_all_sides_are_shown_with_what_each_took_out_and_put_in(shell: Shell) ->
     assert "as sent một hai ba bốn năm" in shown
     assert "an [-một-] {+MỘT+} hai ba bốn năm" in shown
     assert "upstream now một hai ba bốn [-năm-] {+NĂM+}" in shown
-    assert "merged [-một-] {+MỘT+} hai ba bốn [-năm-] {+NĂM+}" in shown
+    assert "merged [-một-] {+MỘT+} hai ba bốn [-năm-] {+NĂM+} nobody checked NĂM" in shown
     assert "resolve 1 --strategy human_wins|crawler_wins|merged|pending_reflow" in shown
     assert "not possible: both sides changed the same part of transcript" in shell.text("show", "2")
     media = " ".join(shell.text("show", "3").replace("─", "").split())

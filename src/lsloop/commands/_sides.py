@@ -29,6 +29,8 @@ def _field(conflict: Conflict, name: str, merged: Value | None, why_not: str) ->
     rows.append((f"{mover} {when}", _against(base, theirs)))
     if name in conflict.writes and merged is not None:
         rows.append(("merged", _against(base, merged[name])))
+        if unheard := merging.added((conflict.ours or {}).get(name), merged[name]):
+            rows.append(("nobody checked", "  ".join(map(_plain, unheard))))
     elif name in conflict.writes and conflict.status == "open":
         rows.append(("merged", f"(not possible: {why_not})"))
     note = "in dispute" if name in conflict.fields else "not in dispute"

@@ -78,6 +78,8 @@ def write_params(project_dir: Path, task_type: str, gold_ratio: float, *, learni
     """Write params.yaml as it is shipped, but for what so small a world needs; `learning`: one with a model."""
     params = yaml.safe_load(resources.path("params.yaml").read_text(encoding="utf-8"))
     params["task_types"][task_type] |= {"overlap": OVERLAP, "agreement": AGREEMENT}
+    # shown, though a project of people's own takes their word unless it is told otherwise
+    params["task_types"][task_type]["conflicts"]["text"] = "merged"
     params["gold"]["ratio"] = gold_ratio
     # these annotators open a page and submit it at once
     params["push"]["loading_seconds"] = 0

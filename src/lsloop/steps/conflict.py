@@ -3,8 +3,10 @@
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 from uuid import UUID
 
+from lsloop import merging
 from lsloop.config import Conflicts
 from lsloop.errors import Refused
 from lsloop.ledger import Ledger, conflicts
@@ -14,6 +16,9 @@ from lsloop.task_types import Kind
 
 BY_RULE = "lsloop"
 """Who decides what the settings decide."""
+
+UNCHECKED = "unchecked"
+"""The remark of a merged revision: what of it the annotator was not shown."""
 
 
 @dataclass
@@ -34,6 +39,13 @@ def merged(kind: Kind, conflict: Conflict) -> Value | None:
         return kind.merge(base, conflict.ours, theirs)
     except ValueError:  # what upstream says cannot be understood, so nothing can be merged with it
         return None
+
+
+def unchecked(conflict: Conflict, value: Value) -> dict[str, list[Any]]:
+    """Of a merge what came from the other side, by field: the annotator was not shown it, so nobody checked it."""
+    ours = conflict.ours or {}
+    found = {name: merging.added(ours.get(name), value.get(name)) for name in conflict.writes}
+    return {name: what for name, what in found.items() if what}
 
 
 def why_not_merged(kind: Kind, conflict: Conflict) -> str:
@@ -63,7 +75,9 @@ def resolve(
             f"Conflict {conflict.conflict_id} cannot be merged: {why_not_merged(kind, conflict)}.",
             "Decide with --strategy human_wins, crawler_wins or pending_reflow.",
         )
-    return conflicts.resolve(ledger, conflict, strategy, actor=actor, reason=reason, merged=value)
+    return conflicts.resolve(
+        ledger, conflict, strategy, actor=actor, reason=reason, merged=_remembered(conflict, value)
+    )
 
 
 def resolve_all(
@@ -115,7 +129,8 @@ def by_rule(ledger: Ledger, project: Project, kind: Kind, rules: Conflicts) -> d
 
 def _rule(conflict: Conflict, rules: Conflicts) -> Strategy | None:
     """The configured strategy; None where people are to decide, and where a merge was tried in vain."""
-    strategy = rules.media if "media" in conflict.fields else rules.text
+    judged_from = set(conflict.fields) - set(conflict.writes)
+    strategy = rules.media if judged_from else rules.text
     if strategy == "open" or "people" in conflict.moved.values():
         return None
     return None if strategy == "merged" and conflict.tried == conflict.seen else strategy
@@ -124,11 +139,20 @@ def _rule(conflict: Conflict, rules: Conflicts) -> Strategy | None:
 def _decided(ledger: Ledger, conflict: Conflict, strategy: Strategy, value: Value | None) -> bool:
     try:
         conflicts.resolve(
-            ledger, conflict, strategy, actor=BY_RULE, reason="as params.yaml says", merged=value
-        )
+            ledger, conflict, strategy, actor=BY_RULE, reason="as params.yaml says",
+            merged=_remembered(conflict, value),
+        )  # fmt: skip
     except Refused:  # a side moved this moment: the next pull decides on what it says then
         return False
     return True
+
+
+def _remembered(conflict: Conflict, value: Value | None) -> Value | None:
+    """A merge with the remark which of it nobody checked: it stays with the revision, and in what is exported."""
+    if value is None:
+        return None
+    found = unchecked(conflict, value)
+    return {**value, UNCHECKED: found} if found else value
 
 
 def _written(kind: Kind, fields: Value) -> Value:

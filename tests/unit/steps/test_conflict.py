@@ -73,7 +73,8 @@ def test_a_changed_recording_cannot_be_set_to_merge() -> None:
         Conflicts.model_validate({"media": "merged"})
 
 
-def test_every_shipped_task_type_merges_text_and_sends_new_recordings_round_again() -> None:
+def test_every_shipped_task_type_takes_peoples_word_and_sends_new_recordings_round_again() -> None:
     params = Params.model_validate(yaml.safe_load(SHIPPED.read_text(encoding="utf-8")))
     rules = {(one.conflicts.text, one.conflicts.media) for one in params.task_types.values()}
-    assert rules == {("merged", "pending_reflow")}
+    assert rules == {("human_wins", "pending_reflow")}
+    assert (Conflicts().text, Conflicts().media) == ("human_wins", "pending_reflow")
