@@ -57,11 +57,12 @@ def data_commit(project_dir: Path) -> str | None:
     if shutil.which("git") is None:
         return None
     head = _run(project_dir, "git", "rev-parse", "--verify", "--quiet", "HEAD")
-    tracked = _run(project_dir, "git", "ls-files", *_RAW)
+    # -z: without it git writes names like giọng.dvc as "gi\\341\\273\\215ng.dvc", in quotes
+    tracked = _run(project_dir, "git", "ls-files", "-z", "--", *_RAW)
     changed = _run(project_dir, "git", "status", "--porcelain", "--untracked-files=all", "--", *_RAW)
     if head.returncode or not tracked.stdout or changed.returncode or changed.stdout:
         return None
-    by_dvc = [name for name in tracked.stdout.splitlines() if name.endswith(".dvc")]
+    by_dvc = [name for name in tracked.stdout.split("\0") if name.endswith(".dvc")]
     if by_dvc and _run(project_dir, *_DVC, "status", "--quiet", *by_dvc).returncode:
         return None
     return head.stdout.strip()

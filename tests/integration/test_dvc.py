@@ -166,3 +166,17 @@ def test_data_that_dvc_tracks_is_at_a_commit_while_dvc_finds_it_unchanged(projec
     assert pipeline.data_commit(folder) == head
     (project.config.raw_dir / "audio" / "9.wav").write_bytes(b"new")
     assert pipeline.data_commit(folder) is None
+
+
+def test_git_writes_a_vietnamese_name_in_another_way_and_dvc_is_asked_about_it_all_the_same(
+    tmp_path: Path, initialised: Path
+) -> None:
+    folder = Path(shutil.copytree(initialised, tmp_path / "speech", symlinks=True))
+    voices = folder / "data" / "raw" / "giọng"
+    voices.mkdir(parents=True)
+    (voices / "a.wav").write_bytes(b"one")
+    run(folder, "dvc", "add", "-q", "data/raw/giọng")
+    head = commit(folder)
+    assert pipeline.data_commit(folder) == head
+    (voices / "a.wav").write_bytes(b"another")
+    assert pipeline.data_commit(folder) is None, "this is not what that commit holds"
