@@ -67,13 +67,11 @@ class Cycle:
 
 @dataclass(frozen=True)
 class Wanted:
-    """A cycle's surroundings. `push`: samples of every task type are sent, not only where params.yaml says so;
-    `send_files`: also export and `dvc push`; `stopping`: whether it was asked to end."""
+    """A cycle's surroundings. `send_files`: also export and `dvc push`; `stopping`: whether it was asked to end."""
 
     ledger: Ledger
     config: Config
     label_studio: Callable[[], AbstractContextManager[LabelStudio]]
-    push: bool = False
     send_files: bool = False
     stopping: Callable[[], bool] = lambda: False
     told: Callable[[Step], None] = lambda step: None
@@ -151,12 +149,16 @@ def _ingest(wanted: Wanted) -> Came:
     if not path.exists():
         raise Skipped(f"there is no {path.relative_to(config.project_dir)}")
     commit = pipeline.data_commit(config.project_dir)
-    done = sample.ingest(wanted.ledger, path, raw_dir=config.raw_dir, commit=commit)
+    done = sample.ingest(
+        wanted.ledger, path, raw_dir=config.raw_dir, kinds=loop.kinds_of(config),
+        links_to=lambda: loop.links_to(config), commit=commit,
+    )  # fmt: skip
     counts = {
         "added": done.upserted.added, "changed": done.upserted.changed, "refused": len(done.refused),
         "no longer upstream": done.upserted.missing,
     }  # fmt: skip
-    return Came(counts, [f"Line {bad.line} of {path.name} was refused: {bad.reason}." for bad in done.refused])
+    told = [f"Line {bad.line} of {path.name} was refused: {bad.reason}." for bad in done.refused]
+    return Came(counts, told + [f"Sample {name}: {why}." for name, why in done.unread.items()])
 
 
 def _pull(wanted: Wanted, task_type: str) -> Came:
@@ -189,8 +191,8 @@ def _require_pushed(wanted: Wanted, task_type: str, why: str = "nothing was push
 def _push(wanted: Wanted, task_type: str) -> Came:
     """Send as many samples as the backlog has room for; without room, only finish what was cut off."""
     config = wanted.config
-    if not (wanted.push or config.params.task_types[task_type].sync_push):
-        raise Skipped("it sends nothing unless told: `sync_push: true` in params.yaml, or `lsloop sync --push`")
+    if not config.params.task_types[task_type].sync_push:
+        raise Skipped("sync_push is false in params.yaml")
     if not loop.plan_push(wanted.ledger, config, task_type, limit=1).tasks:
         _require_pushed(wanted, task_type, "there is nothing to send")  # a project may have work that was cut off
     found = overview.tasks(wanted.ledger, servers.spelled(wanted.ledger, config.label_studio_server), task_type)

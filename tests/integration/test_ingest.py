@@ -10,6 +10,7 @@ import pytest
 
 from lsloop.errors import UsageError
 from lsloop.ledger import Ledger
+from lsloop.progress import Progress
 from lsloop.steps import sample
 
 
@@ -244,7 +245,7 @@ def test_an_ingest_that_fails_half_way_leaves_the_ledger_as_it_was(
 ) -> None:
     upstream.ingest({"external_id": "a", "t": 1})
     with pytest.raises(RuntimeError, match="stop"):
-        upstream.ingest(*({"external_id": f"n{i}"} for i in range(5000)), advance=_stop)
+        upstream.ingest(*({"external_id": f"n{i}"} for i in range(5000)), progress=Progress(advance=_stop))
     assert [row.external_id for row in upstream.rows("SELECT external_id FROM samples")] == ["a"]
 
 

@@ -5,11 +5,12 @@ from typing import Annotated
 
 import typer
 
-from lsloop import pipeline
+from lsloop import loop, pipeline
 from lsloop.commands._call import Call
 from lsloop.commands._options import DryRunOpt
 from lsloop.commands._output import Output, Table
 from lsloop.commands._services import opened_ledger
+from lsloop.progress import Progress
 from lsloop.steps import sample
 from lsloop.text import counted
 
@@ -37,18 +38,20 @@ def ingest(
     """
     call = Call.of(ctx)
     file = call.path(path) if path else call.config.raw_dir / "metadata.jsonl"
-    with opened_ledger(call.config) as ledger, call.out.progress("Reading lines") as progress:
+    with opened_ledger(call.config) as ledger, call.out.progress("Reading lines and media") as progress:
         done = sample.ingest(
             ledger,
             file,
             raw_dir=call.config.raw_dir,
+            kinds=loop.kinds_of(call.config),
+            links_to=lambda: loop.links_to(call.config),
             prune=prune,
             dry_run=dry_run,
             commit=pipeline.data_commit(call.config.project_dir),
-            advance=progress.advance,
+            progress=Progress(progress.expect, progress.advance),
         )
     _answer(call.out, done, dry_run)
-    if done.refused:
+    if done.refused or done.unread:
         raise typer.Exit(1)
 
 
@@ -64,6 +67,7 @@ def _answer(out: Output, done: sample.Ingested, dry_run: bool) -> None:
         {"dry_run": dry_run, **vars(done)},
         Table(("samples", "would be" if dry_run else "now"), rows),
         *([refused] if done.refused else []),
+        *([Table(("sample", "media cannot be read because"), list(done.unread.items())[:_SHOWN])] if done.unread else []),
         *([f"… and {more:,} more; --json has all of them."] if more > 0 else []),
     )
     if u.missing and not u.pruned:

@@ -1,15 +1,24 @@
 """Samples in bulk: upstream rows are copied into a temporary table, then one statement brings the ledger up to it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import NamedTuple
+from uuid import UUID
 
-from lsloop.ledger import Ledger, Transaction
+from lsloop.ledger import Ledger, Transaction, problems
+from lsloop.ledger.problems import Problem
 
 _INCOMING = """
     CREATE TEMPORARY TABLE incoming (
         line bigint, source text, external_id text, fields jsonb, group_key text, priority integer, media_path text,
         media_bytes bigint, media_mtime_ns bigint, media_md5 text, duration double precision, width integer, height integer
+    ) ON COMMIT DROP
+"""
+
+_MEASURED = """
+    CREATE TEMPORARY TABLE IF NOT EXISTS measured (
+        path text, md5 text, duration double precision, width integer, height integer, size bigint, mtime_ns bigint
     ) ON COMMIT DROP
 """
 
@@ -26,6 +35,16 @@ class Media:
     duration: float | None = None
     width: int | None = None
     height: int | None = None
+    size: int | None = None  # bytes
+    mtime_ns: int | None = None
+
+
+class Unmeasured(NamedTuple):
+    """A sample that was written by SQL without the digest of its recording."""
+
+    sample_id: UUID
+    external_id: str
+    sync_version: int
 
 
 @dataclass(frozen=True)
@@ -77,19 +96,63 @@ class Incoming:
         return [row.media_path for row in rows]
 
     def measured(self, found: Iterable[Media]) -> None:
-        """Write down what was measured."""
-        with self._transaction.driver.cursor() as cursor:
-            cursor.executemany(
-                "UPDATE incoming SET media_md5 = %s, duration = %s, width = %s, height = %s WHERE media_path = %s",
-                [(m.md5, m.duration, m.width, m.height, m.path) for m in found],
-            )
-
-    def drop_media(self, path: str) -> list[int]:
-        """Leave out the rows of a file that could not be read; answers their line numbers."""
-        rows = self._transaction.rows(
-            "DELETE FROM incoming WHERE media_path = :path RETURNING line", path=path
+        """Write down what was measured, as it comes: one statement for all files, however many there are."""
+        self._copy_measured(found)
+        self._transaction.run(
+            """UPDATE incoming i SET media_md5 = m.md5, duration = m.duration, width = m.width, height = m.height,
+                      media_bytes = coalesce(m.size, i.media_bytes), media_mtime_ns = coalesce(m.mtime_ns, i.media_mtime_ns)
+                 FROM measured m WHERE m.path = i.media_path"""
         )
-        return sorted(row.line for row in rows)
+
+    def _copy_measured(self, found: Iterable[Media]) -> None:
+        self._transaction.run(_MEASURED)
+        self._transaction.run("TRUNCATE measured")
+        with self._transaction.driver.cursor() as cursor, cursor.copy("COPY measured FROM STDIN") as copy:
+            for one in found:
+                copy.write_row((one.path, one.md5, one.duration, one.width, one.height, one.size, one.mtime_ns))
+        self._transaction.run("ANALYZE measured")
+
+    def drop_media(self, path: str) -> list[tuple[int, str]]:
+        """Leave out the rows of a file that could not be read; answers their line numbers and external ids."""
+        rows = self._transaction.rows(
+            "DELETE FROM incoming WHERE media_path = :path RETURNING line, external_id", path=path
+        )
+        return sorted((row.line, row.external_id) for row in rows)
+
+    def came_by_sql(self) -> dict[str, list[Unmeasured]]:
+        """By media path, the samples whose recording nobody has measured: they came by SQL."""
+        found: dict[str, list[Unmeasured]] = {}
+        for row in self._transaction.rows(
+            """SELECT media_path, sample_id, external_id, sync_version FROM samples
+                WHERE media_path IS NOT NULL AND media_md5 IS NULL AND deleted_at IS NULL"""
+        ):
+            found.setdefault(row.media_path, []).append(Unmeasured(row.sample_id, row.external_id, row.sync_version))
+        return found
+
+    def fill_in(self, found: Iterable[Media]) -> None:
+        """Write what was measured into those samples. It was so before, only nobody knew: that is no change."""
+        self._copy_measured(found)
+        self._transaction.run("SELECT fill_in_media()")
+
+    def set_aside(self, prefix: str, found: Sequence[Problem]) -> None:
+        """These lines were refused; whatever else was refused of the file before (keys begin with `prefix`) was taken."""
+        problems.set_aside(self._transaction, found)
+        self._transaction.run(
+            """UPDATE problems p SET sample_id = s.sample_id, sync_version = s.sync_version FROM samples s
+                WHERE p.step = 'ingest' AND p.subject = 'line' AND s.source = 'default'
+                  AND starts_with(p.key, :prefix) AND s.external_id = substr(p.key, length(:prefix) + 1)""",
+            prefix=prefix,
+        )
+        self._transaction.run(
+            """DELETE FROM problems WHERE step = 'ingest' AND subject = 'line' AND starts_with(key, :prefix)
+                  AND NOT key = ANY (CAST(:keys AS text[]))""",
+            prefix=prefix, keys=[one.key for one in found],
+        )  # fmt: skip
+
+    def set_aside_samples(self, found: Sequence[Problem]) -> None:
+        """The recordings of these samples cannot be read; those of all others can."""
+        problems.set_aside(self._transaction, found)
+        problems.keep_only(self._transaction, "ingest", "sample", [one.key for one in found])
 
     def apply(self, *, prune: bool) -> Upserted:
         """Bring the ledger up to these rows. With `prune`, samples that are no longer upstream are marked as deleted."""

@@ -11,6 +11,9 @@ from lsloop.progress import SILENT, Progress
 # A place for people to work at: the project in Label Studio, where it sends events, which model it asks.
 from lsloop.loop.projects import attach_model, inspect, setup, task_types_here
 
+# Samples come in: what kinds of task take, and where links in the raw data may lead.
+from lsloop.loop.given import kinds_of, links_to
+
 # A model proposes.
 from lsloop.loop.models import asking, load_model, model_in_use, models_in_order, predict
 
@@ -29,7 +32,8 @@ from lsloop.loop.files import export, watermark
 from lsloop.loop.models import promote, retrain, roll_back
 
 __all__ = [
-    "SILENT", "Accepted", "Progress", "accept", "asking", "attach_model", "attend", "export", "inspect", "load_model",
-    "look", "media", "model_in_use", "models_in_order", "plan_push", "predict", "process_events", "promote", "pull", "push",
-    "release", "retrain", "roll_back", "setup", "task_types_here", "watermark",
+    "SILENT", "Accepted", "Progress", "accept", "asking", "attach_model", "attend", "export", "inspect",
+    "kinds_of", "links_to", "load_model", "look", "media", "model_in_use", "models_in_order", "plan_push",
+    "predict", "process_events", "promote", "pull", "push", "release", "retrain", "roll_back", "setup",
+    "task_types_here", "watermark",
 ]  # fmt: skip

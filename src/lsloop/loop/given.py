@@ -1,8 +1,9 @@
 """What the turns of the loop are given: the settings of a task type, its kind, its label config, links to media."""
 
 import time
+from pathlib import Path
 
-from lsloop import resources, task_types
+from lsloop import pipeline, resources, task_types
 from lsloop.config import Config, TaskType
 from lsloop.errors import UsageError
 from lsloop.steps import (
@@ -26,9 +27,16 @@ def template(config: Config, name: str, settings: TaskType) -> str:
         ) from error
 
 
-def kinds_of(config: Config, task_type: str | None) -> dict[str, Kind]:
+def kinds_of(config: Config, task_type: str | None = None) -> dict[str, Kind]:
+    """The kind of a task type, or those of all, by the name of the task type."""
     names = config.params.task_types if task_type is None else [task_type]
     return {name: kind for name, _, kind in (resolved(config, name) for name in names)}
+
+
+def links_to(config: Config) -> list[Path]:
+    """Where links in the raw data may lead: DVC's cache, when it links instead of copying."""
+    cache = pipeline.cache(config.project_dir)
+    return [cache] if cache else []
 
 
 def media(config: Config) -> task.Media:
