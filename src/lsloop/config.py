@@ -61,7 +61,7 @@ class TaskType(_Section):
     agreement: float = Field(default=0.9, ge=0, le=1)
     gold_floor: float = Field(default=0.6, ge=0, le=1)
     conflicts: Conflicts = Conflicts()
-    sync_push: bool = True
+    sync_push: bool = False
 
 
 class Push(_Section):

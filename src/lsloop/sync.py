@@ -67,11 +67,13 @@ class Cycle:
 
 @dataclass(frozen=True)
 class Wanted:
-    """A cycle's surroundings. `send_files`: also export and `dvc push`; `stopping`: whether it was asked to end."""
+    """A cycle's surroundings. `push`: samples of every task type are sent, not only where params.yaml says so;
+    `send_files`: also export and `dvc push`; `stopping`: whether it was asked to end."""
 
     ledger: Ledger
     config: Config
     label_studio: Callable[[], AbstractContextManager[LabelStudio]]
+    push: bool = False
     send_files: bool = False
     stopping: Callable[[], bool] = lambda: False
     told: Callable[[Step], None] = lambda step: None
@@ -191,8 +193,8 @@ def _require_pushed(wanted: Wanted, task_type: str, why: str = "nothing was push
 def _push(wanted: Wanted, task_type: str) -> Came:
     """Send as many samples as the backlog has room for; without room, only finish what was cut off."""
     config = wanted.config
-    if not config.params.task_types[task_type].sync_push:
-        raise Skipped("sync_push is false in params.yaml")
+    if not (wanted.push or config.params.task_types[task_type].sync_push):
+        raise Skipped("it sends nothing unless told: `sync_push: true` in params.yaml, or `lsloop sync --push`")
     if not loop.plan_push(wanted.ledger, config, task_type, limit=1).tasks:
         _require_pushed(wanted, task_type, "there is nothing to send")  # a project may have work that was cut off
     found = overview.tasks(wanted.ledger, servers.spelled(wanted.ledger, config.label_studio_server), task_type)

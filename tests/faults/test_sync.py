@@ -33,7 +33,7 @@ def project(empty: World) -> World:
 
 
 def _params(folder: Path, **task_type: Any) -> None:
-    (folder / "params.yaml").write_text(yaml.safe_dump({"task_types": {TRANSCRIPT: task_type}}))
+    (folder / "params.yaml").write_text(yaml.safe_dump({"task_types": {TRANSCRIPT: {"sync_push": True, **task_type}}}))
 
 
 def sync(world: World, capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, dict[str, Any], str]:
@@ -78,9 +78,21 @@ def test_cycles_bring_samples_out_and_answers_back_and_leave_out_what_is_not_due
     assert "DVC: this is not a DVC repository" in shown
 
 
+def test_a_cycle_asks_nobody_to_annotate_unless_it_is_told(project: World, capsys: pytest.CaptureFixture[str]) -> None:
+    (project.config.project_dir / "params.yaml").write_text(yaml.safe_dump({"task_types": {TRANSCRIPT: {}}}))
+    for command in (("sync",), ("sync-daemon", "--once")):
+        code, done, _ = sync(project, capsys, *command)
+        assert (code, states(done["run"])["push"], project.states()) == (0, "skipped", {})
+        reason = next(step["reason"] for step in done["run"]["steps"] if step["name"] == "push")
+        assert "sync_push: true" in reason
+    code, done, _ = sync(project, capsys, "sync", "--push")
+    assert (code, states(done["run"])["push"], project.states()) == (0, "done", {"open": 6})
+
+
 def test_a_cycle_sends_no_more_than_the_backlog_has_room_for(project: World, capsys: pytest.CaptureFixture[str]) -> None:
     folder = project.config.project_dir
-    (folder / "params.yaml").write_text(yaml.safe_dump({"task_types": {TRANSCRIPT: {}}, "sync": {"backlog": 4}}))
+    params = {"task_types": {TRANSCRIPT: {"sync_push": True}}, "sync": {"backlog": 4}}
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
     assert sync(project, capsys)[0] == 0
     assert project.states() == {"open": 4}
     assert sync(project, capsys)[0] == 0

@@ -199,18 +199,27 @@ def test_a_pid_that_now_belongs_to_somebody_else_is_left_alone(project: Project)
         stranger.wait()
 
 
-@pytest.mark.parametrize("victim", ["postgres", "server", "worker"])
-def test_a_child_that_dies_ends_the_stack_with_its_name_and_its_last_words(
-    project: Project, victim: str
-) -> None:
+def test_services_that_die_are_started_again_at_their_place_and_the_others_stay(project: Project) -> None:
     with project.foreground() as process:
+        keep_a_row(project)
+        names, before = {"postgres": "PostgreSQL", "server": "The server", "worker": "The worker"}, project.stack
+        for victim, title in names.items():
+            others = {name: one.pid for name, one in project.processes().items() if name != victim}
+            dead = project.processes()[victim]
+            kill([dead])
+            wait_for(lambda title=title: f"{title} is there again." in project.said(), 60)
+            now = {name: one.pid for name, one in project.processes().items()}
+            assert now.pop(victim) != dead.pid
+            assert now == others
+            assert f"{title} ended by itself (SIGKILL). It is started again in 1 s" in project.said()
+        assert str(project.state / "logs" / "worker.log") in project.said()
+        assert rows(project) == 2
+        assert httpx.get(f"{project.stack['server_url']}/health").status_code == 200
+        assert {**project.stack, "pids": None} == {**before, "pids": None}
         family = project.family()
-        project.processes()[victim].kill()
-        assert process.wait(60) == 1
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
     assert gone(family)
-    names = {"postgres": "PostgreSQL", "server": "The server", "worker": "The worker"}
-    assert names[victim] + " ended by itself" in project.said()
-    assert str(project.state / "logs") in project.said()
 
 
 def test_a_taken_port_is_replaced_told_and_remembered(project: Project) -> None:

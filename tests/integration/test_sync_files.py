@@ -81,3 +81,32 @@ def test_a_remote_that_is_gone_fails_its_step_and_no_other_and_without_one_there
 
     (folder / "data" / "raw.dvc").unlink()
     assert sync(project, capsys)[1]["dvc pull"]["reason"] == "DVC tracks nothing under data/raw"
+
+
+def test_the_cron_line_of_the_guide_runs_where_cron_runs_it_and_says_nothing_when_all_is_well(
+    project: Project, tmp_path: Path, database_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Cron has next to no environment, and sends a mail of every word."""
+    folder = project.config.project_dir
+    run(folder, "dvc", "remote", "add", "-q", "--default", "store", str(tmp_path / "remote"))
+    run(folder, "dvc", "push", "-q")
+    (folder / ".env").write_text(f"DATABASE_URL={database_url}\n")
+    guide = (Path(__file__).parents[2] / "docs" / "guides" / "sync.md").read_text()
+    (line,) = [text.split(maxsplit=5)[5] for text in guide.splitlines() if text.strip().startswith("*/5 ")]
+    line = line.replace("/srv/speech/.venv/bin", str(Path(sys.executable).parent)).replace("/srv/speech", str(folder))
+    assert "--interval 5 --quiet" in line
+
+    def cron() -> tuple[int, str, str]:
+        done = subprocess.run(
+            ["env", "-i", "PATH=/usr/bin:/bin", "sh", "-c", line], cwd="/", capture_output=True, text=True
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    assert cron() == (0, "", "")
+    assert project.office.value("SELECT count(*) FROM sync_runs WHERE outcome = 'succeeded'") == 1
+    assert cron() == (0, "", ""), "not due"
+    assert project.office.value("SELECT count(*) FROM sync_runs") == 1
+    (folder / ".env").write_text("DATABASE_URL=postgresql://127.0.0.1:1/gone\n")
+    code, shown, said = cron()
+    assert (code, shown) == (3, "")
+    assert "PostgreSQL" in said

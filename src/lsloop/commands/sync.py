@@ -24,20 +24,28 @@ IntervalOpt = Annotated[
 ]
 
 
-def sync(ctx: typer.Context, interval: IntervalOpt = None) -> None:
+def sync(
+    ctx: typer.Context,
+    interval: IntervalOpt = None,
+    push: Annotated[
+        bool, typer.Option("--push", help="Send samples to annotators also where params.yaml has no `sync_push: true`.")
+    ] = False,
+) -> None:
     """Run one cycle: dvc pull → ingest → pull → accept → push, for every task type of params.yaml.
 
-    One at a time on a ledger, also across machines: a second one says so and is done. A step that fails does not
-    stop the others; each failure is named, and the exit code is 1, or 3 when a service does not answer. SIGTERM ends
-    it after the step it is at. A cron line should give --interval.
+    It asks nobody to annotate unless told: by `sync_push: true` of a task type in params.yaml, or by --push. One at a
+    time on a ledger, also across machines: a second one says so and is done. A step that fails does not stop the others;
+    each failure is named, and the exit code is 1, or 3 when a service does not answer. SIGTERM ends it after the step it
+    is at. What runs by cron is best given --interval and --quiet: it then says what failed, and nothing else.
 
     Example:
       lsloop sync
-      lsloop sync --interval 5
+      lsloop sync --push
+      lsloop sync --interval 5 --quiet
     """
     call = Call.of(ctx)
     with Stop.on(signal.SIGTERM) as stop, _services.opened_ledger(call.config) as ledger:
-        done = cycle(wanted(call, ledger, stop), every=None if interval is None else lately(interval))
+        done = cycle(wanted(call, ledger, stop, push=push), every=None if interval is None else lately(interval))
     answer(call.out, done)
     if done.exit_code:
         raise typer.Exit(done.exit_code)
@@ -48,11 +56,11 @@ def lately(minutes: float) -> float:
     return max(minutes * 60 - CRON_IS_LATE, minutes * 54)
 
 
-def wanted(call: Call, ledger: Ledger, stop: Stop, *, send_files: bool = False) -> Wanted:
+def wanted(call: Call, ledger: Ledger, stop: Stop, *, push: bool = False, send_files: bool = False) -> Wanted:
     """A cycle as a command wants it: what came of each step is noted at once."""
     studio: Callable[[], AbstractContextManager[Any]] = partial(_services.label_studio, call.config)
     told = partial(_note, call.out)
-    return Wanted(ledger, call.config, studio, send_files, lambda: stop.asked, told)
+    return Wanted(ledger, call.config, studio, push, send_files, lambda: stop.asked, told)
 
 
 def _note(out: Output, step: Step) -> None:
@@ -73,7 +81,8 @@ def in_words(counts: dict[str, int]) -> str:
 
 def answer(out: Output, done: Cycle) -> None:
     """Say what became of a cycle, and name every failure."""
-    out.result({"became": done.became, "due_in": done.due_in, "run": done.run}, *_shown(done))
+    shown = () if out.quiet else _shown(done)  # cron sends a mail of whatever is printed
+    out.result({"became": done.became, "due_in": done.due_in, "run": done.run}, *shown)
     if done.run and done.became == "ran":
         for said in troubles(done.run):
             out.warn(said)

@@ -44,7 +44,8 @@ def daemon(
     """Run a cycle of `lsloop sync` every few minutes, until Ctrl-C or SIGTERM, which end it after the current step.
 
     Any number of daemons and cron lines may share a ledger: a cycle is due when the last one that succeeded, anywhere,
-    began so many minutes ago. After a failure it tries again soon, then less and less often, up to the interval.
+    began so many minutes ago. After a failure it tries again soon, then less and less often, up to the interval. It asks
+    nobody to annotate unless params.yaml says `sync_push: true`; --push sends files, and pulls all the same.
 
     Example:
       lsloop sync-daemon --interval 5

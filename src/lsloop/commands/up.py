@@ -16,8 +16,9 @@ DetachOpt = Annotated[bool, typer.Option("--detach", "-d", help="Return when all
 def up(ctx: typer.Context, detach: DetachOpt = False) -> None:
     """Start PostgreSQL, Label Studio, lsloop's server and its worker for this project folder; show how to sign in.
 
-    The first start installs Label Studio, which takes a few minutes. Ctrl-C stops everything; the data stays
-    in .lsloop. A database or a Label Studio that the environment names is used instead of starting one.
+    The first start installs Label Studio, which takes a few minutes. A service that ends by itself is started again.
+    Ctrl-C stops everything; the data stays in .lsloop. A database or a Label Studio that the environment names is used
+    instead of starting one.
 
     Example:
       lsloop up
@@ -67,7 +68,7 @@ def _watch(call: Call, started: Any) -> None:
         started.tell()
         if sys.stdin.isatty():
             call.out.note("Ctrl-C stops it.")
-        stack.watch(started)
+        stack.watch(started, call.out.note, call.out.warn)
     except KeyboardInterrupt:
         call.out.note("Stopping; the data stays in .lsloop.")
 
@@ -93,6 +94,7 @@ def _tell(call: Call, state: str) -> None:
         "label_studio_password": now.stack.get("label_studio_password") if embedded else None,
         "server_url": now.stack["server_url"],
         "embedded_postgres": not now.environment.database_url,
+        "left_down": now.stack.get("left_down", {}),
     }
     sign_in = f"sign in as {document['label_studio_user']}, password {document['label_studio_password']}"
     port = now.stack.get("ports", {}).get("postgres")
@@ -104,6 +106,8 @@ def _tell(call: Call, state: str) -> None:
         else ("PostgreSQL", "", "from DATABASE_URL"),
     ]
     call.out.result(document, Table(("Service", "Where", ""), rows, title=f"lsloop is {state}."))
+    for said in document["left_down"].values():
+        call.out.warn(f"{said} `lsloop down` and `lsloop up` start it again.")
 
 
 def _token_at(now: config.Config) -> str:

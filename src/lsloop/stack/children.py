@@ -39,6 +39,12 @@ class Child:
     process: subprocess.Popen[bytes]
     log: Path
     stop_signal: signal.Signals
+    begin: int = 0  # where in the log its words begin
+
+    @property
+    def has_spoken(self) -> bool:
+        """Whether it has written anything."""
+        return self.log.stat().st_size > self.begin
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -62,6 +68,7 @@ def spawn(
     log.parent.mkdir(parents=True, exist_ok=True)
     identity = {"user": user[0], "group": user[1], "extra_groups": []} if user else {}
     with log.open("ab") as output:
+        begin = output.tell()
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -73,7 +80,7 @@ def spawn(
             preexec_fn=_end_with_parent(stop_signal),
             **identity,  # type: ignore[call-overload]
         )
-    return Child(name, process, log, stop_signal)
+    return Child(name, process, log, stop_signal, begin)
 
 
 def wait_until(ready: Callable[[], bool], child: Child, seconds: float) -> None:

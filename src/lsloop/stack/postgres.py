@@ -70,7 +70,12 @@ def start(data: Path, port: int, log: Path, account: accounts.Account | None = N
 
 def wait_until_ready(child: Child, data: Path, seconds: float = START_SECONDS) -> None:
     """Return when the server takes connections. Raises Failed."""
-    children.wait_until(lambda: _status(data) == (child.process.pid, "ready"), child, seconds)
+    children.wait_until(lambda: is_ready(child, data), child, seconds)
+
+
+def is_ready(child: Child, data: Path) -> bool:
+    """Whether the server takes connections."""
+    return _status(data) == (child.process.pid, "ready")
 
 
 def _status(data: Path) -> tuple[int, str]:

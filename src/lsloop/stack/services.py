@@ -15,23 +15,30 @@ from lsloop.stack.studio_env import Say
 LSLOOP = [sys.executable, "-P", "-m", "lsloop"]  # -P: no module of the project folder stands in for ours
 PORTS = {"postgres": 5433, "label_studio": 8085, "server": 8000}
 TRIES = 3
-SERVER_SECONDS = 60.0
+OURS_SECONDS = 60.0
 LOG_BYTES = 10_000_000
 
 
 @dataclass
 class Service:
-    """One service: how to start it on a port, and how to tell that it answers there."""
+    """One service: how to start it on a port, how to tell that it answers there, and how long that may take."""
 
     name: str
     start: Callable[[int], Child]
-    wait: Callable[[Child, int], None]
-    port: int = 0
+    ready: Callable[[Child, int], bool]
+    seconds: float
+    port: int = 0  # the worker has none
     child: Child | None = None
 
+    @property
+    def running(self) -> Child:
+        """The process, once it was started."""
+        assert self.child is not None
+        return self.child
 
-def start(config: Config, say: Say, upgrade: Callable[[str], None], started: list[Child]) -> None:
-    """Start all services; each child is in `started` from the moment it runs. Raises Failed."""
+
+def start(config: Config, say: Say, upgrade: Callable[[str], None], started: list[Service]) -> None:
+    """Start all services; each is in `started` from the moment it runs. Raises Failed."""
     here = config.state_dir
     state.update(here, secret=files.keep(here / "secret", secrets.token_hex(32)))
     label_studio = None
@@ -51,18 +58,25 @@ def start(config: Config, say: Say, upgrade: Callable[[str], None], started: lis
     _start_ours(config, started, say)
 
 
+def begin(here: Path, service: Service) -> None:
+    """Start it on its port, and write down its process."""
+    service.child = child = service.start(service.port)
+    state.record(here, service.name, child.process.pid, child.stop_signal)
+
+
 def environment_dir(config: Config) -> Path:
     """Where Label Studio's own environment is, or is to be made."""
     given = config.environment.lsloop_studio_env
     return config.project_dir / given.expanduser() if given else config.state_dir / "studio"
 
 
-def _start_postgres(here: Path, upgrade: Callable[[str], None], started: list[Child], say: Say) -> None:
+def _start_postgres(here: Path, upgrade: Callable[[str], None], started: list[Service], say: Say) -> None:
     data = here / "postgres"
     service = Service(
         "postgres",
         lambda port: postgres.start(data, port, _log(here, "postgres")),
-        lambda child, port: postgres.wait_until_ready(child, data),
+        lambda child, port: postgres.is_ready(child, data),
+        postgres.START_SECONDS,
     )
     _begin(here, service, started, say)
     _finish(here, service, started, say)
@@ -75,7 +89,8 @@ def _label_studio(here: Path, env: Path) -> Service:
     return Service(
         "label_studio",
         lambda port: studio.start(env, here / "label-studio", port, _log(here, "label-studio")),
-        studio.wait_until_ready,
+        lambda child, port: studio.is_ready(port),
+        studio.START_SECONDS,
     )
 
 
@@ -90,21 +105,21 @@ def _write_down_label_studio(here: Path, port: int) -> None:
     )
 
 
-def _start_ours(config: Config, started: list[Child], say: Say) -> None:
+def _start_ours(config: Config, started: list[Service], say: Say) -> None:
     """The server and the worker at the same time: neither needs the other to start."""
     here = config.state_dir
-    service = Service(
+    server = Service(
         "server",
         lambda port: _spawn_server(config, port),
-        lambda child, port: children.wait_until(
-            lambda: ports.http_status(port, "/health") != 0, child, SERVER_SECONDS
-        ),
+        lambda child, port: ports.http_status(port, "/health") != 0,
+        OURS_SECONDS,
     )
-    _begin(here, service, started, say)
-    worker, log, before = _spawn_worker(config, started)
-    _finish(here, service, started, say)
-    # It has no port: it has started when its log says so. What it needs later, it waits for.
-    children.wait_until(lambda: log.stat().st_size > before, worker, SERVER_SECONDS)
+    # It has started when its log says so. What it needs later, it waits for.
+    worker = Service("worker", lambda port: _spawn_worker(config), lambda child, port: child.has_spoken, OURS_SECONDS)
+    for service in (server, worker):
+        _begin(here, service, started, say)
+    for service in (server, worker):
+        _finish(here, service, started, say)
 
 
 def _spawn_server(config: Config, port: int) -> Child:
@@ -114,41 +129,34 @@ def _spawn_server(config: Config, port: int) -> Child:
     return children.spawn("The server", command, log, config.project_dir, dict(os.environ))
 
 
-def _spawn_worker(config: Config, started: list[Child]) -> tuple[Child, Path, int]:
-    """The worker, its log, and how long that was before."""
-    here = config.state_dir
-    log = _log(here, "worker")
-    before = log.stat().st_size if log.is_file() else 0
+def _spawn_worker(config: Config) -> Child:
     command = [*LSLOOP, "-C", str(config.project_dir), "worker"]
-    child = children.spawn("The worker", command, log, config.project_dir, dict(os.environ))
-    started.append(child)
-    state.record(here, "worker", child.process.pid, child.stop_signal)
-    return child, log, before
+    log = _log(config.state_dir, "worker")
+    return children.spawn("The worker", command, log, config.project_dir, dict(os.environ))
 
 
-def _begin(here: Path, service: Service, started: list[Child], say: Say) -> None:
+def _begin(here: Path, service: Service, started: list[Service], say: Say) -> None:
     """Start it on the port it had last time, else on its usual one, else on any."""
-    known: dict[str, int] = state.read(here).get("ports", {})
-    wanted = known.get(service.name, PORTS[service.name])
-    service.port = ports.choose([wanted, PORTS[service.name]])
-    if service.port != wanted:
-        say(f"Port {wanted} is taken: using {service.port}")
-    service.child = child = service.start(service.port)
-    started.append(child)
-    state.update(here, ports=known | {service.name: service.port})
-    state.record(here, service.name, child.process.pid, child.stop_signal)
+    if service.name in PORTS:
+        known: dict[str, int] = state.read(here).get("ports", {})
+        wanted = known.get(service.name, PORTS[service.name])
+        service.port = ports.choose([wanted, PORTS[service.name]])
+        if service.port != wanted:
+            say(f"Port {wanted} is taken: using {service.port}")
+        state.update(here, ports=known | {service.name: service.port})
+    started.append(service)
+    begin(here, service)
 
 
-def _finish(here: Path, service: Service, started: list[Child], say: Say, tries: int = TRIES) -> None:
+def _finish(here: Path, service: Service, started: list[Service], say: Say, tries: int = TRIES) -> None:
     """Wait until it answers; begin again on another port when somebody else took this one in the meantime."""
-    child = service.child
-    assert child is not None
+    child = service.running
     try:
-        service.wait(child, service.port)
+        children.wait_until(lambda: service.ready(child, service.port), child, service.seconds)
     except Failed:
-        if tries == 1 or child.process.poll() is None or ports.is_free(service.port):
+        if tries == 1 or child.process.poll() is None or ports.is_free(service.port) or not service.port:
             raise
-        started.remove(child)
+        started.remove(service)
         _begin(here, service, started, say)
         _finish(here, service, started, say, tries - 1)
 

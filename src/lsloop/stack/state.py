@@ -94,4 +94,4 @@ def record(here: Path, name: str, pid: int, stop_signal: int) -> None:
 
 def record_self(here: Path) -> None:
     """Write down that this process runs the stack, which is not ready yet."""
-    update(here, ready=False, pids={"supervisor": children.identity(os.getpid())})
+    update(here, ready=False, left_down={}, pids={"supervisor": children.identity(os.getpid())})

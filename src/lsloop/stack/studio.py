@@ -85,7 +85,12 @@ def start(env: Path, data: Path, port: int, log: Path) -> Child:
 
 def wait_until_ready(child: Child, port: int, seconds: float = START_SECONDS) -> None:
     """Return when the server answers. Raises Failed."""
-    children.wait_until(lambda: ports.http_status(port, "/health") == 200, child, seconds)
+    children.wait_until(lambda: is_ready(port), child, seconds)
+
+
+def is_ready(port: int) -> bool:
+    """Whether the server answers."""
+    return ports.http_status(port, "/health") == 200
 
 
 def _bring_up_to_date(env: Path, data: Path, log: Path) -> None:

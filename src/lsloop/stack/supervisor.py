@@ -1,4 +1,4 @@
-"""Run the stack in this process: start everything, watch it, stop everything."""
+"""Run the stack in this process: start everything, keep it running, stop everything."""
 
 import signal
 import time
@@ -9,7 +9,8 @@ from pathlib import Path
 
 from lsloop.config import Config
 from lsloop.stack import children, leftovers, services, state
-from lsloop.stack.children import Child, Failed
+from lsloop.stack.keeping import Keeper
+from lsloop.stack.services import Service
 from lsloop.stack.studio_env import Say
 
 
@@ -18,7 +19,7 @@ class Running:
     """A stack that answers. `signals` are those that asked it to stop."""
 
     here: Path
-    children: list[Child]
+    services: list[Service]
     signals: list[int]
 
     def tell(self) -> None:
@@ -36,7 +37,7 @@ def run(config: Config, say: Say, upgrade: Callable[[str], None]) -> Iterator[Ru
     """
     here = config.state_dir
     state.prepare(here)
-    started: list[Child] = []
+    started: list[Service] = []
     with state.held(here), _stoppable() as signals:
         leftovers.clear(here)
         state.record_self(here)
@@ -47,20 +48,20 @@ def run(config: Config, say: Say, upgrade: Callable[[str], None]) -> Iterator[Ru
             _stop(here, started)
 
 
-def watch(running: Running) -> None:
-    """Stay until a child ends by itself, which raises Failed, or a signal comes, which raises KeyboardInterrupt."""
+def watch(running: Running, say: Say, warn: Say) -> None:
+    """Stay until a signal comes, which raises KeyboardInterrupt. A service that ends by itself is started again."""
+    keepers = [Keeper(running.here, service, say, warn) for service in running.services]
     while not running.signals:
-        for child in running.children:
-            if child.process.poll() is not None:
-                raise Failed(f"{child.name} ended by itself ({children.how_it_ended(child)}).", child.log)
+        for keeper in keepers:
+            keeper.look()
         time.sleep(0.2)
     raise KeyboardInterrupt  # the signal's own was lost: Python drops what is raised while an object is cleared away
 
 
-def _stop(here: Path, started: list[Child]) -> None:
+def _stop(here: Path, started: list[Service]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave half of them running
-    children.stop(reversed(started))
+    children.stop(service.child for service in reversed(started) if service.child)
     state.update(here, ready=False, pids={})
 
 

@@ -198,4 +198,4 @@ def test_a_signal_whose_interrupt_was_dropped_ends_the_stack_all_the_same(tmp_pa
         del one
         assert signals == [signal.SIGTERM]
         with pytest.raises(KeyboardInterrupt):
-            supervisor.watch(supervisor.Running(tmp_path, [], signals))
+            supervisor.watch(supervisor.Running(tmp_path, [], signals), print, print)
