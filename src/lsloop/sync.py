@@ -157,7 +157,7 @@ def _ingest(wanted: Wanted) -> Came:
     )  # fmt: skip
     counts = {
         "added": done.upserted.added, "changed": done.upserted.changed, "refused": len(done.refused),
-        "no longer upstream": done.upserted.missing,
+        "no_longer_upstream": done.upserted.missing,
     }  # fmt: skip
     told = [f"Line {bad.line} of {path.name} was refused: {bad.reason}." for bad in done.refused]
     return Came(counts, told + [f"Sample {name}: {why}." for name, why in done.unread.items()])
@@ -171,8 +171,8 @@ def _pull(wanted: Wanted, task_type: str) -> Came:
     received = done.received
     counts = {
         "read": done.read, "new": received.added, "edited": received.edited, "deleted": received.removed,
-        "refreshed": done.refreshed, "links renewed": done.links, "not understood": len(done.problems), **received.outcomes,
-        **{f"conflicts: {strategy}": count for strategy, count in done.decided.items()}, "parked": done.parked,
+        "refreshed": done.refreshed, "links_renewed": done.links, "not_understood": len(done.problems), **received.outcomes,
+        **{f"conflicts_{strategy}": count for strategy, count in done.decided.items()}, "parked": done.parked,
     }  # fmt: skip
     return Came(counts, done.not_renewed)
 
@@ -180,8 +180,8 @@ def _pull(wanted: Wanted, task_type: str) -> Came:
 def _accept(wanted: Wanted, task_type: str) -> Came:
     _require_pushed(wanted, task_type)
     done = loop.accept(wanted.ledger, wanted.config, task_type)
-    decided = {f"conflicts: {strategy}": count for strategy, count in done.decided.items()}
-    counts = {**done.received.outcomes, **decided, "parked": done.parked, "not understood": len(set(done.problems))}
+    decided = {f"conflicts_{strategy}": count for strategy, count in done.decided.items()}
+    counts = {**done.received.outcomes, **decided, "parked": done.parked, "not_understood": len(set(done.problems))}
     return Came(counts, [])
 
 
@@ -203,7 +203,7 @@ def _push(wanted: Wanted, task_type: str) -> Came:
     with wanted.label_studio() as studio:
         done = loop.push(wanted.ledger, studio, config, task_type, limit=limit)
     counts = {name: count for name, count in vars(done).items() if isinstance(count, int)}
-    return Came({**counts, "without pre-annotation": len(done.unfit)}, [])
+    return Came({**counts, "without_pre_annotation": len(done.unfit)}, [])
 
 
 def _export(wanted: Wanted) -> Came:

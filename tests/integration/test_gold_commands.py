@@ -100,7 +100,7 @@ def test_of_several_samples_those_that_can_become_gold_do_and_the_others_are_nam
     done = folder.run("gold", "set", "a", "b", "--json")
     assert done.returncode == 1
     assert json.loads(done.stdout)["gold"] == ["a"]
-    assert list(json.loads(done.stdout)["failed"]) == ["b"]
+    assert [one["external_id"] for one in json.loads(done.stdout)["failed"]] == ["b"]
 
 
 def test_the_screens_say_what_is_known_and_what_to_do(folder: Folder) -> None:

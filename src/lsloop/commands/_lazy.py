@@ -8,6 +8,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
+from lsloop.commands._call import Call
 from lsloop.commands._shared import shared_options
 
 
@@ -49,6 +50,17 @@ class Headed(TyperGroup):
                 )
 
 
+class Helpful(TyperGroup):
+    """A group that shows its help when none of its commands is named, and has no default of its own."""
+
+    def invoke(self, ctx: Any) -> Any:
+        alone = not ctx._protected_args and not ctx.args
+        if alone and not self.invoke_without_command and not Call.of(ctx).json:
+            typer.echo(ctx.get_help())
+            return None
+        return super().invoke(ctx)
+
+
 def build(app: typer.Typer, rows: Sequence[Row]) -> TyperGroup:
     """The command group of `app`, with one command per row, none of them imported yet."""
     group = get_command(app)
@@ -63,7 +75,7 @@ def build(app: typer.Typer, rows: Sequence[Row]) -> TyperGroup:
 def _command(name: str, target: typer.Typer | Callable[..., Any]) -> TyperCommand | TyperGroup:
     around = typer.Typer(add_completion=False, rich_markup_mode=None, callback=lambda: None)
     if isinstance(target, typer.Typer):
-        around.add_typer(target, name=name)
+        around.add_typer(target, name=name, cls=Helpful)
     else:
         around.command(name)(target)
     group = get_command(around)
@@ -75,7 +87,7 @@ def _command(name: str, target: typer.Typer | Callable[..., Any]) -> TyperComman
 
 def _dressed(command: TyperCommand | TyperGroup) -> TyperCommand | TyperGroup:
     if isinstance(command, TyperGroup):
-        command.no_args_is_help = False  # a missing word is a usage error, as everywhere else
+        command.no_args_is_help = False  # that would be told as an error: see `Helpful`
         for inner in command.commands.values():
             assert isinstance(inner, TyperCommand | TyperGroup)
             _dressed(inner)

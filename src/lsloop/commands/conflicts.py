@@ -39,7 +39,7 @@ Example:
 
 IdArg = Annotated[int, typer.Argument(metavar="ID", help="A conflict.", min=1, show_default=False)]
 FieldOpt = Annotated[
-    str | None, typer.Option("--field", "-f", metavar="F", help="Only those about this field, or media.")
+    str | None, typer.Option("--field", metavar="F", help="Only those about this field, or media.")
 ]
 ReasonOpt = Annotated[str | None, typer.Option("--reason", metavar="WHY", help="Kept with the decision.")]
 StrategyOpt = Annotated[

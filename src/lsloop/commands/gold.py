@@ -79,7 +79,7 @@ def set_(
                 if len(external_ids) == 1:
                     raise
                 failed[external_id] = error
-    told = {name: trouble.problem for name, trouble in failed.items()}
+    told = [{"external_id": name, "problem": trouble.problem} for name, trouble in failed.items()]
     call.out.result({"gold": done, "failed": told}, f"{_samples(len(done))} gold.")
     for trouble in failed.values():
         call.out.warn(f"{trouble.problem} {trouble.fix}")

@@ -2,7 +2,7 @@
 
 import secrets
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 import typer
@@ -12,7 +12,7 @@ from lsloop.commands._call import Call
 from lsloop.commands._options import ByOpt, LimitOpt, NeededTaskTypeOpt, actor
 from lsloop.commands._output import Output
 from lsloop.commands._rounds import reasons, rounds_table
-from lsloop.commands._services import both
+from lsloop.commands._services import both, page_of
 from lsloop.ledger.rounds import People, Round
 from lsloop.records import Order
 from lsloop.text import counted
@@ -44,9 +44,10 @@ def loop(
     call = Call.of(ctx)
     name, _ = call.config.task_type(task_type)
     with both(call.config) as (ledger, studio):
+        pause = _Waiting(call.out, wait_for, lambda: page_of(ledger, call.config, name))
         wanted = rounds.Wanted(
             task_type=name, rounds=number, accepted=wait_for, limit=limit or wait_for, order=order, actor=actor(by),
-            seed=secrets.token_hex(8), pause=_Waiting(call.out, wait_for), begun=_begun(call.out), told=_told(call.out),
+            seed=secrets.token_hex(8), pause=pause, begun=_begun(call.out), told=_told(call.out),
         )  # fmt: skip
         done = rounds.run(ledger, studio, call.config, wanted)
     lines = rounds.table(done)
@@ -62,15 +63,15 @@ def loop(
 class _Waiting:
     """Waits a second, and says now and then for what."""
 
-    def __init__(self, out: Output, wanted: int) -> None:
-        self._out, self._wanted, self._said = out, wanted, -SAID_EVERY
+    def __init__(self, out: Output, wanted: int, page: Callable[[], str | None]) -> None:
+        self._out, self._wanted, self._page, self._said = out, wanted, page, -SAID_EVERY
 
     def __call__(self, people: People) -> None:
         if time.monotonic() - self._said >= SAID_EVERY:
             self._said = time.monotonic()
             still = counted(people.open, "task")
             wanted = counted(self._wanted, "answer")
-            self._out.note(f"  {people.accepted:,} of {wanted} accepted; {still} open in Label Studio")
+            self._out.note(f"  {people.accepted:,} of {wanted} accepted; {still} open in Label Studio: {self._page()}")
         time.sleep(1)
 
 

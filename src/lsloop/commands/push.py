@@ -9,7 +9,7 @@ from lsloop import loop
 from lsloop.commands._call import Call
 from lsloop.commands._options import DryRunOpt, LimitOpt, NeededTaskTypeOpt, OrderOpt
 from lsloop.commands._output import Output, Table
-from lsloop.commands._services import both, opened_ledger
+from lsloop.commands._services import both, opened_ledger, page_of
 from lsloop.steps.task import Planned, Pushed
 from lsloop.text import counted
 
@@ -49,7 +49,9 @@ def push(
         pushed = loop.push(
             ledger, studio, call.config, task_type, limit=limit, order=order, seed=seed, progress=told
         )
-    return _answer(call.out, pushed)
+        page = page_of(ledger, call.config, task_type)
+    return _answer(call.out, pushed, page)
+
 
 _TO_DECIDE = ("task to decide between answers that differ", "tasks to decide between answers that differ")
 _CUT_OFF = ("task of a push that was cut off", "tasks of a push that was cut off")
@@ -73,7 +75,7 @@ def _plan(out: Output, planned: Planned, seed: str) -> None:
     out.result({"dry_run": True, "seed": seed, **document}, *shown)
 
 
-def _answer(out: Output, pushed: Pushed) -> None:
+def _answer(out: Output, pushed: Pushed, page: str | None) -> None:
     said = [f"Sent {counted(pushed.sent, 'task')}." if pushed.sent else "Nothing to send."]
     if pushed.adopted:
         said.append(f"Of an earlier push, {counted(pushed.adopted, 'task')} had arrived; now in the ledger.")
@@ -87,7 +89,8 @@ def _answer(out: Output, pushed: Pushed) -> None:
         said.append(f"Updated {counted(pushed.refreshed, 'task')} to the latest content; nobody had started on them.")
     if pushed.links:
         said.append(f"Renewed the media links of {counted(pushed.links, 'task')}.")
-    out.result(vars(pushed), " ".join(said))
+    where = [f"People answer here: {page}"] if page else []
+    out.result({**vars(pushed), "url": page}, " ".join(said), *where)
     for problem in pushed.not_renewed[:5]:
         out.warn(f"{problem}")
     if pushed.probes and pushed.missing_probes:

@@ -60,6 +60,8 @@ def push(
     _, _, kind = resolved(config, task_type)
     given = media(config)
     done, linked = brought_up(ledger, studio, config, there, kind, given)
+    if fresh and progress is not SILENT:
+        progress.expect(plan_push(ledger, config, task_type, limit=limit, order=order, seed=seed).tasks)
     pushed = task.push(
         ledger,
         studio,

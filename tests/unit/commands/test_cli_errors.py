@@ -49,7 +49,6 @@ def test_with_json_an_error_is_the_one_document() -> None:
         (["report", "--limit", "0"], "--limit"),
         (["report", "--order", "backwards"], "oldest"),
         (["report", "-C", "/nowhere"], "/nowhere"),
-        (["group"], "Missing command"),
     ],
 )
 @pytest.mark.parametrize("json_too", [False, True])
@@ -64,6 +63,18 @@ def test_wrong_usage_names_the_word_and_where_help_is(
     assert json_too == bool(told.out)
     if json_too:
         assert json.loads(told.out)["error"]["exit_code"] == 2
+
+
+def test_a_group_alone_shows_its_help_and_a_script_is_told_what_is_missing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["group"], ROWS) == 0
+    assert "Two of them." in capsys.readouterr().out
+    assert main(["group", "--json"], ROWS) == 2
+    assert "Missing command" in json.loads(capsys.readouterr().out)["error"]["problem"]
+    for name in ("gold", "models", "conflicts", "db"):
+        assert main([name]) == 0
+        assert f"Usage: lsloop {name}" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("args", [("-v", "fail", "bug"), ("fail", "bug", "--verbose")])

@@ -96,3 +96,14 @@ def test_the_command_line_is_a_group_of_all_rows() -> None:
     assert isinstance(get_command(app), TyperGroup)
     shown = run("--help").stdout
     assert [row.name for row in COMMANDS if f"\n  {row.name} " not in shown] == []
+
+
+def test_a_letter_means_the_same_in_every_command() -> None:
+    meanings: dict[str, set[str]] = {}
+    for _, loaded in every_command():
+        for parameter in getattr(loaded, "params", []):
+            words = [word for word in parameter.opts if word.startswith("--")]
+            for letter in (word for word in parameter.opts if len(word) == 2 and word.startswith("-")):
+                meanings.setdefault(letter, set()).update(words)
+    assert {letter: words for letter, words in meanings.items() if len(words) != 1} == {}
+    assert meanings["-n"] == {"--limit"}
