@@ -55,7 +55,7 @@ class World:
         return loop.pull(self.ledger, self.studio, self.config, task_type, **options)
 
     def tasks(self) -> dict[str, dict[str, Any]]:
-        """The tasks in Label Studio by the external id of their sample. Fails when a sample is there twice."""
+        """The tasks that people are given by the external id of their sample. Fails when they are given a sample twice."""
         external = {
             str(row.sample_id): row.external_id
             for row in self.rows("SELECT sample_id, external_id FROM samples")
@@ -63,6 +63,8 @@ class World:
         found: dict[str, dict[str, Any]] = {}
         for page in tasks.changed(self.studio, self.ls_project_id):
             for task in page.tasks:
+                if tasks.NOT_NEEDED in task["data"]:
+                    continue
                 name = external[task["data"]["sample_id"]]
                 assert name not in found, f"{name} is twice in Label Studio"
                 found[name] = task

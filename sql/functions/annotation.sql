@@ -34,6 +34,9 @@ BEGIN
      WHERE t.task_key = i.task_key AND t.project_id = p_project_id
        AND (t.state = 'claimed' OR t.state = 'cancelled' AND is_wanted(t) AND (NOT is_settled(t)
             OR EXISTS (SELECT FROM incoming_annotations n WHERE n.ls_task_id = i.ls_task_id)));
+    -- It was ended before anybody knew that Label Studio has it.
+    UPDATE tasks t SET ls_task_id = i.ls_task_id FROM incoming_tasks i
+     WHERE t.task_key = i.task_key AND t.project_id = p_project_id AND t.state = 'cancelled' AND t.ls_task_id IS NULL;
     INSERT INTO locks (sample_id, task_type, locked_by, task_key)
     SELECT t.sample_id, t.task_type, 'label_studio', t.task_key
       FROM tasks t JOIN incoming_tasks i ON i.task_key = t.task_key
@@ -96,11 +99,15 @@ CREATE FUNCTION chosen_annotation(t tasks) RETURNS annotations LANGUAGE plpgsql 
 DECLARE
     a annotations;
     c consensus;
+    v_needed integer := needed_answers(t);
 BEGIN
-    SELECT * INTO a FROM counted_answers(t) v WHERE v.ground_truth OR t.overlap = 1
+    -- Whoever answered two copies is held to what they said last.
+    SELECT * INTO a FROM counted_answers(t) v
+     WHERE v.ground_truth
+        OR v_needed = 1 AND (NOT is_answered_twice(t) OR v.result_hash IN (SELECT last.result_hash FROM voices(t) last))
      ORDER BY v.ground_truth DESC, coalesce(v.annotation_id = t.accepted_annotation_id, false) DESC, v.ls_created_at,
               v.ls_annotation_id LIMIT 1;
-    IF FOUND OR t.overlap = 1 OR (SELECT count(*) FROM voices(t)) < t.overlap THEN
+    IF FOUND OR v_needed = 1 OR (SELECT count(*) FROM voices(t)) < v_needed THEN
         RETURN a;
     END IF;
     SELECT * INTO c FROM consensus WHERE consensus.task_key = t.task_key AND answers = voices_digest(t);

@@ -2,7 +2,7 @@
 
 -- A task as the annotator saw it: its base is the one that it showed when the annotation was begun. A page that was open
 -- while the task was refreshed in place still shows what was there before; where it may have been either, the one from
--- which something moved since, for that is what the annotator may not have seen.
+-- which something moved since, for that is what the annotator may not have seen. A second copy of a task is not refreshed.
 DROP FUNCTION IF EXISTS as_seen(tasks, annotations);
 CREATE OR REPLACE FUNCTION as_seen(t tasks, s samples, a annotations) RETURNS tasks LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -13,7 +13,8 @@ BEGIN
     IF NOT EXISTS (SELECT FROM earlier_bases e WHERE e.task_key = t.task_key) THEN
         RETURN t;
     END IF;
-    FOR b IN SELECT * FROM bases_of(t) WHERE since <= v_begun AND until > v_begun ORDER BY until LOOP
+    FOR b IN SELECT * FROM bases_of(t)
+              WHERE since <= v_begun AND until > v_begun OR a.ls_task_id <> t.ls_task_id ORDER BY until LOOP
         t.base := b.base;
         t.judged_from := NULL;
         t.sync_version := b.sync_version;

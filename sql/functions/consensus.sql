@@ -13,6 +13,17 @@ CREATE OR REPLACE FUNCTION voices(t tasks) RETURNS SETOF annotations LANGUAGE sq
      ORDER BY a.annotator, a.ls_created_at DESC, a.ls_annotation_id DESC
 $$;
 
+-- Whether a second copy of a task was answered, too: then two people were asked what one was to be asked.
+CREATE OR REPLACE FUNCTION is_answered_twice(t tasks) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT FROM annotations a
+                    WHERE a.task_key = t.task_key AND a.ls_task_id <> t.ls_task_id AND a.deleted_at IS NULL AND NOT a.was_cancelled)
+$$;
+
+-- How many answers decide a task: of what was asked twice none is without effect.
+CREATE OR REPLACE FUNCTION needed_answers(t tasks) RETURNS integer LANGUAGE sql STABLE AS $$
+    SELECT CASE WHEN is_answered_twice(t) THEN greatest(t.overlap, (SELECT count(*)::integer FROM voices(t))) ELSE t.overlap END
+$$;
+
 -- A digest of who said what: a comparison of answers holds for these answers alone.
 CREATE OR REPLACE FUNCTION voices_digest(t tasks) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT md5(string_agg(v.annotation_id || ':' || v.result_hash, ',' ORDER BY v.annotation_id)) FROM voices(t) v
@@ -27,8 +38,8 @@ RETURNS TABLE (task_key uuid, answers text, annotation_ids bigint[], answer_valu
           SELECT array_agg(v.annotation_id ORDER BY v.ls_created_at, v.ls_annotation_id) AS ids,
                  jsonb_agg(v.value ORDER BY v.ls_created_at, v.ls_annotation_id) AS said, count(*) AS n
             FROM voices(t) v) v
-     WHERE t.task_key = ANY (p_task_keys) AND t.overlap > 1 AND NOT t.is_gold_probe
-       AND t.state NOT IN ('claimed', 'cancelled') AND v.n >= t.overlap
+     WHERE t.task_key = ANY (p_task_keys) AND (t.overlap > 1 OR is_answered_twice(t)) AND NOT t.is_gold_probe
+       AND t.state NOT IN ('claimed', 'cancelled') AND v.n >= t.overlap AND v.n > 1
        AND NOT EXISTS (SELECT FROM consensus c WHERE c.task_key = t.task_key AND c.threshold = p_threshold
                           AND c.answers = voices_digest(t))
 $$;
@@ -91,6 +102,7 @@ CREATE OR REPLACE TRIGGER task_adjudicated AFTER UPDATE ON tasks FOR EACH ROW
 CREATE OR REPLACE FUNCTION due_adjudications(p_project_id integer) RETURNS SETOF tasks LANGUAGE sql STABLE AS $$
     SELECT t.* FROM tasks t JOIN samples s USING (sample_id)
      WHERE t.project_id = p_project_id AND t.waits_for = 'adjudication' AND s.deleted_at IS NULL
+       AND NOT is_left_out(s, t.task_type)
        AND NOT EXISTS (SELECT FROM tasks o WHERE o.adjudicates = t.task_key
                           AND o.state IN ('claimed', 'open', 'annotated', 'conflicted'))
 $$;

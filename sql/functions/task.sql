@@ -1,5 +1,17 @@
 -- Tasks: a sample is written down as claimed, with the key that travels with it, before it is sent.
 
+-- Whether a push could not make a task of a sample as it is, or Label Studio did not take it. (See eligibility, too.)
+CREATE OR REPLACE FUNCTION is_left_out(s samples, p_task_type text) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT EXISTS (SELECT FROM problems p WHERE p.sample_id = s.sample_id AND p.step = 'push' AND p.task_type = p_task_type)
+$$;
+
+-- Claimed tasks that are not sent: their samples are free. What a request may have carried is looked for by its key for a day.
+CREATE OR REPLACE FUNCTION leave_out(p_task_keys uuid[]) RETURNS void LANGUAGE sql AS $$
+    SELECT hold_tasks(p_task_keys);
+    UPDATE tasks SET state = 'cancelled', finished_at = now() WHERE task_key = ANY (p_task_keys) AND state = 'claimed';
+    UPDATE locks SET released_at = now() WHERE task_key = ANY (p_task_keys) AND released_at IS NULL;
+$$;
+
 -- Whether a sample may be sent for a task type now, as the text of a WHERE over `samples s` with $1 the task type and
 -- $2 the fields it reads: it has what the annotator reads, nobody holds it, no task is at work on it or has settled it
 -- since its content last changed, and no child stands in for it. (Text, because a function with subqueries is called row by row, not planned.)
@@ -15,6 +27,7 @@ CREATE OR REPLACE FUNCTION eligibility() RETURNS text LANGUAGE sql IMMUTABLE AS 
                            OR NOT changed_since(s.field_versions, $2, greatest(t.sync_version, t.settled_version)))
                       AND (t.reads = '{media}' OR NOT source_moved(t, s))))
        AND (s.only_task_type IS NULL OR s.only_task_type = $1)
+       AND NOT EXISTS (SELECT FROM problems p WHERE p.sample_id = s.sample_id AND p.step = 'push' AND p.task_type = $1)
        AND NOT EXISTS (
            SELECT FROM samples c WHERE c.parent_sample_id = s.sample_id AND c.deleted_at IS NULL
               AND (c.only_task_type IS NULL OR c.only_task_type = $1))
@@ -122,6 +135,13 @@ BEGIN
     PERFORM 1 FROM samples s JOIN tasks t USING (sample_id) WHERE t.task_key = ANY (p_task_keys)
       ORDER BY sample_id FOR SHARE OF s;
     PERFORM hold_tasks(p_task_keys);
+    -- It is sent again: the request before, which was given up for lost, may still bring what it carried.
+    INSERT INTO earlier_bases (task_key, until, ended_at, base, sync_version)
+    SELECT t.task_key, timestamptz '9000-01-01' - t.sends * interval '1 day', '-infinity', t.base, t.sync_version
+      FROM tasks t JOIN samples s USING (sample_id)
+     WHERE t.task_key = ANY (p_task_keys) AND t.state = 'claimed' AND t.sends > 0
+       AND NOT shows_same(snapshot(s, t.reads || t.writes), t.base)
+    ON CONFLICT DO NOTHING;
     UPDATE tasks t SET sync_version = s.sync_version, base = snapshot(s, t.reads || t.writes),
            prediction_id = p.prediction_id, model_version = p.model_version
       FROM samples s LEFT JOIN tasks c ON c.sample_id = s.sample_id AND c.task_key = ANY (p_task_keys)
@@ -178,6 +198,12 @@ BEGIN
      WHERE t.task_key = sent.task_key AND t.state = 'claimed';
 END $$;
 
+-- What a task showed before may be what an annotator saw, whenever they began: another copy of it may still show it.
+CREATE OR REPLACE FUNCTION shown_at_any_time(p_task_key uuid) RETURNS void LANGUAGE sql AS $$
+    UPDATE earlier_bases SET until = until + interval '7000 years', ended_at = '-infinity'
+     WHERE task_key = p_task_key AND until < '5000-01-01'
+$$;
+
 -- Of several tasks that Label Studio has under this key, the one that stays.
 CREATE OR REPLACE FUNCTION keep_task(p_project_id integer, p_task_key uuid, p_ls_task_id bigint) RETURNS void
 LANGUAGE plpgsql AS $$
@@ -186,6 +212,8 @@ DECLARE
 BEGIN
     PERFORM 1 FROM samples s JOIN tasks USING (sample_id) WHERE task_key = p_task_key FOR UPDATE OF s;
     PERFORM give_up_ids(p_project_id, ARRAY[p_task_key], ARRAY[p_ls_task_id]);
+    -- The other one may have been refreshed in place, and this one not: an answer to this one may be about anything that was shown.
+    PERFORM shown_at_any_time(task_key) FROM tasks WHERE task_key = p_task_key AND ls_task_id <> p_ls_task_id;
     -- ls_updated_at was the other one's: what is older than it may be news of this one.
     UPDATE tasks SET ls_task_id = p_ls_task_id, gone_at = NULL, ls_updated_at = NULL
      WHERE task_key = p_task_key AND (ls_task_id, gone_at) IS DISTINCT FROM (p_ls_task_id, NULL);
@@ -249,6 +277,36 @@ LANGUAGE sql STABLE AS $$
            AND NOT EXISTS (SELECT FROM annotations n WHERE n.task_key = t.task_key AND n.deleted_at IS NULL))
     SELECT (t).ls_task_id, (t).task_key FROM unanswered
      WHERE NOT is_wanted(t) OR (t).state = 'cancelled' AND ((t).adjudicates IS NOT NULL OR is_settled(t))
+$$;
+
+-- Tasks that were ended and answered all the same, and that nothing speaks for or against any more: at work again, so that
+-- their answers are taken, or become conflicts that people see. An adjudication waits until what it was to decide is at its end.
+CREATE OR REPLACE FUNCTION hear_ended_tasks(p_project_id integer) RETURNS SETOF uuid LANGUAGE plpgsql AS $$
+DECLARE
+    v_keys uuid[] := ARRAY(SELECT task_key FROM unheard_tasks(p_project_id));
+BEGIN
+    PERFORM 1 FROM samples s JOIN tasks t USING (sample_id) WHERE t.task_key = ANY (v_keys) ORDER BY sample_id FOR UPDATE OF s;
+    PERFORM hold_tasks(v_keys);
+    RETURN QUERY
+    WITH heard AS (
+        UPDATE tasks t SET state = 'open', opened_at = now(), finished_at = NULL
+          FROM unheard_tasks(p_project_id) u WHERE t.task_key = u.task_key AND t.task_key = ANY (v_keys) RETURNING t)
+    SELECT (t).task_key FROM heard, lock_task(t);
+END $$;
+
+DROP FUNCTION IF EXISTS unheard_tasks(integer);
+CREATE FUNCTION unheard_tasks(p_project_id integer) RETURNS SETOF tasks LANGUAGE sql STABLE AS $$
+    WITH answered AS MATERIALIZED (
+        SELECT t FROM tasks t
+         WHERE t.project_id = p_project_id AND t.state = 'cancelled' AND t.gone_at IS NULL AND t.ls_task_id IS NOT NULL
+           AND EXISTS (SELECT FROM counted_answers(t)))
+    -- Of several of one sample one at a time.
+    SELECT DISTINCT ON ((t).sample_id) (t).* FROM answered
+     WHERE is_wanted(t)
+        OR EXISTS (SELECT FROM tasks d WHERE d.task_key = (t).adjudicates AND d.state IN ('accepted', 'resolved', 'cancelled')
+                      AND NOT EXISTS (SELECT FROM tasks o WHERE o.adjudicates = d.task_key
+                                         AND o.state IN ('claimed', 'open', 'annotated', 'conflicted')))
+     ORDER BY (t).sample_id, (t).claimed_at, (t).task_key
 $$;
 
 -- Tasks that p_limit annotators skipped are parked: not sent again until their content changes. An answer that comes in

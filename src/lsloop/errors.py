@@ -30,7 +30,9 @@ class Unreachable(LsloopError):
 
 
 class Uncertain(Unreachable):
-    """A request was sent and no answer came back: the service may or may not have done the work."""
+    """A request was sent and no good answer came back: the service may or may not have done the work."""
+
+    answered = False  # whether it answered that it failed: then it is not at work on it any more
 
 
 class Refused(LsloopError):

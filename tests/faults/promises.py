@@ -21,7 +21,12 @@ class Answer:
 
 
 def in_label_studio(world: World, task_type: str = TRANSCRIPT) -> list[dict[str, Any]]:
-    """Every task of the project, with its annotations."""
+    """Every task of the project that people are given, with its annotations."""
+    return [task for task in all_there(world, task_type) if tasks.NOT_NEEDED not in task["data"]]
+
+
+def all_there(world: World, task_type: str = TRANSCRIPT) -> list[dict[str, Any]]:
+    """Every task of the project, those that were put away included."""
     return [task for page in tasks.changed(world.studio, project_id(world, task_type)) for task in page.tasks]
 
 

@@ -50,7 +50,7 @@ def test_a_pull_in_the_middle_of_a_push_takes_nothing_from_it(scene: World, betw
     pulled: list[Any] = []
     between.on(*IMPORT, proxy.after(lambda: pulled.append(scene.pull())))
     pushed = through(scene, between).push()
-    assert (pushed.sent, pushed.adopted, pushed.removed) == (SAMPLES, 0, 0)
+    assert (pushed.sent, pushed.adopted, pushed.put_away) == (SAMPLES, 0, 0)
     assert [each.read > 0 for each in pulled] == [True] * (SAMPLES // BATCH)
     promises.check_sent_once(scene)
     answers = promises.answer_all(scene)
@@ -78,7 +78,7 @@ def test_what_a_pull_finds_after_the_push_has_looked_is_not_sent_again(
     else:
         monkeypatch.setattr(ledger_tasks, "content", and_then_once(ledger_tasks.content, arrive))
     pushed = through(world, between).push()
-    assert (pushed.sent, pushed.removed) == (SAMPLES - 2 * BATCH, 0)
+    assert (pushed.sent, pushed.put_away) == (SAMPLES - 2 * BATCH, 0)
     promises.check_sent_once(world)
 
 
@@ -124,7 +124,7 @@ def test_what_people_do_while_a_pull_reads_comes_with_the_next(scene: World, bet
     promises.check_locks(scene)
 
 
-def test_an_adjudication_answered_in_the_moment_of_its_removal_stays(scene: World, between: Proxy) -> None:
+def test_an_adjudication_answered_in_the_moment_it_is_put_away_is_for_people(scene: World, between: Proxy) -> None:
     world = for_two(scene)
     world.push(limit=1)
     (task,) = promises.in_label_studio(world)
@@ -136,12 +136,12 @@ def test_an_adjudication_answered_in_the_moment_of_its_removal_stays(scene: Worl
         (decider,) = [each for each in promises.in_label_studio(world) if each["id"] != task["id"]]
         tasks.update_annotation(other, theirs["id"], result=transcript("one thing"))
     removal = proxy.before(lambda: world.annotate(decider, "neither"))
-    rule = between.on("POST", r"/dm/actions\?.*delete_tasks", removal)
+    rule = between.on("PATCH", r"/api/tasks/\d+", removal)
     through(world, between).pull()
     world.pull()
     assert rule.fired == 1
     assert world.value("SELECT count(*) FROM annotations WHERE ls_task_id = :id", id=decider["id"]) == 1
-    assert decider["id"] in {each["id"] for each in promises.in_label_studio(world)}
+    assert world.value("SELECT count(*) FROM conflicts WHERE ours ->> 'transcript' = 'neither'") == 1
 
 
 def test_an_older_look_at_a_task_changes_nothing(ledger: Ledger, project: Project) -> None:

@@ -1,5 +1,7 @@
-"""An import that was given up for lost arrives after it was sent again: one of two tasks goes, no answer with it."""
+"""An import that was given up for lost arrives after it was sent again: people are given one of two tasks, and no answer to
+either is lost."""
 
+import contextlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -11,12 +13,14 @@ import pytest
 from faults import promises, proxy
 from faults.conftest import BATCH, abandoned, looking_ahead, patient, through
 from faults.proxy import Proxy, nth
-from lsloop.errors import Uncertain
-from lsloop.labelstudio import tasks
+from lsloop.errors import LsloopError, Uncertain
+from lsloop.labelstudio import projects, tasks
+from lsloop.labelstudio.answers import NotFound
+from lsloop.labelstudio.client import LabelStudio
 from world import World, transcript, wait_until
 
 IMPORT = ("POST", r"/import\b")
-DELETE = ("POST", r"/dm/actions\?.*delete_tasks")
+PUT_AWAY = ("PATCH", r"/api/tasks/\d+")
 NEXT: list[Callable[[World], Any]] = [World.push, World.pull]
 
 
@@ -57,7 +61,7 @@ def take_back(scene: World, draft: int) -> None:
 
 
 @pytest.mark.parametrize("next_run", NEXT, ids=["push", "pull"])
-def test_twins_are_removed_by_the_next_run(
+def test_twins_are_put_away_by_the_next_run(
     scene: World, twins: list[Any], next_run: Callable[[World], Any]
 ) -> None:
     next_run(scene)
@@ -96,11 +100,11 @@ def test_when_both_twins_are_answered_both_answers_stay(
 
 
 @pytest.mark.parametrize("next_run", NEXT, ids=["push", "pull"])
-def test_a_twin_answered_in_the_moment_of_its_removal_stays(
+def test_a_twin_answered_in_the_moment_it_is_put_away_speaks_for_its_sample(
     scene: World, between: Proxy, twins: list[Any], next_run: Callable[[World], Any]
 ) -> None:
     given: list[promises.Answer] = []
-    between.on(*DELETE, proxy.before(lambda: given.append(promises.answer(scene, twins[0][1]))), nth(1))
+    between.on(*PUT_AWAY, proxy.before(lambda: given.append(promises.answer(scene, twins[0][1]))), nth(1))
     next_run(through(scene, between))
     assert len(given) == 1
     scene.pull()
@@ -110,10 +114,10 @@ def test_a_twin_answered_in_the_moment_of_its_removal_stays(
 
 
 @pytest.mark.parametrize("next_run", NEXT, ids=["push", "pull"])
-def test_a_removal_without_an_answer_is_repeated_by_the_next_run(
+def test_what_could_not_be_put_away_is_by_the_next_run(
     scene: World, between: Proxy, twins: list[Any], next_run: Callable[[World], Any]
 ) -> None:
-    between.on(*DELETE, proxy.answering(500), nth(1))
+    between.on(*PUT_AWAY, proxy.answering(500), nth(1))
     arrived = max(datetime.fromisoformat(late["updated_at"]) for _, late in twins)
     wait_until(lambda: datetime.now(UTC) > arrived + timedelta(seconds=1))  # the cursor counts whole seconds
     with pytest.raises(Uncertain):
@@ -164,7 +168,7 @@ def test_the_twin_of_a_task_deleted_by_hand_is_taken_before_its_sample_goes_out_
 
 
 @pytest.mark.parametrize("next_run", NEXT, ids=["push", "pull"])
-def test_the_twin_of_a_task_whose_sample_went_out_anew_is_removed_once_nobody_has_begun_it(
+def test_the_twin_of_a_task_whose_sample_went_out_anew_is_put_away_once_nobody_has_begun_it(
     scene: World, between: Proxy, next_run: Callable[[World], Any]
 ) -> None:
     def meanwhile(known: list[int]) -> None:
@@ -183,10 +187,10 @@ def test_the_twin_of_a_task_whose_sample_went_out_anew_is_removed_once_nobody_ha
     promises.check_sent_once(scene)
 
 
-def test_a_twin_begun_in_the_moment_of_its_removal_stays_and_the_other_goes(
+def test_a_twin_begun_in_the_moment_it_is_put_away_is_given_again_and_the_other_is_not(
     scene: World, between: Proxy, twins: list[Any]
 ) -> None:
-    between.on(*DELETE, proxy.before(lambda: begin(scene, twins[0][1])), nth(1))
+    between.on(*PUT_AWAY, proxy.before(lambda: begin(scene, twins[0][1])), nth(1))
     through(scene, between).push()
     scene.push()
     promises.check_sent_once(scene)
@@ -203,3 +207,57 @@ def test_when_both_twins_are_begun_both_stay_and_it_is_said(scene: World, twins:
     assert scene.push().kept == []
     promises.check_sent_once(scene)
     assert scene.studio.get(f"api/drafts/{first}/")
+
+
+def test_no_confirmed_answer_is_lost_whenever_it_comes(scene: World) -> None:
+    """People submit to every copy of every task while lsloop finds out that one of each is enough."""
+    scene.push()
+    known = promises.in_label_studio(scene)
+    scene.studio.post(f"api/projects/{scene.ls_project_id}/import", json=[{"data": task["data"]} for task in known * 2])
+    scene.value("UPDATE tasks SET sends = 2 RETURNING 1")
+    ids = [task["id"] for task in promises.in_label_studio(scene)]
+    confirmed: list[int] = []
+
+    def answer(ls_task_id: int) -> None:
+        with contextlib.suppress(LsloopError):  # what is not confirmed, its annotator does again
+            confirmed.append(int(tasks.annotate(scene.studio, ls_task_id, transcript("heard"), lead_time=1.0)["id"]))
+
+    with ThreadPoolExecutor(max_workers=3) as people:
+        at_work = [people.submit(answer, ls_task_id) for ls_task_id in ids]
+        while not all(one.done() for one in at_work):
+            NEXT[len(confirmed) % 2](scene)
+    scene.pull()
+    held = scene.rows("SELECT ls_annotation_id FROM annotations WHERE deleted_at IS NULL")
+    assert set(confirmed) <= {row.ls_annotation_id for row in held}
+    assert len(confirmed) == len(ids), "somebody was told that their task is gone"
+
+
+def given(scene: World, by: LabelStudio) -> int | None:
+    """The task that Label Studio's label stream gives somebody now."""
+    try:
+        return int(by.get(f"api/projects/{scene.ls_project_id}/next")["id"])
+    except NotFound:
+        return None
+
+
+def test_a_copy_that_was_put_away_is_not_given_to_anybody_and_an_answer_to_it_counts(
+    scene: World, twins: list[Any]
+) -> None:
+    pushed = scene.push()
+    assert (pushed.put_away, scene.push().put_away) == (BATCH, 0)
+    known, second = twins[0]
+    for task in promises.in_label_studio(scene):
+        if task["id"] != known["id"]:
+            promises.answer(scene, task)
+    linh = scene.annotator("linh")
+    assert given(scene, linh) == known["id"]
+    # Label Studio makes everything over when the number of annotations that a project needs changes.
+    projects.update(scene.studio, scene.ls_project_id, maximum_annotations=2)
+    projects.update(scene.studio, scene.ls_project_id, maximum_annotations=1)
+    scene.pull()
+    promises.check_sent_once(scene)
+    scene.annotate(second, "heard late", by=scene.annotator("an"))
+    scene.pull()
+    assert scene.current()["clip-010"] == "heard late"
+    assert given(scene, linh) is None, "somebody is asked for what was answered on the other copy"
+    promises.check_sent_once(scene)

@@ -36,13 +36,13 @@ PUSH_FAILURES: tuple[tuple[str, str, Failure, int] | None, ...] = (
     ("POST", r"/import\?", "lost", 0), ("POST", r"/import\?", "unanswered", 0), ("POST", r"/import\?", "late", 0),
     ("POST", r"/import\?", "refused", 0), ("POST", r"/import\?", "unanswered", 1), ("POST", r"/import\?", "late", 1),
     ("GET", r"/api/tasks/\?", "refused", 0), ("GET", r"/api/tasks/\?", "refused", 1),
-    ("POST", r"/dm/actions", "lost", 0), ("POST", r"/dm/actions", "unanswered", 0),
+    ("PATCH", r"/api/tasks/", "lost", 0), ("PATCH", r"/api/tasks/", "unanswered", 0),
 )  # fmt: skip
 PULL_FAILURES: tuple[tuple[str, str, Failure, int] | None, ...] = (
     None, None, None, None, None,
     ("GET", r"/api/tasks/\?", "refused", 0), ("GET", r"/api/tasks/\?", "refused", 1),
-    ("GET", r"/api/tasks/\?", "refused", 2), ("POST", r"/dm/actions", "lost", 0),
-    ("POST", r"/dm/actions", "unanswered", 0),
+    ("GET", r"/api/tasks/\?", "refused", 2), ("PATCH", r"/api/tasks/", "lost", 0),
+    ("PATCH", r"/api/tasks/", "unanswered", 0),
 )  # fmt: skip
 
 

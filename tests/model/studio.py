@@ -180,8 +180,10 @@ def get_task(store: Store, user: Json, params: Json, body: Any, task: int) -> Js
 
 def change_task(store: Store, user: Json, params: Json, body: Any, task: int) -> Json:
     found = _known(store.tasks, task)
+    before = _shown_data(found)
     found.update(body)
-    _show(store, found)
+    if _shown_data(found) != before:
+        _show(store, found)
     store.touch(found)
     return get_task(store, user, params, body, task)
 
@@ -290,11 +292,17 @@ def _make_task(store: Store, project: int, given: Json) -> Json:
     made = {
         "id": store.number("tasks", store.tasks), "project": project, "data": given["data"], "meta": {},
         "predictions": [_prediction(store, one) for one in given.get("predictions", [])],
-        "created_at": moment, "updated_at": moment,
+        "created_at": moment, "updated_at": moment, "overlap": store.projects[project]["maximum_annotations"],
+        "is_labeled": False,
     }  # fmt: skip
     store.tasks[made["id"]] = made
     _show(store, made)
     return made
+
+
+def _shown_data(task: Json) -> Json:
+    """What its page shows: not why nobody needs to answer it."""
+    return {name: value for name, value in task["data"].items() if name != "not_needed"}
 
 
 def _show(store: Store, task: Json) -> None:

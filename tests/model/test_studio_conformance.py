@@ -94,7 +94,11 @@ def script(admin: LabelStudio, other: LabelStudio, emails: list[str]) -> list[An
     said.append(_refusal(lambda: tasks.update_annotation(admin, third["id"], ground_truth=True)))
 
     said.append(sorted(tasks.begun(admin, project, ids)))
-    said.append(tasks.delete_unanswered(admin, project, ids[:3], keys[1:]))
+    for act in (lambda one: tasks.put_away(admin, one, "twice"), lambda one: tasks.bring_back(admin, one, 2)):
+        act(tasks.place(admin, project, ids[:2])[ids[1]])
+        there = tasks.place(admin, project, ids[:2]).values()
+        said.append([_named(one, "overlap", "is_labeled", "total_annotations", "cancelled_annotations") for one in there])
+        said.append([(one["data"].get(tasks.NOT_NEEDED), tasks.is_put_away(one)) for one in there])
     said.append([ids.index(i) for page in tasks.ids(admin, project) for i in page])
     tasks.delete(admin, project, [ids[4], ids[3]])
     again = tasks.import_batch(admin, project, [_task("k7")])

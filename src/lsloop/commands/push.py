@@ -71,6 +71,8 @@ def _plan(out: Output, planned: Planned, seed: str) -> None:
     }
     if said := [words for words, count in also.items() if count]:
         shown.append(f"Also: {'; '.join(said)}. In all, {counted(planned.tasks, 'task')}.")
+    if planned.left_out:
+        shown.append(f"{counted(len(planned.left_out), 'sample')} would not be sent; the first: {planned.left_out[0]}")
     document = {**vars(planned), "samples": [s.external_id for s in samples], "tasks": planned.tasks}
     out.result({"dry_run": True, "seed": seed, **document}, *shown)
 
@@ -79,8 +81,11 @@ def _answer(out: Output, pushed: Pushed, page: str | None) -> None:
     said = [f"Sent {counted(pushed.sent, 'task')}." if pushed.sent else "Nothing to send."]
     if pushed.adopted:
         said.append(f"Of an earlier push, {counted(pushed.adopted, 'task')} had arrived; now in the ledger.")
-    if pushed.removed:
-        said.append(f"Removed {counted(pushed.removed, 'second copy', 'second copies')} of a task.")
+    if pushed.put_away:
+        said.append(
+            f"Not needed, so no longer given to annotators: {counted(pushed.put_away, 'task')} (second copies, or decided "
+            "meanwhile). Nothing was deleted."
+        )
     if pushed.probes:
         said.append(f"Gold probes among them: {pushed.probes:,}.")
     if pushed.adjudications:
@@ -98,9 +103,20 @@ def _answer(out: Output, pushed: Pushed, page: str | None) -> None:
             f"{counted(pushed.missing_probes, 'gold probe')} could not be sent: every other gold sample is in use or does "
             "not fit this task type. `lsloop gold set` makes more."
         )
+    _left_out(out, pushed.left_out)
     for kept in pushed.kept[:5]:
         out.warn(f"{kept}.")
     if pushed.unfit:
         out.warn(
             f"Sent without pre-annotation: {counted(len(pushed.unfit), 'task')}; the first: {pushed.unfit[0]}"
+        )
+
+
+def _left_out(out: Output, samples: list[str]) -> None:
+    for sample in samples[:5]:
+        out.warn(f"Not sent: {sample}")
+    if samples:
+        out.warn(
+            f"{counted(len(samples), 'sample')} could not be sent; the others were. "
+            "`lsloop problems` lists them with what to do; each is tried again when it, or the label config, has changed."
         )

@@ -53,7 +53,10 @@ def failure(response: httpx.Response, kind: str) -> LsloopError:
         what = f"{name(response.request)}: {size:.1f} MiB is too large for Label Studio."
         return Refused(what, "Send fewer tasks at a time (push.batch in params.yaml).")
     if status >= 500:
-        return doubtful(response.request, what)
+        error = doubtful(response.request, what)
+        if isinstance(error, Uncertain):
+            error.answered = status == 500  # 502, 503 and 504 are a proxy's: what stands behind it may go on
+        return error
     if status >= 400:
         no = NotFound if status == 404 else Refused
         return no(what, "Nothing was changed there; correct what it names and run again.")

@@ -21,7 +21,14 @@ def check_predictions(config: str, predictions: Sequence[dict[str, Any]]) -> lis
     if not predictions:
         return []
     interface = _parsed(config)
-    return [list(interface.validate_prediction(given, return_errors=True)) for given in predictions]
+    return [_problems(interface, given) for given in predictions]
+
+
+def _problems(interface: Any, given: dict[str, Any]) -> list[str]:
+    try:
+        return list(interface.validate_prediction(given, return_errors=True))
+    except Exception as error:  # its parser fails on shapes that it does not expect
+        return [f"{type(error).__name__}: {error}"]
 
 
 @lru_cache(maxsize=8)

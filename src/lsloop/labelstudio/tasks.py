@@ -18,6 +18,9 @@ T = TypeVar("T")
 KEY = "task_key"
 """The name of the key that travels inside each task's data, the one place Label Studio can search."""
 
+NOT_NEEDED = "not_needed"
+"""The name in a task's data that says why nobody needs to answer it. The data manager shows it as a column."""
+
 DETAILS = (
     # `include` also names the fields inside an annotation
     "id,data,meta,updated_at,is_labeled,total_annotations,cancelled_annotations,annotations,result,was_cancelled,"
@@ -150,29 +153,37 @@ def delete(studio: LabelStudio, ls_project_id: int, ids: Sequence[int]) -> None:
         studio.post("api/dm/actions", params={"id": "delete_tasks", "project": ls_project_id}, json=body)
 
 
-def delete_unanswered(
-    studio: LabelStudio, ls_project_id: int, ids: Sequence[int], keys: Sequence[str]
-) -> int:
-    """Delete those of these tasks that nobody has answered, skipped or begun and whose key is in `keys`; how many went.
-
-    Label Studio itself looks, in the moment of the deletion.
-    """
-    deleted = 0
+def place(studio: LabelStudio, ls_project_id: int, ids: Sequence[int]) -> dict[int, TaskJson]:
+    """Of these tasks that are there, by id: what decides whether people are given them."""
+    asked: Params = {"include": "id,data,overlap,is_labeled,total_annotations,cancelled_annotations"}
+    found: dict[int, TaskJson] = {}
     for chunk in _chunks(ids, MOST):
-        nobody = [
-            keyset.where(name, "equal", "Number", 0)
-            for name in ("total_annotations", "cancelled_annotations")
-        ]
-        filters = [keyset.where(f"data.{KEY}", "in_list", "List", list(keys)), *nobody, _begun(False)]
-        body = {
-            "selectedItems": {"all": False, "included": chunk},
-            "filters": {"conjunction": "and", "items": filters},
-        }
-        answer = studio.post(
-            "api/dm/actions", params={"id": "delete_tasks", "project": ls_project_id}, json=body
-        )
-        deleted += int(answer["processed_items"])
-    return deleted
+        wanted = keyset.where("id", "in_list", "List", chunk)
+        for page in keyset.pages(studio, ls_project_id, [wanted], MOST, asked):
+            found |= {task["id"]: task for task in page.tasks}
+    return found
+
+
+def is_put_away(task: TaskJson) -> bool:
+    """Whether people are not given this task (see `put_away`)."""
+    return bool(task["overlap"] == 0 and task["is_labeled"])
+
+
+def put_away(studio: LabelStudio, task: TaskJson, why: str) -> None:
+    """Take a task (from `place`) out of people's way: the label stream does not give it any more.
+
+    Nothing of it is deleted, and whoever has its page open can still submit. Label Studio gives people what needs more
+    annotations than it has, and this task needs none.
+    """
+    body = {"overlap": 0, "is_labeled": True, "data": {**task["data"], NOT_NEEDED: why}}
+    studio.patch(f"api/tasks/{task['id']}/", json=body)
+
+
+def bring_back(studio: LabelStudio, task: TaskJson, overlap: int) -> None:
+    """Give people a task again that was put away, until it has `overlap` annotations."""
+    data = {name: value for name, value in task["data"].items() if name != NOT_NEEDED}
+    is_labeled = task["total_annotations"] >= overlap
+    studio.patch(f"api/tasks/{task['id']}/", json={"overlap": overlap, "is_labeled": is_labeled, "data": data})
 
 
 def shown(studio: LabelStudio, ls_project_id: int, ids: Sequence[int]) -> dict[int, TaskJson]:

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Row
 
-from lsloop.ledger import Ledger, Transaction, Turn, gold
+from lsloop.ledger import Ledger, Transaction, Turn, gold, problems
 from lsloop.records import Claim, Order, Prediction, Project, Sample
 
 _SAMPLE = "sample_id, external_id, fields, media_path, media_md5, duration, width, height, sync_version"
@@ -34,11 +34,14 @@ class Plan:
     gold_ratio: float = 0.0  # the share of what is sent that are gold probes
 
 
-def eligible(ledger: Ledger, plan: Plan, limit: int) -> list[Sample]:
-    """The samples that a push would claim now, in order. Changes nothing."""
+def eligible(ledger: Ledger, plan: Plan, limit: int, digest: str) -> list[Sample]:
+    """The samples that a push would claim now, in order. Changes nothing. `digest`: see `try_again`."""
     with ledger.transaction() as transaction:
+        transaction.run(_TRIED_AGAIN, task_type=plan.task_type, digest=digest)
         line = _lined_up(transaction, plan, limit)
-        return _eligible(transaction, plan, limit) if line is None else _samples(transaction, line)
+        found = _eligible(transaction, plan, limit) if line is None else _samples(transaction, line)
+        transaction.undo()
+    return found
 
 
 def line_up(ledger: Ledger, plan: Plan, limit: int) -> list[UUID] | None:
@@ -163,6 +166,26 @@ def content(ledger: Ledger, keys: Sequence[UUID]) -> list[Claim]:
     return [claim_of(row) for row in rows]
 
 
+def leave_out(ledger: Ledger, found: Mapping[UUID, problems.Problem]) -> None:
+    """These claimed tasks are not sent: their samples are free, and set aside with the reason."""
+    if not found:
+        return
+    with ledger.transaction() as transaction:
+        transaction.run("SELECT leave_out(CAST(:keys AS uuid[]))", keys=list(found))
+        problems.set_aside(transaction, list(found.values()))
+
+
+_TRIED_AGAIN = """DELETE FROM problems p USING samples s
+     WHERE s.sample_id = p.sample_id AND p.step = 'push' AND p.subject = 'sample' AND p.task_type = :task_type
+       AND (p.digest <> :digest OR p.sync_version <> s.sync_version OR s.deleted_at IS NOT NULL)"""
+
+
+def try_again(ledger: Ledger, project: Project, digest: str) -> None:
+    """Samples that were set aside may be sent again where they, or what tasks are made of (`digest`), changed."""
+    with ledger.transaction() as transaction:
+        transaction.run(_TRIED_AGAIN, task_type=project.task_type, digest=digest)
+
+
 def about_to_send(turn: Turn, shown: Mapping[UUID, str | None]) -> set[UUID]:
     """From now on it is uncertain whether Label Studio has these tasks, until their ids are written down.
 
@@ -237,14 +260,16 @@ class Doubtful:
 
 
 def doubtful(ledger: Ledger, project: Project) -> list[Doubtful]:
-    """Tasks whose push was cut off, and those that more than one request carried within the last day."""
+    """Tasks whose push was cut off, and, within the last day, those that more than one request carried and those that
+    were ended before anybody knew whether Label Studio has them."""
     with ledger.transaction() as transaction:
         rows = transaction.rows(
             """SELECT task_key, state = 'claimed' AS claimed, state = 'cancelled' AS ended, sent_at IS NOT NULL AS sent,
                       ls_task_id,
                       CAST(extract(epoch FROM clock_timestamp() - sent_at) AS double precision) AS age
                  FROM tasks WHERE project_id = :project_id
-                  AND (state = 'claimed' OR sent_again AND sent_at > now() - interval '1 day')
+                  AND (state = 'claimed' OR sent_at > now() - interval '1 day'
+                       AND (sent_again OR state = 'cancelled' AND gone_at IS NULL AND ls_task_id IS NULL))
                 ORDER BY claimed_at, task_key""",
             project_id=project.project_id,
         )
@@ -259,11 +284,69 @@ def keep(ledger: Ledger, project: Project, key: UUID, ls_task_id: int) -> None:
         )
 
 
+def hear_ended(transaction: Transaction, project: Project) -> list[UUID]:
+    """Tasks that were ended and answered all the same are at work again where nothing stands in the way; to be settled."""
+    rows = transaction.rows("SELECT key FROM hear_ended_tasks(:id) key", id=project.project_id)
+    return [row.key for row in rows]
+
+
 def needless(ledger: Ledger, project: Project) -> dict[int, UUID]:
-    """Unanswered tasks in Label Studio in whose place others are or were at work: their ids there, and their keys."""
+    """Unanswered tasks in Label Studio in whose place others are or were at work: their ids there, and their keys.
+
+    Those that were put away already are left out.
+    """
     with ledger.transaction() as transaction:
-        rows = transaction.rows("SELECT * FROM needless_tasks(:id)", id=project.project_id)
+        rows = transaction.rows(
+            f"SELECT n.ls_task_id, n.task_key FROM needless_tasks(:id) n WHERE NOT EXISTS ({_HIDDEN})", id=project.project_id
+        )
     return {row.ls_task_id: row.task_key for row in rows}
+
+
+_HIDDEN = """SELECT FROM put_away p
+              WHERE p.project_id = :id AND p.ls_task_id = n.ls_task_id AND p.task_key = n.task_key"""
+
+
+def put_away(ledger: Ledger, project: Project, tasks: Mapping[int, UUID]) -> None:
+    """These tasks, by id there and key, are out of people's way in Label Studio, or about to be."""
+    with ledger.transaction() as transaction:
+        transaction.run(
+            """INSERT INTO put_away (project_id, ls_task_id, task_key)
+               SELECT :id, n.* FROM unnest(CAST(:ids AS bigint[]), CAST(:keys AS uuid[])) n
+               ON CONFLICT (project_id, ls_task_id) DO UPDATE SET task_key = excluded.task_key""",
+            id=project.project_id, ids=list(tasks), keys=list(tasks.values()),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """A task in Label Studio that people are not given. `is_needed`: they are to be given it again, until it has
+    `overlap` annotations."""
+
+    ls_task_id: int
+    task_key: UUID
+    is_needed: bool
+    overlap: int
+
+
+def hidden(ledger: Ledger, project: Project) -> list[Hidden]:
+    """Tasks that were put away."""
+    with ledger.transaction() as transaction:
+        rows = transaction.rows(
+            """SELECT p.ls_task_id, p.task_key, t.overlap,
+                      t.ls_task_id = p.ls_task_id AND t.gone_at IS NULL
+                      AND t.task_key NOT IN (SELECT n.task_key FROM needless_tasks(:id) n) AS is_needed
+                 FROM put_away p JOIN tasks t USING (task_key) WHERE p.project_id = :id ORDER BY p.ls_task_id""",
+            id=project.project_id,
+        )
+    return [Hidden(**row._mapping) for row in rows]
+
+
+def not_hidden(ledger: Ledger, project: Project, ls_task_id: int) -> None:
+    """People are given this task again, or it is gone."""
+    with ledger.transaction() as transaction:
+        transaction.run(
+            "DELETE FROM put_away WHERE project_id = :id AND ls_task_id = :task", id=project.project_id, task=ls_task_id
+        )
 
 
 _KNOWN = "FROM tasks WHERE project_id = :id AND ls_task_id IS NOT NULL AND gone_at IS NULL"

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from lsloop.config import Config
 from lsloop.labelstudio.client import LabelStudio
-from lsloop.ledger import Ledger, Transaction, annotations, gold, models
+from lsloop.ledger import Ledger, Transaction, annotations, gold, models, tasks
 from lsloop.loop.given import known_media, resolved
 from lsloop.loop.projects import known, pushed
 from lsloop.loop.tasks import brought_up
@@ -49,7 +49,7 @@ def pull(
         expect=progress.expect,
         advance=progress.advance,
         waiting=progress.waiting,
-        meet_twins=lambda twins: kept.extend(task.remove_seen_twins(ledger, studio, there, twins).kept),
+        meet_twins=lambda twins: kept.extend(task.put_away_seen_twins(ledger, studio, there, twins).kept),
     )
     pulled.kept, pulled.noticed = kept, found.drift + pulled.noticed
     if not dry_run:
@@ -81,6 +81,8 @@ def look(
         judge=court.judge,
         prove=lambda: project.prove(ledger, studio, there),
     )
+    # A push at work does it when it ends; else the next pull.
+    looked.kept += task.put_away_seen_twins(ledger, studio, there, looked.received.twins, wait=False).kept
     _follow(ledger, studio, config, there, court, looked)
     looked.problems += sorted(set(court.problems))
     return looked
@@ -93,7 +95,7 @@ def _follow(
     done = _accepted(ledger, config, there, court)
     pulled.received.include(done.received)
     pulled.decided, pulled.parked, pulled.training = done.decided, done.parked, done.training
-    pulled.kept += task.remove_needless(ledger, studio, there).kept
+    pulled.kept += task.put_away_needless(ledger, studio, there).kept
 
 
 @dataclass
@@ -116,9 +118,18 @@ def accept(ledger: Ledger, config: Config, task_type: str) -> Accepted:
 def _accepted(ledger: Ledger, config: Config, there: Project, court: "Court") -> Accepted:
     _, settings, kind = resolved(config, there.task_type)
     received = court.examine_all(ledger, there)
+    received.include(_heard(ledger, there, court))
     decided = conflict.by_rule(ledger, there, kind, settings.conflicts)
     parked = task.park(ledger, there, config.params.pull.skips)
     return Accepted(received, decided, parked, court.problems, milestone(ledger, config, there.task_type))
+
+
+def _heard(ledger: Ledger, there: Project, court: "Court") -> annotations.Received:
+    """Answers to tasks that were ended meanwhile: none of them is without effect."""
+    with ledger.transaction() as transaction:
+        gold.one_by_one(transaction, there.task_type)
+        keys = tasks.hear_ended(transaction, there)
+        return annotations.Received(outcomes=annotations.settle(transaction, keys, court.judge) if keys else {})
 
 
 def milestone(ledger: Ledger, config: Config, task_type: str) -> int | None:

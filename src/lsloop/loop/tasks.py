@@ -7,7 +7,7 @@ from lsloop.config import Config
 from lsloop.labelstudio.client import LabelStudio
 from lsloop.ledger import Ledger, projects, servers
 from lsloop.ledger.tasks import Plan
-from lsloop.loop.given import media, resolved
+from lsloop.loop.given import media, resolved, template
 from lsloop.loop.projects import setup
 from lsloop.progress import SILENT, Progress
 from lsloop.records import Claim, Order, Project
@@ -30,11 +30,17 @@ def plan_push(
     seed: str = "",
 ) -> task.Planned:
     """What `push` would send now."""
-    wanted, name = config.params.push, resolved(config, task_type)[0]
+    wanted, (name, settings, kind) = config.params.push, resolved(config, task_type)
+    there = projects.find(ledger, name, servers.spelled(ledger, config.label_studio_server))
+    if there and there.label_config:
+        made = task.making(ledger, there, kind, media(config))
+    else:
+        made = task.Making(kind, template(config, name, settings), media(config), task.UPSTREAM)
     return task.plan(
         ledger,
         choice_of(config, task_type, order, seed),
-        projects.find(ledger, name, servers.spelled(ledger, config.label_studio_server)),
+        there,
+        made,
         limit=wanted.limit if limit is None else limit,
         batch=wanted.batch,
     )
@@ -91,7 +97,7 @@ def brought_up(
     if given:
         linked = links.renew(ledger, studio, there, given, limit=most.refresh, works=canary.gives_out)
 
-    def made(claims: Sequence[Claim], unfit: list[str]) -> list[dict[str, Any]]:
+    def made(claims: Sequence[Claim], unfit: list[str]) -> Sequence[dict[str, Any] | task.Unmade]:
         return task.making(ledger, there, kind, given or media(config))(claims, unfit)
 
     return refresh.refresh(ledger, studio, there, made, params=most), linked

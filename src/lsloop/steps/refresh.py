@@ -8,7 +8,7 @@ shows the old content; what was begun before the refresh is therefore judged by 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Protocol
 
 from lsloop.config import Push
 from lsloop.errors import Refused
@@ -18,7 +18,15 @@ from lsloop.ledger import Ledger, refreshing
 from lsloop.ledger.refreshing import Stale
 from lsloop.records import Claim, Project
 
-Made = Callable[[Sequence[Claim], list[str]], list[dict[str, Any]]]
+
+class Unmade(Protocol):
+    """A task that cannot be made of what its sample is now."""
+
+    @property
+    def reason(self) -> str: ...
+
+
+Made = Callable[[Sequence[Claim], list[str]], Sequence[dict[str, Any] | Unmade]]
 """Makes {"data", "predictions"} of tasks; what had to be left out goes into the list."""
 
 
@@ -44,6 +52,9 @@ def refresh(ledger: Ledger, studio: LabelStudio, project: Project, made: Made, *
             return done
         there = tasks.shown(studio, project.ls_project_id, [task.ls_task_id for task in stale])
         for task, content in zip(stale, made([task.claim for task in stale], done.problems), strict=True):
+            if not isinstance(content, dict):
+                done.problems.append(f"task {task.ls_task_id}: {content.reason}")
+                continue
             try:
                 old = there.get(task.ls_task_id)
                 _refresh(ledger, studio, project.ls_project_id, task, old, content, loading, done)

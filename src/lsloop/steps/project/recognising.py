@@ -159,7 +159,7 @@ def _only(studio: LabelStudio, project: Project, found: Iterable[int]) -> ThereJ
 def _marked(ledger: Ledger, studio: LabelStudio, project: Project, settle: float) -> list[ThereJson]:
     """The projects with our marker, once there is one or none can come any more."""
     asked = ledger_projects.asked(ledger, project)
-    ends = time.monotonic() + (settle - asked.age if asked.times else 0)
+    ends = time.monotonic() + (settle - max(asked.age, 0) if asked.times else 0)
     while True:
         marked = projects.find_by_description(studio, str(project.marker))
         if marked or time.monotonic() >= ends:

@@ -1,7 +1,8 @@
 """Push: samples become tasks in Label Studio, each exactly once, wherever the way there is cut off.
 
 A task is written down as claimed before it is sent and its key travels with it. Whatever became of a request, the key
-tells: the next push (or pull) asks Label Studio, adopts what is there, sends what is not, and removes a twin.
+tells: the next push (or pull) asks Label Studio, adopts what is there, sends what is not, and takes a twin out of people's
+way.
 """
 
 import os
@@ -17,14 +18,15 @@ from lsloop.ledger import Ledger, gold
 from lsloop.ledger import tasks as ledger_tasks
 from lsloop.records import Project
 from lsloop.signing import Media
-from lsloop.steps.task.content import making
+from lsloop.steps.task.content import UPSTREAM, Making, Unmade, making
 from lsloop.steps.task.planning import Planned, plan
 from lsloop.steps.task.sending import Pushed, Sender
-from lsloop.steps.task.twins import in_turn, reconcile, remove_needless, remove_seen_twins
+from lsloop.steps.task.twins import in_turn, put_away_needless, put_away_seen_twins, reconcile
 from lsloop.task_types import Kind
 
 __all__ = [
-    "Media", "Planned", "Pushed", "making", "park", "plan", "push", "remove_needless", "remove_seen_twins",
+    "UPSTREAM", "Making", "Media", "Planned", "Pushed", "Unmade", "making", "park", "plan", "push", "put_away_needless",
+    "put_away_seen_twins",
 ]  # fmt: skip
 
 
@@ -56,6 +58,7 @@ def push(
         pushed = Pushed()
         made = making(ledger, project, kind, media)
         sender = Sender(ledger, turn, studio, project, made, pushed)
+        ledger_tasks.try_again(ledger, project, made.digest)
         again = reconcile(ledger, studio, project, pushed, settle=params.settle_seconds)
         claims = _claims(ledger, project, choice, limit - len(again), params.batch, pushed, fresh=fresh)
         sender.send_all(chain(_in_batches(again, params.batch), claims), advance)

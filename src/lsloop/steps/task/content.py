@@ -1,12 +1,14 @@
 """What a task is made of: what the template shows, a link to the media, and a pre-annotation that fits the label config."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from types import ModuleType
 
 from lsloop import candidates, signing
 from lsloop.labelstudio import interface, tasks
-from lsloop.ledger import Ledger
+from lsloop.labelstudio.keyset import TaskJson
+from lsloop.ledger import Ledger, problems
 from lsloop.ledger import tasks as ledger_tasks
 from lsloop.records import Claim, Prediction, Project, Sample
 from lsloop.task_types import Kind
@@ -17,6 +19,14 @@ UPSTREAM = "upstream"
 REFLOW = "human-reflow"
 """The model version of an annotator's own work on a sample that goes round again. Label Studio gets it under the version
 that the project shows: of the others annotators see nothing."""
+
+
+@dataclass(frozen=True)
+class Unmade:
+    """A sample that cannot be made into a task: why, and what to do."""
+
+    reason: str
+    fix: str
 
 
 @dataclass(frozen=True)
@@ -31,13 +41,25 @@ class Making:
     media: signing.Media | None
     shown_as: str
 
-    def __call__(self, claims: Sequence[Claim], unfit: list[str]) -> list[dict[str, Any]]:
-        """{"data", "predictions"} of each task. Why pre-annotations had to be left out is added to `unfit`."""
-        made = [self._task(claim) for claim in claims]
-        self._check([task["predictions"] for task in made], unfit)
+    @property
+    def digest(self) -> str:
+        """Of what tasks are made of beside the sample: what cannot be made is tried again when it has changed."""
+        parts = (self.kind.__name__ if isinstance(self.kind, ModuleType) else "", self.label_config)
+        return hashlib.sha256("\0".join(parts).encode(errors="replace")).hexdigest()
+
+    def __call__(self, claims: Sequence[Claim], unfit: list[str]) -> list[TaskJson | Unmade]:
+        """{"data", "predictions"} of each task, or why there is none; `unfit` is told why pre-annotations were left out."""
+        made = [self._made(claim, unfit) for claim in claims]
+        self._check([task["predictions"] for task in made if not isinstance(task, Unmade)], unfit)
         return made
 
-    def _task(self, claim: Claim) -> dict[str, Any]:
+    def _made(self, claim: Claim, unfit: list[str]) -> TaskJson | Unmade:
+        try:
+            return self._task(claim, unfit)
+        except Exception as error:  # whatever one sample holds, the others go
+            return Unmade(_words(error), _FIX)
+
+    def _task(self, claim: Claim, unfit: list[str]) -> TaskJson:
         sample = claim.sample
         url = self.media.link(sample.media_path) if self.media and sample.media_path else None
         data = {**self.kind.task_data(sample, url), tasks.KEY: str(claim.task_key)}
@@ -45,9 +67,16 @@ class Making:
             data["candidates"] = candidates.html(claim.candidates, self.kind.WRITES)
             most_central = Prediction(claim.candidates[0], self.shown_as)
             return {"data": data, "predictions": self._shown(sample, most_central)}
-        return {"data": data, "predictions": self._shown(sample, claim.prediction)}
+        own = self._shown(sample, None)
+        if claim.prediction is None:
+            return {"data": data, "predictions": own}
+        try:
+            return {"data": data, "predictions": self._shown(sample, claim.prediction)}
+        except Exception as error:  # what a model said is no reason to leave its sample out
+            unfit.append(f"{sample.external_id}: {_words(error)}")
+            return {"data": data, "predictions": []}
 
-    def _shown(self, sample: Sample, prediction: Prediction | None) -> list[dict[str, Any]]:
+    def _shown(self, sample: Sample, prediction: Prediction | None) -> list[TaskJson]:
         """The pre-annotation: what a model predicted, else what the sample's own fields say."""
         value = prediction.value if prediction else self.kind.upstream_value(sample)
         if value is None:
@@ -59,15 +88,23 @@ class Making:
             {"result": result, "model_version": shown_as, "score": prediction.score if prediction else None}
         ]
 
-    def _check(self, shown: list[list[dict[str, Any]]], unfit: list[str]) -> None:
+    def _check(self, shown: list[list[TaskJson]], unfit: list[str]) -> None:
         """Leave out pre-annotations that do not fit the label config: Label Studio would store them unchecked."""
         there = [predictions for predictions in shown if predictions]
-        for predictions, problems in zip(
+        for predictions, misfits in zip(
             there, interface.check_predictions(self.label_config, [p[0] for p in there]), strict=True
         ):
-            if problems:
+            if misfits:
                 predictions.clear()
-                unfit.append(problems[0])
+                unfit.append(misfits[0])
+
+
+_FIX = "Correct the sample upstream and ingest again; the next push then sends it."
+
+
+def _words(error: Exception) -> str:
+    told = " ".join(str(error).split())
+    return told if isinstance(error, ValueError) and told else f"{type(error).__name__}: {told}"
 
 
 def making(ledger: Ledger, project: Project, kind: Kind, media: signing.Media | None) -> Making:
@@ -75,3 +112,13 @@ def making(ledger: Ledger, project: Project, kind: Kind, media: signing.Media | 
     assert project.label_config is not None
     shown_as = ledger_tasks.shown_model_version(ledger, project) or UPSTREAM
     return Making(kind, project.label_config, media, shown_as)
+
+
+def left_out(
+    task_type: str, sample: Sample, why: Unmade, digest: str, ls_project_id: int | None = None
+) -> problems.Problem:
+    """What is written down of a sample that is not sent."""
+    return problems.Problem(
+        "push", "sample", str(sample.sample_id), why.reason, why.fix, task_type=task_type, sample_id=sample.sample_id,
+        ls_project_id=ls_project_id, sync_version=sample.sync_version, digest=digest,
+    )  # fmt: skip

@@ -7,14 +7,20 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from lsloop.errors import LsloopError, Uncertain
+from lsloop.errors import LsloopError, Refused, Unauthorised, Uncertain
 from lsloop.labelstudio import tasks
+from lsloop.labelstudio.answers import NotFound
 from lsloop.labelstudio.client import LabelStudio
 from lsloop.ledger import Ledger, Turn
 from lsloop.ledger import tasks as ledger_tasks
-from lsloop.records import Project
-from lsloop.steps.task.content import Making
+from lsloop.records import Project, Sample
+from lsloop.steps.task.content import Making, Unmade, left_out
 from lsloop.text import counted
+
+HOPELESS = 20
+"""Tasks that Label Studio refuses one by one, and takes none: then it is not the tasks."""
+
+_REFUSED = "Correct the sample upstream and ingest again, or change the label config; the next push then tries it."
 
 PROVED_TOGETHER = 2000
 """Tasks. A proof costs 20 ms and 15 ms more per thousand: one for every request would be a tenth of it."""
@@ -22,15 +28,16 @@ PROVED_TOGETHER = 2000
 
 @dataclass
 class Pushed:
-    """What a push did. `adopted` tasks had arrived before, `removed` ones were there twice, `refreshed` ones show what their
-    samples are now. `links` were renewed; `not_renewed` says why others were not. `unfit` says why tasks went without their
+    """What a push did. `adopted` tasks had arrived before; `put_away` ones were there twice, or are needed no more, and are
+    out of people's way; `refreshed` ones show what their samples are now;
+    `links` were renewed; `not_renewed` says why others were not; `unfit` says why tasks went without their
     pre-annotation. `probes` of those sent are gold; `missing_probes` more were due, and too few samples are gold.
     `adjudications` of those sent ask somebody to decide between answers that do not agree. `kept` says which second tasks
-    stay for now, because somebody has begun to answer them."""
+    people still see, because somebody has begun to answer them; `left_out` which samples were not sent, and why."""
 
     sent: int = 0
     adopted: int = 0
-    removed: int = 0
+    put_away: int = 0
     refreshed: int = 0
     links: int = 0
     not_renewed: list[str] = field(default_factory=list)
@@ -39,6 +46,7 @@ class Pushed:
     adjudications: int = 0
     unfit: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
+    left_out: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -64,6 +72,9 @@ class Sender:
         self._project, self._ls_project_id = project, project.ls_project_id
         self._for_one: set[UUID] = set()
         self._arrived: dict[UUID, int] = {}
+        self._samples: dict[UUID, Sample] = {}
+        self._not_taken: dict[UUID, LsloopError] = {}
+        self._taken = False  # whether Label Studio took anything
 
     def send_all(self, batches: Iterator[list[UUID]], advance: Callable[[int], None]) -> None:
         """Send every batch. While a request is under way the batch after it is claimed and made ready, and those before it
@@ -78,24 +89,82 @@ class Sender:
                     if len(self._arrived) >= PROVED_TOGETHER:
                         advance(self._written_down())
                 self._arrived |= under_way.result() if under_way else {}
+                advance(self._written_down())
+                self._give_up_refused()
             except LsloopError:
                 with suppress(LsloopError):  # else the next push finds them by key
                     advance(self._written_down())
                 raise
-            advance(self._written_down())
 
     def _prepare(self, keys: list[UUID]) -> _Batch:
         claims = ledger_tasks.content(self._ledger, keys)
         self._for_one |= {claim.task_key for claim in claims if claim.candidates}
-        return _Batch([claim.task_key for claim in claims], self._made(claims, self._pushed.unfit))
+        self._samples |= {claim.task_key: claim.sample for claim in claims}
+        made = list(zip(claims, self._made(claims, self._pushed.unfit), strict=True))
+        self._leave_out({claim.task_key: task for claim, task in made if isinstance(task, Unmade)})
+        there = [(claim.task_key, task) for claim, task in made if not isinstance(task, Unmade)]
+        return _Batch([key for key, _ in there], [task for _, task in there])
 
     def _send(self, batch: _Batch) -> dict[UUID, int]:
-        """One request. Raises Uncertain when nobody knows whether Label Studio did the work."""
+        """One request, and more where Label Studio does not take one of its tasks.
+
+        Raises Uncertain when nobody knows whether Label Studio did the work.
+        """
         batch = self._marked(batch)
         if not batch.keys:
             return {}
+        try:
+            return self._imported(batch)
+        except (NotFound, Unauthorised):
+            raise
+        except Refused as refusal:
+            return self._halved(batch, refusal)
+        except Uncertain as doubt:
+            # An answer came: Label Studio is not at work on it any more. What it has nevertheless, its keys tell.
+            if not doubt.answered:
+                raise
+            return self._there(batch) or self._halved(batch, doubt)
+
+    def _imported(self, batch: _Batch) -> dict[UUID, int]:
         ids = tasks.import_batch(self._studio, self._ls_project_id, batch.payload)
+        self._taken = True
         return dict(zip(batch.keys, ids, strict=True))
+
+    def _there(self, batch: _Batch) -> dict[UUID, int]:
+        found = tasks.find_by_key(self._studio, self._ls_project_id, [str(key) for key in batch.keys])
+        return {UUID(key): ls_task_id for ls_task_id, key in found}
+
+    def _halved(self, batch: _Batch, why: LsloopError) -> dict[UUID, int]:
+        """Find the tasks of a batch that Label Studio does not take, and send the others."""
+        if len(batch.keys) == 1:
+            self._not_taken[batch.keys[0]] = why
+            if not self._taken and len(self._not_taken) >= HOPELESS:
+                raise why
+            return {}
+        middle = len(batch.keys) // 2
+        one, other = (_Batch(batch.keys[i:j], batch.payload[i:j]) for i, j in ((0, middle), (middle, None)))
+        return self._send(one) | self._send(other)
+
+    def _give_up_refused(self) -> None:
+        """Leave out what Label Studio did not take while it took others. When it took nothing, the samples are not why."""
+        left, self._not_taken = self._not_taken, {}
+        if not left:
+            return
+        first = next(iter(left.values()))
+        if not self._taken and (len(left) > 1 or isinstance(first, Uncertain)):
+            raise first
+        self._leave_out({key: Unmade(why.problem, _REFUSED) for key, why in left.items()})
+
+    def _leave_out(self, unmade: dict[UUID, Unmade]) -> None:
+        """Free these samples and write down why they are not sent, until they or the label config change."""
+        found = {
+            key: left_out(self._project.task_type, self._samples[key], why, self._made.digest, self._ls_project_id)
+            for key, why in unmade.items()
+        }
+        ledger_tasks.leave_out(self._ledger, found)
+        self._pushed.left_out += [
+            f"{self._samples[key].external_id}: {why.reason}" for key, why in unmade.items()
+        ]
 
     def _marked(self, batch: _Batch) -> _Batch:
         """What of a batch is to be sent, written down as such."""

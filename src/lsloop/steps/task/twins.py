@@ -1,13 +1,14 @@
-"""What became of tasks whose push was cut off: adopted, sent again, and rid of a second one of them."""
+"""What became of tasks whose push was cut off: adopted, sent again, and a second one of them put away."""
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from lsloop.labelstudio import tasks
 from lsloop.labelstudio.client import LabelStudio
+from lsloop.labelstudio.keyset import TaskJson
 from lsloop.ledger import Ledger, Turn
 from lsloop.ledger import tasks as ledger_tasks
 from lsloop.records import Project
@@ -17,14 +18,18 @@ from lsloop.steps.task.sending import Pushed
 def in_turn(
     ledger: Ledger, project: Project, waiting: Callable[[], None] = lambda: None
 ) -> AbstractContextManager[Turn]:
-    """Whoever sends tasks to a project, or removes twins from it, does so alone."""
-    return ledger.in_turn(f"lsloop push {project.project_id}", waiting)
+    """Whoever sends tasks to a project, or puts twins away in it, does so alone."""
+    return ledger.in_turn(_turn(project), waiting)
+
+
+def _turn(project: Project) -> str:
+    return f"lsloop push {project.project_id}"
 
 
 def reconcile(
     ledger: Ledger, studio: LabelStudio, project: Project, pushed: Pushed, *, settle: float
 ) -> list[UUID]:
-    """Find out what became of tasks whose push was cut off: adopt what arrived, remove twins; answers what to send.
+    """Find out what became of tasks whose push was cut off: adopt what arrived, put twins away; answers what to send.
 
     A request without an answer may still be at work in Label Studio for `settle` seconds after it was sent; until then
     what is not there yet may come.
@@ -40,8 +45,10 @@ def reconcile(
     ledger_tasks.opened(ledger, project, adopted)
     pushed.adopted += len(adopted)
     twins = {key: ids for key, ids in found.items() if len(ids) > 1 or key in ended}
-    for done in (remove_twins(ledger, studio, project, twins), remove_needless(ledger, studio, project)):
-        pushed.removed += done.removed
+    for done in (
+        put_away_twins(ledger, studio, project, twins), put_away_needless(ledger, studio, project),
+    ):  # fmt: skip
+        pushed.put_away += done.count
         pushed.kept += done.kept
     return [task.task_key for task in doubtful if task.claimed and task.task_key not in adopted]
 
@@ -53,10 +60,11 @@ def _arrivals(
     if not sent:
         return {}
     started = time.monotonic()
-    patience = max((settle - (task.age or 0) for task in sent if task.claimed), default=0.0)
+    # PostgreSQL's clock may have been put back since: then a request is as old as one can be that was sent just now.
+    patience = max((settle - max(task.age or 0, 0) for task in sent if task.claimed), default=0.0)
     while True:
         found = _by_key(tasks.find_by_key(studio, ls_project_id, [str(task.task_key) for task in sent]))
-        if time.monotonic() - started >= patience or all(task.task_key in found for task in sent):
+        if time.monotonic() - started >= patience or all(task.task_key in found for task in sent if task.claimed):
             return found
         time.sleep(_POLL)
 
@@ -65,73 +73,125 @@ _POLL = 0.5  # seconds
 
 
 @dataclass(frozen=True)
-class Removed:
-    """How many tasks were removed; `kept` says which were not, because somebody has begun to answer them."""
+class PutAway:
+    """How many tasks were taken out of people's way; `kept` says which were not, because somebody has begun them."""
 
-    removed: int = 0
+    count: int = 0
     kept: list[str] = field(default_factory=list)
 
 
-def remove_twins(
+def put_away_twins(
     ledger: Ledger, studio: LabelStudio, project: Project, twins: Mapping[UUID, Sequence[int]]
-) -> Removed:
-    """Of the tasks that Label Studio has under a key, keep one.
+) -> PutAway:
+    """Of the tasks that Label Studio has under a key, people are given one.
 
-    A task that somebody has answered or begun is never removed; the one that stays is an answered one if there is any,
-    else one that was begun.
+    Which one: one that was answered if there is any, else one that was begun. What was answered or begun stays as it is, and
+    nothing is ever deleted: whoever has a page open may submit it in this very moment, and what comes counts.
     """
     assert project.ls_project_id is not None
     ids = [ls_task_id for group in twins.values() for ls_task_id in group]
     if not ids:
-        return Removed()
-    there = tasks.fetch(studio, project.ls_project_id, ids)
-    answered = {task["id"] for task in there if task["annotations"]}
+        return PutAway()
+    there = tasks.place(studio, project.ls_project_id, ids)
     begun = tasks.begun(studio, project.ls_project_id, ids)
-    extra: dict[int, UUID] = {}
+    second: dict[int, UUID] = {}
     for key, group in twins.items():
-        stays = min(group, key=lambda each: (each not in answered, each not in begun, each))
-        ledger_tasks.keep(ledger, project, key, stays)
-        extra |= {each: key for each in group if each != stays and each not in answered}
-    return _removed(studio, project.ls_project_id, extra)
-
-
-def remove_needless(ledger: Ledger, studio: LabelStudio, project: Project) -> Removed:
-    """Take tasks that nobody needs any more out of Label Studio, unless somebody has answered or begun them."""
-    assert project.ls_project_id is not None
-    needless = ledger_tasks.needless(ledger, project)
-    if not needless:
-        return Removed()
-    done = _removed(studio, project.ls_project_id, needless)
-    left = tasks.find_by_key(studio, project.ls_project_id, [str(key) for key in needless.values()])
-    ledger_tasks.gone(ledger, list(set(needless.values()) - _by_key(left).keys()))
+        present = [each for each in group if each in there]
+        if present:
+            stays = min(present, key=lambda each: (not _answered(there[each]), each not in begun, each))
+            ledger_tasks.keep(ledger, project, key, stays)
+            second |= {each: key for each in present if each != stays}
+    done = _put_away(ledger, studio, project, second, there, begun, _SECOND)
+    _bring_back(ledger, studio, project)
     return done
 
 
-def _removed(studio: LabelStudio, ls_project_id: int, needless: Mapping[int, UUID]) -> Removed:
-    """Delete tasks, by id and key, that nobody is or was at."""
-    ids = list(needless)
-    removed = tasks.delete_unanswered(studio, ls_project_id, ids, sorted({str(key) for key in needless.values()}))
-    begun = tasks.begun(studio, ls_project_id, ids) if removed < len(ids) else set()
-    return Removed(removed, [_KEPT.format(ls_task_id) for ls_task_id in sorted(begun)])
+def put_away_needless(ledger: Ledger, studio: LabelStudio, project: Project) -> PutAway:
+    """Take tasks that nobody needs any more out of people's way, unless somebody has begun them."""
+    assert project.ls_project_id is not None
+    _bring_back(ledger, studio, project)
+    needless = ledger_tasks.needless(ledger, project)
+    if not needless:
+        return PutAway()
+    there = tasks.place(studio, project.ls_project_id, list(needless))
+    begun = tasks.begun(studio, project.ls_project_id, list(needless))
+    return _put_away(ledger, studio, project, needless, there, begun, _NEEDLESS)
+
+
+_SECOND = "a second copy of a task: one answer is enough"
+_NEEDLESS = "what it asks for was decided, or is asked for by another task"
+
+
+def _answered(task: TaskJson) -> bool:
+    return bool(task["total_annotations"] or task["cancelled_annotations"])
+
+
+def _put_away(
+    ledger: Ledger,
+    studio: LabelStudio,
+    project: Project,
+    needless: Mapping[int, UUID],
+    there: Mapping[int, TaskJson],
+    begun: Collection[int],
+    why: str,
+) -> PutAway:
+    """Those of these tasks, by id and key, that nobody has answered or begun. Written down before it is done."""
+    ours = {i: key for i, key in needless.items() if i in there and there[i]["data"].get(tasks.KEY) == str(key)}
+    idle = {i: key for i, key in ours.items() if i not in begun and not _answered(there[i])}
+    ledger_tasks.put_away(ledger, project, idle)
+    visible = [i for i in idle if not tasks.is_put_away(there[i])]
+    for ls_task_id in visible:
+        tasks.put_away(studio, there[ls_task_id], why)
+    return PutAway(len(visible), [_KEPT.format(i) for i in sorted(ours) if i in begun])
 
 
 _KEPT = (
-    "task {} in Label Studio is a second one of its sample, and stays because somebody has begun to answer it: "
+    "task {} in Label Studio is a second one of its sample, and people see it because somebody has begun to answer it: "
     "once that is submitted or deleted, run again"
 )
 
 
-def remove_seen_twins(
-    ledger: Ledger, studio: LabelStudio, project: Project, seen: Sequence[tuple[UUID, int]]
-) -> Removed:
-    """Remove the second tasks that a pull came across, as `remove_twins` does, when no push is at work."""
+def _bring_back(ledger: Ledger, studio: LabelStudio, project: Project) -> None:
+    """Of the tasks that were put away: people are given again what is needed after all, and nothing else.
+
+    Label Studio gives them out again by itself when the number of annotations that a project needs is changed.
+    """
+    assert project.ls_project_id is not None
+    hidden = ledger_tasks.hidden(ledger, project)
+    there = tasks.place(studio, project.ls_project_id, [task.ls_task_id for task in hidden]) if hidden else {}
+    for task in hidden:
+        found = there.get(task.ls_task_id)
+        if found is None or found["data"].get(tasks.KEY) != str(task.task_key):
+            ledger_tasks.not_hidden(ledger, project, task.ls_task_id)
+        elif task.is_needed:
+            tasks.bring_back(studio, found, task.overlap)
+            ledger_tasks.not_hidden(ledger, project, task.ls_task_id)
+        elif not tasks.is_put_away(found) and not _answered(found):
+            tasks.put_away(studio, found, found["data"].get(tasks.NOT_NEEDED, _NEEDLESS))
+
+
+def put_away_seen_twins(
+    ledger: Ledger,
+    studio: LabelStudio,
+    project: Project,
+    seen: Sequence[tuple[UUID, int]],
+    *,
+    wait: bool = True,
+) -> PutAway:
+    """What `put_away_twins` does with the second tasks that a pull came across, when no push is at work.
+
+    While one is, wait for it, or leave them as they are for now.
+    """
     assert project.ls_project_id is not None
     keys = sorted({str(key) for key, _ in seen})
     if not keys:
-        return Removed()
-    with in_turn(ledger, project):
+        return PutAway()
+    turn = in_turn(ledger, project) if wait else ledger.turn_if_free(_turn(project))
+    with turn as mine:
+        if mine is None:
+            return PutAway()
         twins = _by_key(tasks.find_by_key(studio, project.ls_project_id, keys))
-        return remove_twins(ledger, studio, project, twins)
+        return put_away_twins(ledger, studio, project, twins)
 
 
 def _by_key(found: Iterable[tuple[int, str]]) -> dict[UUID, list[int]]:
