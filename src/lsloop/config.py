@@ -357,7 +357,7 @@ def load(project_dir: Path) -> Config:
     project_dir = project_dir.resolve()
     environment, stack = _environment(project_dir), read_stack(project_dir)
     secrecy.learn(_secrets(environment, stack))
-    return Config(project_dir, _params(project_dir), environment, stack)
+    return Config(project_dir, read_params(project_dir), environment, stack)
 
 
 _STACK_SECRETS = ("stack label_studio_password", "stack label_studio_api_key", "stack secret")
@@ -393,7 +393,8 @@ def read_stack(project_dir: Path) -> dict[str, Any]:
     return found
 
 
-def _params(project_dir: Path) -> Params:
+def read_params(project_dir: Path) -> Params:
+    """The project folder's own params.yaml, else the shipped one. Raises UsageError."""
     own = project_dir / "params.yaml"
     path = own if own.is_file() else resources.path("params.yaml")
     try:

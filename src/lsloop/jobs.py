@@ -28,6 +28,7 @@ from typing import Any
 from lsloop import address, ledger, loop
 from lsloop.config import Config
 from lsloop.errors import LsloopError, SchemaMismatch, Unreachable
+from lsloop.following import Following, Now
 from lsloop.labelstudio import client
 from lsloop.ledger import models
 from lsloop.ledger import queue as tables
@@ -117,7 +118,7 @@ def add(config: Config, name: str, /, *, key: str = "", **arguments: Any) -> int
     pool = psycopg_pool.ConnectionPool(**_connection(config), min_size=1, max_size=1, open=False)
     with _translated(), closing(pool):
         pool.open(wait=True, timeout=CONNECTING)
-        app = _app(config, SyncPsycopgConnector())
+        app = _app(lambda: config, SyncPsycopgConnector())
         with app.open(pool):
             try:
                 job = app.configure_task(name, lock=lock, queueing_lock=lock)
@@ -133,12 +134,12 @@ def work(
 
     What breaks off, because a service went away or is not there yet, is begun again; `say` is told why.
     """
-    stop = threading.Event()
+    stop, now = threading.Event(), Following(config, say)
     parts: list[Callable[[], None]] = []
     if EVENTS in names:
-        parts.append(partial(_attend, config, stop))
+        parts.append(partial(_attend, now, stop))
     if own := sorted(set(names) - {EVENTS}):
-        parts.append(lambda: asyncio.run(_work(config, own, stop)))
+        parts.append(lambda: asyncio.run(_work(now, own, stop)))
     threads = [threading.Thread(target=_lasting, args=(part, stop, say), daemon=True) for part in parts]
     for thread in threads:
         thread.start()
@@ -162,20 +163,22 @@ def _lasting(part: Callable[[], None], stop: threading.Event, say: Callable[[str
             stop.wait(AGAIN)
 
 
-def _attend(config: Config, stop: threading.Event) -> None:
+def _attend(now: Now, stop: threading.Event) -> None:
+    config = now()
     with (
         closing(ledger.connect(config.database_url)) as opened,
         client.connect(config.label_studio_url, config.label_studio_api_key) as studio,
     ):
-        loop.attend(opened, studio, config, stop.is_set)
+        loop.attend(opened, studio, now, stop.is_set)
 
 
-async def _work(config: Config, names: Collection[str], stop: threading.Event) -> None:
+async def _work(now: Now, names: Collection[str], stop: threading.Event) -> None:
     """One worker per queue, so that a training of hours does not keep an export waiting."""
     from procrastinate import PsycopgConnector
 
+    config = now()
     _check(config)
-    app = _app(config, PsycopgConnector(**_connection(config), min_size=1, timeout=CONNECTING))
+    app = _app(now, PsycopgConnector(**_connection(config), min_size=1, timeout=CONNECTING))
     async with app.open_async():
         workers = [asyncio.create_task(_worker(app, name)) for name in names]
         workers.append(asyncio.create_task(_begin_again(app)))
@@ -232,19 +235,19 @@ def _check(config: Config) -> None:
             raise SchemaMismatch("The job queue has no tables, or older ones.", "Run `lsloop db upgrade`.")
 
 
-def _app(config: Config, connector: Any) -> Any:
+def _app(now: Now, connector: Any) -> Any:
     import procrastinate
 
     app = procrastinate.App(connector=connector)
     for name, job in JOBS.items():
         again = procrastinate.RetryStrategy(max_attempts=job.tries - 1, exponential_wait=4)
-        app.task(name=name, queue=job.queue, retry=again if job.tries > 1 else False)(_task(config, job))
+        app.task(name=name, queue=job.queue, retry=again if job.tries > 1 else False)(_task(now, job))
     return app
 
 
-def _task(config: Config, job: Job) -> Callable[..., None]:
+def _task(now: Now, job: Job) -> Callable[..., None]:
     def run(**arguments: Any) -> None:
-        job.run(config, **arguments)
+        job.run(now(), **arguments)
 
     return run
 

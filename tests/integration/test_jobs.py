@@ -66,6 +66,18 @@ def test_jobs_are_done_once_in_turn_per_key_and_one_more_waits(
         wait_until(lambda: queue.counts(ledger) == {"waiting": 0, "running": 0, "failed": 0}, 20)
 
 
+def test_a_job_has_the_params_that_are_there_when_it_begins(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, path = list[int](), config.project_dir / "params.yaml"
+    monkeypatch.setitem(jobs.JOBS, "look", Job(lambda config: seen.append(config.params.push.limit), queue="look"))
+    with working(config, "look") as said:
+        for text, limit in (("push: {limit: 3}", 3), ("push: {limit: many}", 3), ("push: {limit: 4}", 4)):
+            path.write_text(text)
+            os.utime(path, (1_000_000_000 + len(seen), 1_000_000_000 + len(seen)))
+            jobs.add(config, "look")
+            wait_until(lambda limit=limit, done=len(seen): seen[done:] == [limit], 20)
+    assert [line.partition(":")[0] for line in said] == ["params.yaml is not valid"]
+
+
 def test_a_job_that_fails_is_tried_again_and_then_kept_as_failed(
     config: Config, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,6 +15,7 @@ from lsloop.commands._call import Call
 from lsloop.commands._options import HostOpt, PortOpt
 from lsloop.config import API_TOKEN, Config
 from lsloop.errors import LsloopError, UsageError
+from lsloop.following import Following
 from lsloop.ledger import events
 from lsloop.server import api, app, ml_backend, webhook
 
@@ -32,7 +33,7 @@ def serve(ctx: typer.Context, host: HostOpt = "127.0.0.1", port: PortOpt = 8000)
       lsloop serve --host 0.0.0.0
     """
     call = Call.of(ctx)
-    config = call.config
+    config, now = call.config, Following(call.config, call.out.warn)
     ledger_ = ledger.connect(config.database_url, check_schema=False)
     application = app.create(
         raw_dir=config.raw_dir,
@@ -40,13 +41,13 @@ def serve(ctx: typer.Context, host: HostOpt = "127.0.0.1", port: PortOpt = 8000)
         secret=config.secret,
         label_studio_url=config.label_studio_url,
         ping=ledger_.ping,
-        desk=api.Desk(ledger_, config, _token(config)),
+        desk=api.Desk(ledger_, now, _token(config)),
         # connections of its own: events never wait for somebody's long question
         hook=webhook.Hook(
             config.webhook_secret,
             partial(events.store, ledger.connect(config.database_url, check_schema=False)),
         ),
-        ml=ml_backend.Backends(ledger.connect(config.database_url, check_schema=False), config),
+        ml=ml_backend.Backends(ledger.connect(config.database_url, check_schema=False), now),
     )
     # uvicorn stops gracefully and then raises the signal again, which would end in "Terminated"
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))

@@ -15,6 +15,7 @@ from lsloop.commands._output import Output, Table
 from lsloop.commands._stop import Stop
 from lsloop.commands.sync import answer, in_words, titled, troubles, wanted
 from lsloop.errors import LsloopError, UsageError
+from lsloop.following import Following
 from lsloop.ledger import syncs
 from lsloop.ledger.syncs import Run
 from lsloop.sync import Cycle, cycle
@@ -72,7 +73,10 @@ def _cycle(call: Call, stop: Stop, every: float | None, push: bool) -> Cycle:
 def _for_ever(call: Call, stop: Stop, every: float, push: bool) -> None:
     sums = {"cycles": 0, "failed": 0}
 
+    now = Following(call.config, call.out.warn)
+
     def one() -> Cycle:
+        call.config = now()
         done = _cycle(call, stop, every, push)
         _count(call.out, done, sums)
         return done

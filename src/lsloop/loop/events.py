@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from lsloop.config import Config
 from lsloop.errors import Unreachable
+from lsloop.following import Now
 from lsloop.labelstudio.client import LabelStudio
 from lsloop.ledger import Ledger, events, projects, servers
 from lsloop.loop.answers import look
@@ -42,11 +43,15 @@ def _server(ledger: Ledger, studio: LabelStudio, config: Config) -> str:
     return place.server.name
 
 
-def attend(ledger: Ledger, studio: LabelStudio, config: Config, stop: Callable[[], bool]) -> None:
-    """Process events as they arrive, until `stop()`. Raises Unreachable when PostgreSQL goes away."""
+def attend(ledger: Ledger, studio: LabelStudio, now: Now, stop: Callable[[], bool]) -> None:
+    """Process events as they arrive, with the settings of then, until `stop()`.
+
+    Raises Unreachable when PostgreSQL goes away.
+    """
     with events.arriving(ledger) as wait:
         forget_at = 0.0
         while not stop():
+            config = now()
             process_events(ledger, studio, config)
             if time.monotonic() > forget_at:
                 events.forget(ledger, config.params.events.keep_days)

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from lsloop import task_types
 from lsloop.config import Config
 from lsloop.errors import Refused
+from lsloop.following import Now
 from lsloop.ledger import Ledger, annotations, conflicts, overview, problems, quality, servers
 from lsloop.ledger.conflicts import Conflict, Filter
 from lsloop.records import Strategy
@@ -27,8 +28,13 @@ class Desk:
     """What the API works with, and the token that opens it."""
 
     ledger: Ledger
-    config: Config
+    settings: Config | Now  # those that stay, or that follow params.yaml
     token: str
+
+    @property
+    def config(self) -> Config:
+        """The settings now."""
+        return self.settings if isinstance(self.settings, Config) else self.settings()
 
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")  # PostgreSQL cannot hold some of these

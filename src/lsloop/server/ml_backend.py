@@ -23,6 +23,7 @@ from starlette.responses import Response
 from lsloop import loop, task_types
 from lsloop.config import ML_USER, Config
 from lsloop.errors import UsageError
+from lsloop.following import Now
 from lsloop.ledger import Ledger, models, predictions
 from lsloop.ledger.listening import EVERY, Watch
 from lsloop.models import Guess
@@ -48,20 +49,33 @@ class Backends:
     It looks when it is notified, and every `look_every` seconds.
     """
 
-    def __init__(self, ledger: Ledger, config: Config, look_every: float = EVERY) -> None:
-        self.ledger, self.config = ledger, config
-        self.seats = {name: self._seat(name) for name in config.params.task_types}
+    def __init__(self, ledger: Ledger, settings: Config | Now, look_every: float = EVERY) -> None:
+        self.ledger, self.settings = ledger, settings
+        self.seats = {name: self._seat(name) for name in self.config.params.task_types}
         self.watch = Watch(ledger, models.CHANNEL, self._refresh, look_every)
         self.pool = ThreadPoolExecutor(AT_WORK, thread_name_prefix="predict")
         self.in_line = 0
 
     def _seat(self, name: str) -> Seat:
         return Seat(
-            partial(loop.models_in_order, self.ledger, self.config, name), partial(loop.load_model, self.config, name)
+            lambda: loop.models_in_order(self.ledger, self.config, name),
+            lambda model: loop.load_model(self.config, name, model),
         )
 
+    @property
+    def config(self) -> Config:
+        """The settings now."""
+        return self.settings if isinstance(self.settings, Config) else self.settings()
+
+    def add_task_types(self) -> None:
+        """A seat for each task type that params.yaml has now and had not before."""
+        for name in self.config.params.task_types:
+            if name not in self.seats:
+                self.seats[name] = self._seat(name)
+
     def _refresh(self) -> None:
-        for seat in self.seats.values():
+        self.add_task_types()
+        for seat in list(self.seats.values()):
             seat.refresh()
 
     @property
