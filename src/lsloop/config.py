@@ -52,7 +52,11 @@ class Conflicts(_Section):
 
 
 class TaskType(_Section):
-    """One labelling job. `kind` is the code that understands it, `template` its label config; both default to its name."""
+    """One labelling job. `template` is its label config; it defaults to the job's name.
+
+    `kind` is the code that understands its answers; where there is none, what the label config says. `reads` then names
+    the sample field (or `media`) of a variable, `writes` the sample field of a control, where they are not the same.
+    """
 
     title: str = Field(default="", max_length=50)  # Label Studio's limit
     kind: str = ""
@@ -61,6 +65,8 @@ class TaskType(_Section):
     agreement: float = Field(default=0.9, ge=0, le=1)
     gold_floor: float = Field(default=0.6, ge=0, le=1)
     conflicts: Conflicts = Conflicts()
+    reads: dict[str, str] = Field(default_factory=dict)
+    writes: dict[str, str] = Field(default_factory=dict)
     sync_push: bool = False
 
 

@@ -16,11 +16,15 @@ _OPTIONS = {"Choice", "Label"}
 
 @dataclass(frozen=True)
 class Control:
-    """A control tag of a label config. `type` is the tag in small letters, `values` its choices or labels."""
+    """A control tag of a label config. `type` is the tag in small letters, `values` its choices or labels.
+
+    `per_region`: what is answered is about one region, not about the task.
+    """
 
     type: str
     to_name: str = ""
     values: tuple[str, ...] = ()
+    per_region: bool = False
 
 
 @lru_cache(maxsize=64)
@@ -38,6 +42,18 @@ def variables(config: str) -> frozenset[str]:
     """
     values = (tag.get("value", "") for tag in _parse(config).iter() if tag.get("name"))
     return frozenset(found[1] for value in values if (found := re.search(r"\$(\w+)", value)))
+
+
+MEDIA = ("image", "audio", "audioplus", "video", "pdf", "timeseries")
+"""Objects whose value is the address of a file."""
+
+
+@lru_cache(maxsize=64)
+def media_variables(config: str) -> tuple[str, ...]:
+    """The variables that hold the address of a media file, in the order of the label config. Raises as `controls` does."""
+    tags = [tag for tag in _parse(config).iter() if tag.tag.lower() in MEDIA and tag.get("name")]
+    found = (re.fullmatch(r"\$(\w+)", tag.get("value", "")) for tag in tags)
+    return tuple(dict.fromkeys(match[1] for match in found if match))
 
 
 def misfits(config: str, needs: Mapping[str, Control]) -> list[str]:
@@ -135,7 +151,8 @@ def _parse(config: str) -> ElementTree.Element:
 
 def _control(tag: ElementTree.Element) -> Control:
     options = (option.get("alias") or option.get("value") for option in tag.iter() if option.tag in _OPTIONS)
-    return Control(tag.tag.lower(), tag.attrib["toName"].split(",")[0], tuple(filter(None, options)))
+    per_region = tag.get("perRegion", "").lower() == "true"
+    return Control(tag.tag.lower(), tag.attrib["toName"].split(",")[0], tuple(filter(None, options)), per_region)
 
 
 def _misfit(name: str, found: Control | None, need: Control) -> list[str]:

@@ -12,13 +12,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lsloop import loop, pipeline, reviewed, task_types
+from lsloop import loop, pipeline, reviewed
 from lsloop.config import Config
 from lsloop.errors import LsloopError
 from lsloop.labelstudio.client import LabelStudio
 from lsloop.ledger import Ledger, Turn, models
 from lsloop.ledger import rounds as ledger_rounds
 from lsloop.ledger.rounds import People, Round
+from lsloop.loop.given import resolved
 from lsloop.records import Order, Value
 from lsloop.steps import training
 from lsloop.task_types import Kind
@@ -138,9 +139,9 @@ class _Round:
     def pull(self) -> Part:
         """The sweep after the events. What people made of what the model proposed is counted with it."""
         loop.pull(self.ledger, self.studio, self.config, self.wanted.task_type)
-        _, settings = self.config.task_type(self.wanted.task_type)
+        _, _, kind = resolved(self.config, self.wanted.task_type)
         made = ledger_rounds.answers(self.ledger, self.at)
-        return {"accepted": self.people.accepted, **corrections(task_types.load(str(settings.kind)), made)}
+        return {"accepted": self.people.accepted, **corrections(kind, made)}
 
     def export(self) -> Part:
         """By the stages of dvc.yaml where DVC is at work, so that the model's data is known to it."""

@@ -5,7 +5,6 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from lsloop import task_types
 from lsloop.commands import _sides
 from lsloop.commands._call import Call
 from lsloop.commands._options import ByOpt, DryRunOpt, LimitOpt, TaskTypeOpt, actor
@@ -15,6 +14,7 @@ from lsloop.config import Config
 from lsloop.errors import UsageError
 from lsloop.ledger import conflicts
 from lsloop.ledger.conflicts import Conflict, Filter
+from lsloop.loop.given import resolved
 from lsloop.records import Strategy
 from lsloop.steps import conflict as step
 from lsloop.steps.lock import span
@@ -182,7 +182,7 @@ def _which(config: Config, task_type: str | None, field: str | None, status: Any
 
 
 def _kind(config: Config, task_type: str) -> Kind:
-    return task_types.load(config.task_type(task_type)[1].kind)
+    return resolved(config, task_type)[2]
 
 
 def _list(found: list[Conflict], title: str) -> Table:

@@ -6,7 +6,6 @@ from typing import Annotated, Any
 
 import typer
 
-from lsloop import task_types
 from lsloop.commands._call import Call
 from lsloop.commands._options import ByOpt, TaskTypeOpt, actor
 from lsloop.commands._output import Table
@@ -15,8 +14,10 @@ from lsloop.commands.annotators import bounds, percent
 from lsloop.config import Config
 from lsloop.errors import LsloopError, UsageError
 from lsloop.ledger import gold, quality
+from lsloop.loop.given import kinds_of
 from lsloop.records import Value
 from lsloop.steps.gold import check_reference
+from lsloop.task_types import Kind
 from lsloop.text import counted, nfc
 
 app = typer.Typer(
@@ -207,8 +208,8 @@ def _reference(
     return found
 
 
-def _kinds(config: Config) -> list[task_types.Kind]:
-    return [task_types.load(settings.kind or name) for name, settings in config.params.task_types.items()]
+def _kinds(config: Config) -> list[Kind]:
+    return list(kinds_of(config, None).values())
 
 
 def _samples(count: int) -> str:

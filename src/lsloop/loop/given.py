@@ -13,8 +13,21 @@ from lsloop.task_types import Kind
 
 
 def resolved(config: Config, task_type: str) -> tuple[str, TaskType, Kind]:
+    """The name, the settings and the kind of a task type. Raises UsageError."""
     name, settings = config.task_type(task_type)
-    return name, settings, task_types.load(settings.kind)
+    if settings.kind in task_types.names() or config.params.task_types[name].kind:
+        _refuse_own_names(name, settings)
+        return name, settings, task_types.load(settings.kind)
+    label_config = template(config, name, settings)
+    return name, settings, task_types.from_template(name, label_config, settings.reads, settings.writes)
+
+
+def _refuse_own_names(name: str, settings: TaskType) -> None:
+    if settings.reads or settings.writes:
+        raise UsageError(
+            f"{name} has a kind with fields of its own; `reads` and `writes` of params.yaml do not apply to it.",
+            "Remove them, or give the task type another name and no `kind`.",
+        )
 
 
 def template(config: Config, name: str, settings: TaskType) -> str:

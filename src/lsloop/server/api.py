@@ -8,12 +8,12 @@ from fastapi import APIRouter, Depends, FastAPI, Path, Query, Request
 from pydantic import AfterValidator, BaseModel, ConfigDict
 from starlette.responses import Response
 
-from lsloop import task_types
 from lsloop.config import Config
 from lsloop.errors import Refused
 from lsloop.following import Now
 from lsloop.ledger import Ledger, annotations, conflicts, overview, problems, quality, servers
 from lsloop.ledger.conflicts import Conflict, Filter
+from lsloop.loop.given import resolved
 from lsloop.records import Strategy
 from lsloop.server import guard
 from lsloop.server.guard import Problem
@@ -142,7 +142,7 @@ def _resolved(desk: Desk, number: int, how: Decision, actor: str) -> dict[str, A
     conflict = _meant(desk, number)
     if how.seen is not None:
         conflict = replace(conflict, seen=how.seen)
-    kind = task_types.load(desk.config.task_type(conflict.task_type)[1].kind)
+    kind = resolved(desk.config, conflict.task_type)[2]
     child = step.resolve(desk.ledger, kind, conflict, how.resolution, actor=actor, reason=how.reason)
     return {
         "annotation_id": conflict.ls_annotation_id,

@@ -20,12 +20,13 @@ import orjson
 from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import Response
 
-from lsloop import loop, task_types
+from lsloop import loop
 from lsloop.config import ML_USER, Config
 from lsloop.errors import UsageError
 from lsloop.following import Now
 from lsloop.ledger import Ledger, models, predictions
 from lsloop.ledger.listening import EVERY, Watch
+from lsloop.loop.given import resolved
 from lsloop.models import Guess
 from lsloop.records import Sample
 from lsloop.server import guard
@@ -243,9 +244,8 @@ def _nothing(model: Loaded) -> dict[str, Any]:
 
 def _asking(backends: Backends, task_type: str, asked: dict[str, Any]) -> Asking:
     """Answers must fit the label config that Label Studio has now."""
-    _, settings = backends.config.task_type(task_type)
     if isinstance(config := asked.get("label_config"), str) and config:
-        return Asking(task_types.load(settings.kind), config, backends.config.raw_dir)
+        return Asking(resolved(backends.config, task_type)[2], config, backends.config.raw_dir)
     return loop.asking(backends.ledger, backends.config, task_type)
 
 

@@ -1,6 +1,7 @@
 """Kinds of labelling job: each module here is one, and its file name is its registration.
 
-An installed package adds kinds through the entry-point group `lsloop.task_types`.
+A job without a kind gets one from its label config (`from_template`). An installed package adds kinds through the
+entry-point group `lsloop.task_types`.
 """
 
 import importlib
@@ -27,14 +28,17 @@ class Kind(Protocol):
     `config` is a label config: the XML that Label Studio holds.
     """
 
-    READS: tuple[str, ...]
-    """Sample fields that the annotator judges from; `media` is the media file."""
+    @property
+    def READS(self) -> tuple[str, ...]:
+        """Sample fields that the annotator judges from; `media` is the media file."""
 
-    WRITES: tuple[str, ...]
-    """Sample fields that the answer sets."""
+    @property
+    def WRITES(self) -> tuple[str, ...]:
+        """Sample fields that the answer sets."""
 
-    NEEDS: Mapping[str, Control]
-    """Controls that a label config must keep for answers to be understood; the others may go."""
+    @property
+    def NEEDS(self) -> Mapping[str, Control]:
+        """Controls that a label config must keep for answers to be understood; the others may go."""
 
     def task_data(self, sample: Sample, media_url: str | None) -> dict[str, Any]:
         """What the template shows: the same keys for every sample. Nothing tells a gold probe from another.
@@ -83,6 +87,23 @@ def load(kind: str) -> Kind:
     return found
 
 
+def from_template(
+    name: str, label_config: str, reads: Mapping[str, str] | None = None, writes: Mapping[str, str] | None = None
+) -> Kind:
+    """The kind that a label config makes. `reads`: sample fields (or `media`) by variable; `writes`: by control.
+
+    Without `reads`, the first variable of an image, a recording, a video or a PDF is the sample's media file, and every
+    other variable the field of its name. Raises UsageError for a label config that is none, or names that it lacks.
+    """
+    from lsloop.task_types._template import made
+
+    try:
+        return made(label_config, reads or {}, writes or {})
+    except ValueError as error:
+        problem = str(error).rstrip(".")
+        raise UsageError(f"{name}: {problem}.", "Correct the template, or the entry in params.yaml.") from error
+
+
 def measures(kind: Kind) -> Measures:
     """How answers of a kind are measured against references: its `MEASURES`; without any, by how far they agree."""
     by_agreement = Measure("agreement", lambda answer, reference: (kind.agree(answer, reference), 1.0))
@@ -103,7 +124,7 @@ def misfits(kind: Kind, config: str) -> list[str]:
 
 
 def _shipped() -> set[str]:
-    return {module.name for module in pkgutil.iter_modules(__path__)}
+    return {module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")}
 
 
 def _installed() -> dict[str, EntryPoint]:

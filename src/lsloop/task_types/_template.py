@@ -1,0 +1,116 @@
+"""A kind of labelling job made of its label config alone: what its variables show and its controls answer.
+
+For a job without rules of its own. Its values are those of `values.answers`; a part that was not answered is None.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from lsloop import regions
+from lsloop.records import Result, Sample, Value
+from lsloop.regions import Control
+from lsloop.values.answers import OTHER, REGIONS, RELATIONS, Answers
+
+
+@dataclass(frozen=True)
+class TemplateKind:
+    """A kind as its label config has it. `shows` are the sample fields by the names of the variables."""
+
+    READS: tuple[str, ...]
+    WRITES: tuple[str, ...]
+    shows: Mapping[str, str]
+    answers: Answers
+
+    @property
+    def NEEDS(self) -> Mapping[str, Control]:
+        """None: a control that somebody takes out is not answered any more."""
+        return {}
+
+    def task_data(self, sample: Sample, media_url: str | None) -> dict[str, Any]:
+        """Each variable with the sample's field, or the link to its media."""
+        shown = {
+            variable: (media_url or "") if name == "media" else sample.fields.get(name, "")
+            for variable, name in self.shows.items()
+        }
+        return {**shown, "candidates": "", "sample_id": str(sample.sample_id)}
+
+    def to_result(self, value: Value, config: str, sample: Sample) -> Result:
+        """The value as result items. Raises ValueError for an answer that its control cannot have."""
+        return self._with(config).write({name: part for name, part in value.items() if part is not None})
+
+    def from_result(self, result: Result, config: str) -> Value:
+        """The result items as a value. Raises ValueError when nothing is answered where something must be."""
+        value = self._with(config).read(result)
+        if not value and not self._may_be_empty:
+            raise ValueError("Nothing is answered.")
+        return {**dict.fromkeys(self.WRITES), **value}
+
+    @property
+    def _may_be_empty(self) -> bool:
+        """Whether "there is nothing to mark" is an answer."""
+        return self.answers.renamed.get(REGIONS, REGIONS) in self.WRITES
+
+    def upstream_value(self, sample: Sample) -> Value | None:
+        """What the sample has under the names of the answers."""
+        found = {name: sample.fields[name] for name in self.WRITES if sample.fields.get(name) is not None}
+        return {**dict.fromkeys(self.WRITES), **found} if found else None
+
+    def agree(self, a: Value, b: Value) -> float:
+        """The mean agreement of the parts; see `Answers.agree`."""
+        return self.answers.agree(a, b)
+
+    def word_errors(self, value: Value, reference: Value) -> tuple[int, int] | None:
+        """Of a job of texts alone; None where words do not measure it."""
+        counted = self.answers.errors(value, reference)
+        return counted["words"] if counted.keys() == {"words"} else None
+
+    def merge(self, base: Value, ours: Value, theirs: Value) -> Value | None:
+        """Part by part; see `Answers.merge`."""
+        merged = self.answers.merge(base, ours, theirs)
+        return None if merged is None else {**dict.fromkeys(self.WRITES), **merged}
+
+    def training_row(self, sample: Sample, value: Value) -> dict[str, Any]:
+        """What was shown, and what was answered."""
+        read = {name: sample.fields.get(name) for name in self.READS if name != "media"}
+        answered = {name: value.get(name) for name in self.WRITES}
+        media = {"media": sample.media_path, "duration": sample.duration} if "media" in self.READS else {}
+        return {"sample_id": str(sample.sample_id), **media, **read, **answered}
+
+    def _with(self, config: str) -> Answers:
+        """The answers to the label config at hand: somebody may have added a control."""
+        return _answers(config, tuple(sorted(self.answers.renamed.items())))
+
+
+def made(config: str, reads: Mapping[str, str], writes: Mapping[str, str]) -> TemplateKind:
+    """The kind of a label config. Raises ValueError for one that is none, or names that it does not have."""
+    answers = _answers(config, tuple(sorted(writes.items())))
+    if not answers.writes:
+        raise ValueError("the template has no control, so that nothing can be answered")
+    _refuse_unknown("writes", writes, {*answers.tags, REGIONS, RELATIONS, OTHER}, "control")
+    shows = _shown(config, reads)
+    return TemplateKind(tuple(dict.fromkeys(shows.values())), answers.writes, shows, answers)
+
+
+def _shown(config: str, reads: Mapping[str, str]) -> dict[str, str]:
+    variables = sorted(regions.variables(config) - OWN)
+    _refuse_unknown("reads", reads, set(variables), "variable")
+    files = [name for name in regions.media_variables(config) if name not in reads]
+    media = {} if "media" in reads.values() else dict.fromkeys(files[:1], "media")
+    return {name: reads.get(name) or media.get(name, name) for name in variables}
+
+
+OWN = {"candidates", "sample_id", "task_key"}
+"""Variables that lsloop gives itself."""
+
+
+def _refuse_unknown(setting: str, given: Mapping[str, str], known: set[str], what: str) -> None:
+    for name in given:
+        if name not in known:
+            raise ValueError(f"`{setting}` names {name!r}; the template has no such {what}")
+
+
+@lru_cache(maxsize=64)
+def _answers(config: str, renamed: tuple[tuple[str, str], ...]) -> Answers:
+    return Answers(regions.controls(config), dict(renamed))

@@ -1,0 +1,255 @@
+"""An answer to a label config as one value: read, written, compared, merged and shown by the codecs of its controls.
+
+A value holds each control that answers for the whole task under its name, all `regions` (see records.py), the
+`relations` between them, and under `other`, as it came, what no codec knows. What is empty is not in it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from lsloop.records import Result, Value
+from lsloop.regions import Control
+from lsloop.values import controls, records
+from lsloop.values.controls import Codec, Pair, canonical
+
+REGIONS, RELATIONS, OTHER = "regions", "relations", "other"
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What the controls of a label config answer. `tags` are the controls by name."""
+
+    tags: Mapping[str, Control]
+    renamed: Mapping[str, str] = field(default_factory=dict)
+    """The names of the value by the names of the controls, where they differ."""
+
+    @cached_property
+    def codecs(self) -> dict[str, Codec]:
+        """The codec of each control that one is known of."""
+        known = controls.CODECS
+        return {name: known[tag.type] for name, tag in self.tags.items() if tag.type in known}
+
+    @cached_property
+    def writes(self) -> tuple[str, ...]:
+        """What an answer may hold: the controls of the whole task, regions where something can be marked, and `other`."""
+        marks = any(tag.type in controls.MARKING for tag in self.tags.values())
+        own = [self._name(name) for name, tag in self.tags.items() if self._is_for_task(name, tag)]
+        unknown = any(not self._has_codec(name, tag) for name, tag in self.tags.items())
+        parts = ((REGIONS, marks or self._has_regions), (OTHER, unknown))
+        return (*own, *(self._name(name) for name, has in parts if has))
+
+    @cached_property
+    def _has_regions(self) -> bool:
+        return any(tag.per_region for tag in self.tags.values())
+
+    def _has_codec(self, name: str, tag: Control) -> bool:
+        return name in self.codecs or tag.type in controls.DRAWN
+
+    def _is_for_task(self, name: str, tag: Control) -> bool:
+        return name in self.codecs and tag.type not in controls.MARKING and not tag.per_region
+
+    def _name(self, control: str) -> str:
+        return self.renamed.get(control, control)
+
+    def read(self, result: Result) -> Value:
+        """A result as a value. Raises ValueError with one sentence for what a control cannot have answered."""
+        if not isinstance(result, list) or not all(isinstance(item, dict) for item in result):
+            raise ValueError("The result is not a list of regions.")
+        known = [item for item in result if self._is_known(item)]
+        inside = {item.get("id") for item in known if self._is_region(item)} - {None}
+        regions = [item for item in known if self._is_region(item) or item.get("id") in inside]
+        value = self._of_task([item for item in known if item not in regions])
+        found, places = records.ordered(records.gathered(regions, self.codecs))
+        relations = [item for item in result if item.get("type") == "relation"]
+        rest = [item for item in result if item not in known and item not in relations]
+        joined, loose = _relations(relations, places)
+        parts = {REGIONS: found, RELATIONS: joined, OTHER: [*rest, *loose]}
+        return value | {self._name(name): part for name, part in parts.items() if part}
+
+    def _is_known(self, item: Mapping[str, Any]) -> bool:
+        name = item.get("from_name")
+        tag = self.tags.get(name) if isinstance(name, str) else None
+        if tag is None or not isinstance(item.get("value"), dict):
+            return False
+        return self._has_codec(str(name), tag)
+
+    def _is_region(self, item: Mapping[str, Any]) -> bool:
+        """Whether an item says something of a place in what is shown."""
+        tag = self.tags[item["from_name"]]
+        codec = self.codecs.get(item["from_name"])
+        place = item["value"].keys() - {codec.key if codec else None}
+        return bool(place) or "item_index" in item or tag.per_region or tag.type in controls.DRAWN
+
+    def _of_task(self, items: Iterable[Mapping[str, Any]]) -> Value:
+        value: Value = {}
+        for item in items:
+            name = item["from_name"]
+            codec = self.codecs[name]
+            try:
+                answer = codec.normal(item["value"].get(codec.key))
+            except ValueError as error:
+                raise ValueError(f"The answer {name!r} is not understood. {error}") from error
+            before = value.get(self._name(name), [])
+            value[self._name(name)] = codec.normal([*before, *answer]) if before and isinstance(before, list) else answer
+        return {name: answer for name, answer in value.items() if answer != []}
+
+    def write(self, value: Value) -> Result:
+        """The inverse of `read`. What the label config has no control for is left out, but for `other`."""
+        own = [part for name in self.tags for part in self._written(name, value.get(self._name(name)))]
+        types = {name: controls.TYPES.get(tag.type, tag.type) for name, tag in self.tags.items()}
+        regions = value.get(self._name(REGIONS), [])
+        marked = [
+            item
+            for place, record in enumerate(regions)
+            for item in records.written(record, records.name_of(place), types, self.codecs)
+        ]
+        relations = [_related(one, len(regions)) for one in value.get(self._name(RELATIONS), [])]
+        return [*own, *marked, *relations, *value.get(self._name(OTHER), [])]
+
+    def _written(self, name: str, answer: Any) -> Result:
+        tag = self.tags[name]
+        if answer in (None, []) or not self._is_for_task(name, tag):
+            return []
+        codec = self.codecs[name]
+        item = {"id": name, "from_name": name, "to_name": tag.to_name, "type": tag.type}
+        return [item | {"value": {codec.key: codec.normal(answer)}}]
+
+    def normal(self, value: Value) -> Value:
+        """The one form of equal answers. Raises ValueError as `read` does."""
+        return self.read(self.write(value))
+
+    def agree(self, a: Value, b: Value) -> float:
+        """The mean agreement of the parts that either value has; symmetric, in [0, 1], 1 for equal values."""
+        scores = [self._agree(name, a.get(name), b.get(name)) for name in self._parts(a, b)]
+        return sum(scores) / len(scores) if scores else 1.0
+
+    def _agree(self, name: str, a: Any, b: Any) -> float:
+        if a == b:
+            return 1.0
+        if name == self._name(REGIONS):
+            return records.agree(a or [], b or [], self.codecs)
+        if a is None or b is None:
+            return 0.0
+        return self._codec(name).agree(a, b)
+
+    def _parts(self, *values: Value) -> list[str]:
+        names = dict.fromkeys(name for value in values for name, part in value.items() if part not in (None, []))
+        return sorted(names)
+
+    def _codec(self, name: str) -> Codec:
+        """Of a part of a value; what no codec knows is compared as a whole."""
+        if name in (self._name(RELATIONS), self._name(OTHER)):
+            return _LISTS
+        return self._by_part.get(name, _UNKNOWN)
+
+    @cached_property
+    def _by_part(self) -> dict[str, Codec]:
+        return {self._name(name): codec for name, codec in self.codecs.items()}
+
+    def errors(self, answer: Value, reference: Value) -> dict[str, Pair]:
+        """Wrong and all parts of the reference, by the unit they are counted in."""
+        counted: dict[str, Pair] = {}
+        for name in self._parts(answer, reference):
+            unit, (wrong, total) = self._counted(name, answer.get(name), reference.get(name))
+            before = counted.get(unit, (0, 0))
+            counted[unit] = before[0] + wrong, before[1] + total
+        return counted
+
+    def _counted(self, name: str, answer: Any, reference: Any) -> tuple[str, Pair]:
+        if name == self._name(REGIONS):
+            return "regions", records.errors(answer or [], reference or [], self.codecs)
+        codec = self._codec(name)
+        if answer is None or reference is None:
+            return codec.unit, (1, int(reference is not None))
+        return codec.unit, codec.errors(answer, reference)
+
+    def merge(self, base: Value, ours: Value, theirs: Value) -> Value | None:
+        """Both sides' changes of `base` in one value; None where they clash and people must look."""
+        merged: Value = {}
+        for name in self._parts(base, ours, theirs):
+            part = self._merged(name, base.get(name), ours.get(name), theirs.get(name))
+            if part is _CLASH:
+                return None
+            if part not in (None, []):
+                merged[name] = part
+        return merged if self._names_its_regions(merged, ours, theirs) else None
+
+    def _names_its_regions(self, merged: Value, ours: Value, theirs: Value) -> bool:
+        """Whether the relations name regions by the places that these have in `merged`."""
+        regions, relations = self._name(REGIONS), self._name(RELATIONS)
+        if relations not in merged or ours.get(regions) == theirs.get(regions):
+            return True
+        return any(
+            all(merged.get(name) == side.get(name) for name in (regions, relations)) for side in (ours, theirs)
+        )
+
+    def _merged(self, name: str, base: Any, ours: Any, theirs: Any) -> Any:
+        if ours == theirs or theirs == base:
+            return ours
+        if ours == base:
+            return theirs
+        if name == self._name(REGIONS):
+            found: Any = records.merge(base or [], ours or [], theirs or [])
+        elif base is None or ours is None or theirs is None:
+            return _CLASH
+        else:
+            found = self._codec(name).merge(base, ours, theirs)
+        return _CLASH if found is None else found
+
+    def show(self, value: Value) -> str:
+        """A value for people: a line per part."""
+        return "\n".join(f"{name}: {self._shown(name, value[name])}" for name in self._parts(value))
+
+    def _shown(self, name: str, part: Any) -> str:
+        if name == self._name(REGIONS):
+            return "; ".join(map(self._shown_region, part))
+        return self._codec(name).show(part)
+
+    def _shown_region(self, record: records.Record) -> str:
+        said = [
+            self.codecs[name].show(answer)
+            for name, answer in record["answers"].items()
+            if name in self.codecs and answer is not None
+        ]
+        return f"{', '.join(filter(None, said)) or 'region'} at {_shown_place(record['where'])}"
+
+
+_CLASH = object()
+
+_UNKNOWN = controls.verbatim("")
+
+_LISTS = Codec(
+    "", "relations", controls.anything, controls.dice, controls.set_errors, controls.merged_set, controls.plain
+)
+
+
+def _relations(items: Sequence[Mapping[str, Any]], places: Mapping[str, int]) -> tuple[list[Any], list[Any]]:
+    """Relations by the places of their records, sorted; and those that name a region which is not there."""
+    joined, loose = [], []
+    for item in items:
+        ends = places.get(str(item.get("from_id"))), places.get(str(item.get("to_id")))
+        rest = {key: part for key, part in item.items() if key not in ("from_id", "to_id", "type")}
+        if None in ends:
+            loose.append(dict(item))
+        else:
+            joined.append({"from": ends[0], "to": ends[1], **rest})
+    return sorted(joined, key=canonical), loose
+
+
+def _related(relation: Mapping[str, Any], regions: int) -> dict[str, Any]:
+    ends = relation["from"], relation["to"]
+    if not all(isinstance(end, int) and 0 <= end < regions for end in ends):
+        raise ValueError(f"A relation names region {ends[0]} and {ends[1]}; there are {regions}.")
+    rest = {key: part for key, part in relation.items() if key not in ("from", "to")}
+    return {"type": "relation", "from_id": records.name_of(ends[0]), "to_id": records.name_of(ends[1]), **rest}
+
+
+def _shown_place(where: Mapping[str, Any]) -> str:
+    if isinstance(where.get("start"), int | float) and "end" in where:
+        return f"{where['start']}–{where['end']}"
+    if {"x", "y", "width", "height"} <= where.keys():
+        return "{x:.1f}, {y:.1f}, {width:.1f} × {height:.1f} %".format(**where)
+    text = where.get("text")
+    return repr(text) if isinstance(text, str) else ", ".join(sorted(where)) or "the whole"

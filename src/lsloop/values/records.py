@@ -1,0 +1,160 @@
+"""Regions as records: everything that Label Studio stores under one id, with where it is and what was said of it.
+
+A record: `on` (the name of the object tag), `where` (geometry), `answers` (control → answer; None of a control that
+only draws), and `more` (what Label Studio adds and that carries meaning). Ids are not part of it: a relation, or a region
+inside another, names records by their place in the list.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from lsloop.records import Result
+from lsloop.values import shapes
+from lsloop.values.controls import Codec, canonical
+
+Record = dict[str, Any]
+
+KEPT = (
+    "original_width", "original_height", "image_rotation", "item_index", "meta", "score", "origin", "readonly", "hidden",
+    "locked", "parentID",
+)  # fmt: skip
+"""What Label Studio adds to a region beside its value."""
+
+PROVENANCE = ("score", "origin")
+"""What says how a region came to be, not what it is."""
+
+DIGITS = 4  # of coordinates that are told apart: a ten-thousandth of a percent, a tenth of a millisecond
+
+
+def gathered(items: Iterable[Mapping[str, Any]], codecs: Mapping[str, Codec]) -> dict[str, Record]:
+    """The records of a result's region items by Label Studio's id; `codecs` by the name of the control."""
+    found: dict[str, Record] = {}
+    for number, item in enumerate(items):
+        record = found.setdefault(str(item.get("id") or f"item {number}"), {"where": {}, "answers": {}, "more": {}})
+        name, value = str(item["from_name"]), dict(item["value"])
+        codec = codecs.get(name)
+        record["on"] = str(item.get("to_name") or "")
+        answer = value.pop(codec.key, None) if codec else None
+        record["answers"][name] = codec.normal(answer) if codec and answer is not None else None
+        record["where"] |= _rounded(value)
+        record["more"] |= {key: item[key] for key in KEPT if item.get(key) not in (None, False)}
+    return found
+
+
+def ordered(found: Mapping[str, Record]) -> tuple[list[Record], dict[str, int]]:
+    """Records sorted by what they are (messages by when they were written), and the place of each id among them."""
+    ids = sorted(found, key=lambda i: (_moment(found[i]), identity(found[i]), canonical(found[i]["more"])))
+    places = {region_id: place for place, region_id in enumerate(ids)}
+    return [_placed(found[region_id], places) for region_id in ids], places
+
+
+def _moment(record: Record) -> float:
+    """When a message was written; 0 for what has no such time."""
+    written_at = [said.get("createdAt") for said in record["answers"].values() if isinstance(said, dict)]
+    return next((float(moment) for moment in written_at if isinstance(moment, int | float)), 0.0)
+
+
+def _placed(record: Record, places: Mapping[str, int]) -> Record:
+    parent = record["more"].get("parentID")
+    if parent not in places:
+        return record
+    return {**record, "more": {**record["more"], "parentID": places[parent]}}
+
+
+def written(record: Record, region_id: str, types: Mapping[str, str], codecs: Mapping[str, Codec]) -> Result:
+    """A record as the result items of one region; `types` by the name of the control."""
+    more = dict(record.get("more", {}))
+    if isinstance(more.get("parentID"), int):
+        more["parentID"] = name_of(more["parentID"])
+    return [
+        {"id": region_id, "from_name": name, "to_name": record["on"], "type": types[name], **more,
+         "value": {**record["where"], **({} if answer is None or name not in codecs else {codecs[name].key: answer})}}
+        for name, answer in record["answers"].items()
+        if name in types
+    ]  # fmt: skip
+
+
+def name_of(place: int) -> str:
+    """The id of a record in a prediction. Label Studio's page wants text."""
+    return f"region-{place}"
+
+
+def identity(record: Record) -> str:
+    """What a record is, without how it came to be: equal for two that say the same."""
+    more = {key: value for key, value in record.get("more", {}).items() if key not in (*PROVENANCE, "parentID")}
+    return canonical([record["on"], record["where"], record["answers"], more])
+
+
+def likeness(a: Record, b: Record, codecs: Mapping[str, Codec]) -> float:
+    """How far two records are the same: their overlap times the mean agreement of what was said of them."""
+    if a["on"] != b["on"] or a["more"].get("item_index") != b["more"].get("item_index"):
+        return 0.0
+    names = a["answers"].keys() | b["answers"].keys()
+    said = [_said(a["answers"], b["answers"], name, codecs) for name in sorted(names)]
+    return round(shapes.overlap(a["where"], b["where"]) * (sum(said) / len(said) if said else 1.0), 9)
+
+
+def _said(a: Mapping[str, Any], b: Mapping[str, Any], name: str, codecs: Mapping[str, Codec]) -> float:
+    ours, theirs = a.get(name), b.get(name)
+    if ours == theirs:
+        return 1.0
+    return codecs[name].agree(ours, theirs) if name in codecs and ours is not None and theirs is not None else 0.0
+
+
+def matched(a: Sequence[Record], b: Sequence[Record], codecs: Mapping[str, Codec]) -> list[tuple[int, int, float]]:
+    """(place in a, place in b, likeness) of the pairs that make the sum of likeness largest; unlike ones are no pair.
+
+    Kuhn, "The Hungarian method for the assignment problem" (1955).
+    """
+    if not a or not b:
+        return []
+    from scipy.optimize import linear_sum_assignment
+
+    likenesses = [[likeness(one, other, codecs) for other in b] for one in a]
+    rows, columns = linear_sum_assignment(likenesses, maximize=True)
+    pairs = ((int(i), int(j)) for i, j in zip(rows, columns, strict=True))
+    return [(i, j, likenesses[i][j]) for i, j in pairs if likenesses[i][j] > 0]
+
+
+def agree(a: Sequence[Record], b: Sequence[Record], codecs: Mapping[str, Codec]) -> float:
+    """Twice the likeness of the matched records ÷ all records of both; 1 for two empty lists."""
+    if not a and not b:
+        return 1.0
+    return min(1.0, 2 * sum(score for *_, score in matched(a, b, codecs)) / (len(a) + len(b)))
+
+
+def errors(answer: Sequence[Record], reference: Sequence[Record], codecs: Mapping[str, Codec]) -> tuple[int, int]:
+    """Records that are missing, too many or half unlike, and all records of the reference."""
+    right = sum(score >= 0.5 for *_, score in matched(answer, reference, codecs))
+    return max(len(answer), len(reference)) - right, len(reference)
+
+
+def merge(base: Sequence[Record], ours: Sequence[Record], theirs: Sequence[Record]) -> list[Record] | None:
+    """With what either side added, without what either took out; None where two changes meet in one place."""
+    was, a, b = ({identity(one): one for one in side} for side in (base, ours, theirs))
+    if a.keys() == b.keys():
+        return list(ours)
+    if _clash([v for k, v in {**was, **a}.items() if (k in was) != (k in a)],
+              [v for k, v in {**was, **b}.items() if (k in was) != (k in b)]):  # fmt: skip
+        return None
+    kept = (was.keys() & a.keys() & b.keys()) | (a.keys() - was.keys()) | (b.keys() - was.keys())
+    found = {**was, **b, **a}
+    return [found[name] for name in sorted(kept)]
+
+
+def _clash(ours: Sequence[Record], theirs: Sequence[Record]) -> bool:
+    """Whether a change of one side meets another change of the other side."""
+    return any(
+        identity(one) != identity(other) and one["on"] == other["on"] and shapes.may_meet(one["where"], other["where"])
+        for one in ours
+        for other in theirs
+    )
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        near = round(value, DIGITS)
+        return int(near) if near.is_integer() else near
+    if isinstance(value, dict):
+        return {key: _rounded(one) for key, one in value.items()}
+    return [_rounded(one) for one in value] if isinstance(value, list) else value

@@ -1,0 +1,124 @@
+"""A labelling job without any code: a template and an entry in params.yaml, from ingest to export."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from label_studio_sdk.label_interface import LabelInterface
+
+from lsloop import loop, regions, task_types
+from lsloop.config import TaskType
+from lsloop.errors import UsageError
+from lsloop.labelstudio import interface, tasks
+from lsloop.loop.given import resolved
+from lsloop.values.answers import Answers
+from world import World
+
+VEHICLES = """
+<View>
+  <Image name="photo" value="$image"/>
+  <RectangleLabels name="box" toName="photo"><Label value="car"/><Label value="bus"/></RectangleLabels>
+  <TextArea name="plate" toName="photo" perRegion="true"/>
+  <Choices name="weather" toName="photo"><Choice value="rain"/><Choice value="sun"/></Choices>
+</View>
+"""
+JOB = "vehicles"
+
+
+def boxed(x: float, label: str = "car", plate: str = "30A-1", weather: str = "sun") -> list[dict[str, Any]]:
+    """An answer as Label Studio's page submits it."""
+    where = {"x": x, "y": 10, "width": 20, "height": 10, "rotation": 0}
+    size = {"original_width": 640, "original_height": 480, "image_rotation": 0, "to_name": "photo"}
+    return [
+        {"id": "r", "from_name": "box", "type": "rectanglelabels", **size, "value": where | {"rectanglelabels": [label]}},
+        {"id": "r", "from_name": "plate", "type": "textarea", **size, "value": where | {"text": [plate]}},
+        {"id": "w", "from_name": "weather", "type": "choices", "to_name": "photo", "value": {"choices": [weather]}},
+    ]
+
+
+@pytest.fixture
+def job(world: World) -> World:
+    """A project folder with the template and the entry of one more job."""
+    folder = world.config.project_dir / "label_studio_templates"
+    folder.mkdir()
+    (folder / f"{JOB}.xml").write_text(VEHICLES, encoding="utf-8")
+    known = world.config.params.task_types
+    known[JOB] = TaskType(writes={"regions": "vehicles"})
+    return world
+
+
+def test_a_template_and_an_entry_are_a_job_from_ingest_to_export(job: World) -> None:
+    rows: list[dict[str, Any]] = [{"external_id": f"p{n}", "media": f"{n}.png"} for n in (1, 2)]
+    job.ingest(rows)
+    assert job.push(JOB).sent == 2
+    ls_project_id = job.value("SELECT ls_project_id FROM projects WHERE task_type = :t", t=JOB)
+    sent = [task for page in tasks.changed(job.studio, ls_project_id) for task in page.tasks]
+    assert all(task["data"]["image"].startswith("http://127.0.0.1:8000/media/") for task in sent)
+    tasks.annotate(job.studio, sent[0]["id"], boxed(5), lead_time=3.0)
+    assert job.pull(JOB).problems == []
+    assert job.states() == {"open": 1, "accepted": 1}
+    (row,) = job.rows("SELECT fields FROM samples WHERE fields ? 'vehicles'")
+    (vehicle,) = row.fields["vehicles"]
+    assert vehicle["answers"] == {"box": ["car"], "plate": ["30A-1"]}
+    assert row.fields["weather"] == ["sun"]
+    loop.export(job.ledger, job.config, task_type=JOB, layout="jsonl", target=job.config.project_dir / "out")
+    (written,) = (job.config.project_dir / "out").rglob("rows.jsonl")
+    (read,) = [json.loads(line) for line in written.read_text(encoding="utf-8").splitlines()]
+    assert (read["vehicles"], read["weather"]) == (row.fields["vehicles"], ["sun"])
+
+
+def test_what_upstream_says_already_is_shown_as_a_pre_annotation_and_predictions_fit(job: World) -> None:
+    kind = resolved(job.config, JOB)[2]
+    value = kind.from_result(boxed(5), VEHICLES)
+    shown = [{"result": kind.to_result(value, VEHICLES, None), "model_version": "m", "score": 0.5}]  # type: ignore[arg-type]
+    assert interface.check_predictions(VEHICLES, shown) == [[]]
+    job.ingest([{"external_id": "p", "media": "p.png", "vehicles": value["vehicles"], "weather": ["rain"]}])
+    job.push(JOB)
+    (prediction,) = job.rows("SELECT fields FROM samples")
+    assert prediction.fields["vehicles"] == value["vehicles"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "says"),
+    [
+        ({"reads": {"video": "media"}}, "`reads` names 'video'; the template has no such variable"),
+        ({"writes": {"colour": "x"}}, "`writes` names 'colour'; the template has no such control"),
+        ({"template": "nowhere"}, "There is no template nowhere.xml"),
+    ],
+)
+def test_an_entry_that_names_what_the_template_lacks_is_refused(job: World, entry: dict[str, Any], says: str) -> None:
+    job.config.params.task_types[JOB] = TaskType(**entry)
+    with pytest.raises(UsageError, match=says):
+        resolved(job.config, JOB)
+
+
+def test_names_of_its_own_are_for_jobs_without_a_kind(job: World) -> None:
+    job.config.params.task_types["transcript_correction"] = TaskType(writes={"transcription": "text"})
+    with pytest.raises(UsageError, match="has a kind with fields of its own"):
+        resolved(job.config, "transcript_correction")
+
+
+def gallery(environment: Path) -> dict[str, str]:
+    """The label configs of Label Studio's own gallery by name."""
+    (folder,) = environment.glob("lib/python*/site-packages/label_studio/annotation_templates")
+    found = {path.parent.name: yaml.safe_load(path.read_text(encoding="utf-8")) for path in folder.glob("*/*/config.yml")}
+    return {name: document["config"] for name, document in sorted(found.items())}
+
+
+@pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")  # of the SDK's own making
+def test_each_template_of_label_studios_gallery_makes_a_kind_whose_answers_come_back(studio_environment: Path) -> None:
+    """The SDK makes up the answers. One it cannot make any for is still read, written and compared empty."""
+    configs = gallery(studio_environment)
+    assert len(configs) >= 69
+    for name, label_config in configs.items():
+        kind = task_types.from_template(name, label_config)
+        answers = Answers(regions.controls(label_config))
+        for _ in range(3):
+            made = LabelInterface(label_config).generate_sample_annotation() or {"result": []}
+            value = answers.read(json.loads(json.dumps(made["result"])))
+            assert answers.read(answers.write(value)) == value, name
+            assert kind.agree(value, value) == 1, name
+            assert kind.merge(value, value, value) == {**dict.fromkeys(kind.WRITES), **value}, name
+            assert isinstance(answers.show(value), str)
