@@ -17,7 +17,8 @@ END $$;
 -- The Label Studio that an event is from, by the ledger's name; NULL where that cannot be told. A project is known by its
 -- number and the moment when it was made, by its number alone where only one Label Studio has it.
 CREATE OR REPLACE FUNCTION event_server(p_payload jsonb) RETURNS text LANGUAGE sql STABLE AS $$
-    SELECT coalesce(min(server) FILTER (WHERE is_same), CASE WHEN count(DISTINCT server) = 1 THEN min(server) END)
+    SELECT CASE WHEN count(DISTINCT server) FILTER (WHERE is_same) = 1 THEN min(server) FILTER (WHERE is_same)
+                WHEN count(DISTINCT server) = 1 THEN min(server) END
       FROM (SELECT server, ls_created_at = p_payload #>> '{project,created_at}' AS is_same FROM projects
              WHERE CAST(ls_project_id AS text) = coalesce(p_payload #>> '{project,id}', p_payload ->> 'project')) p
 $$;

@@ -72,6 +72,41 @@ def require(config: str, needs: Mapping[str, Control]) -> None:
         raise ValueError(f"The label config no longer fits: {'; '.join(problems)}.")
 
 
+def specimens(config: str, needs: Mapping[str, Control]) -> tuple[Result, dict[str, Result]]:
+    """An answer as the page would send it, with what is needed; and by name what else each control may send.
+
+    For controls whose answers are known here; those of pictures and of other people's own are not.
+    """
+    tags = {tag.attrib["name"]: tag for tag in _parse(config).iter() if tag.get("name") and tag.get("toName")}
+    made = {name: [_region(tag, value) for value in _values(tag)] for name, tag in tags.items()}
+    return [part for name in needs for part in made.get(name, [])[:1]], made
+
+
+def _region(tag: ElementTree.Element, value: dict[str, Any]) -> dict[str, Any]:
+    belongs = tag.get("perRegion") == "true" or tag.tag == "Labels"
+    return {
+        "id": "span" if belongs else tag.attrib["name"], "from_name": tag.attrib["name"], "type": tag.tag.lower(),
+        "to_name": tag.attrib["toName"].split(",")[0], "value": value,
+    }  # fmt: skip
+
+
+def _values(tag: ElementTree.Element) -> list[dict[str, Any]]:
+    """What a control may send: of each option, and the most."""
+    options = _control(tag).values
+    if tag.tag == "Labels":
+        return [{"start": 0.0, "end": 1.0, "channel": 0, "labels": [name]} for name in options]
+    if tag.tag == "Choices":
+        return [{"choices": [name]} for name in options]
+    if tag.tag == "Rating":
+        most = tag.get("maxRating", "5").strip()
+        return [{"rating": stars} for stars in (1, int(most) if most.isdecimal() else 5)]
+    simple: dict[str, dict[str, Any]] = {
+        "TextArea": {"text": ["x"]}, "Taxonomy": {"taxonomy": [["x", "y"]]}, "Number": {"number": 3},
+        "DateTime": {"datetime": "2026-01-01"}, "Pairwise": {"selected": "left"},
+    }  # fmt: skip
+    return [simple[tag.tag]] if tag.tag in simple else []
+
+
 def region(config: str, name: str, value: Mapping[str, Any], region_id: str = "") -> Result:
     """One region for the control `name`; none where the label config has no such control."""
     control = controls(config).get(name)

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -141,6 +142,25 @@ def test_a_config_changed_by_hand_stays_whatever_runs_and_the_template_is_follow
     (folder / f"{TRANSCRIPT}.xml").write_text(newer)
     assert setup(world).drift == ["the label config was brought up to the template"]
     assert there(world)["label_config"] == newer
+
+
+@pytest.mark.studio
+def test_a_control_whose_answers_cannot_be_read_is_named_and_the_other_answers_come_in(world: World) -> None:
+    world.ingest(clips(3))
+    world.push(limit=2)
+    theirs = there(world)["label_config"].replace('maxRating="5"', 'maxRating="10"')
+    projects.update(world.studio, world.ls_project_id, label_config=theirs)
+    stars = {"id": "c", "from_name": "confidence", "to_name": "audio", "type": "rating", "value": {"rating": 9}}
+    world.annotate(world.tasks()["clip-001"], "said")
+    tasks.annotate(world.studio, world.tasks()["clip-002"]["id"], [*transcript("said"), stars])
+    inspect = partial(loop.inspect, world.ledger, world.studio, world.config, TRANSCRIPT)
+    for act in (partial(setup, world), world.push, inspect):
+        with pytest.raises(UsageError, match=r"'confidence' cannot be read \(.*from 1 to 5\)"):
+            act()
+    pulled = world.pull()
+    assert "'confidence' cannot be read" in pulled.noticed[0]
+    assert (pulled.received.added, world.states()["accepted"]) == (2, 1)
+    assert there(world)["label_config"] == theirs
 
 
 @pytest.mark.studio
@@ -357,6 +377,7 @@ def test_a_second_machine_whose_label_studio_is_another_leaves_tasks_and_events_
 ) -> None:
     url, put = turns
     first, second = store(), store()
+    second.now += timedelta(minutes=5)
     put(first)
 
     def machine(url: str) -> World:

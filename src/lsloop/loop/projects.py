@@ -26,9 +26,13 @@ def setup(
     recreate: bool = False,
     also_here: bool = False,
     verify_webhook: bool = False,
+    reading: bool = False,
 ) -> project.Setup:
-    """Make or verify the Label Studio project of a task type; its webhook is made with it, and verified when asked."""
-    wanted, kind = _wanted(config, task_type)
+    """Make or verify the Label Studio project of a task type; its webhook is made with it, and verified when asked.
+
+    Only to read answers (`reading`), a label config will do that some of them cannot be understood by.
+    """
+    wanted, kind = _wanted(config, task_type, reading=reading)
     done = project.setup(ledger, studio, wanted, kind, recreate=recreate, also_here=also_here)
     if hook := _hook(config):
         project.register_webhook(ledger, studio, done, hook, verify=verify_webhook)
@@ -43,7 +47,7 @@ def inspect(ledger: Ledger, studio: LabelStudio, config: Config, task_type: str)
     return project.inspect(ledger, studio, wanted, kind, _hook(config))
 
 
-def _wanted(config: Config, task_type: str) -> tuple[project.Wanted, Kind]:
+def _wanted(config: Config, task_type: str, *, reading: bool = False) -> tuple[project.Wanted, Kind]:
     name, settings, kind = resolved(config, task_type)
     wanted = project.Wanted(
         task_type=name,
@@ -52,6 +56,7 @@ def _wanted(config: Config, task_type: str) -> tuple[project.Wanted, Kind]:
         server=config.label_studio_server,
         ls_project_id=config.configured_ls_project(name),
         settle=config.params.push.settle_seconds,
+        reading=reading,
     )
     return wanted, kind
 
@@ -89,14 +94,14 @@ def known(ledger: Ledger, studio: LabelStudio, config: Config, task_type: str, *
 
     With `dry_run` it is only looked at: nothing is written, neither in Label Studio nor in the ledger.
     """
-    wanted, kind = _wanted(config, task_type)
+    wanted, kind = _wanted(config, task_type, reading=True)
     if dry_run:
         return project.Setup(project.look_up(ledger, studio, wanted, kind))
     place = project.recognise(ledger, studio, wanted.server)
     if wanted.task_type not in ledger_projects.pushed(ledger, place.server.name):
         project.refuse_another(ledger, studio, place, wanted.task_type)
         raise _nothing_pushed(wanted.task_type)
-    return setup(ledger, studio, config, task_type)
+    return setup(ledger, studio, config, task_type, reading=True)
 
 
 def _nothing_pushed(name: str) -> UsageError:

@@ -81,7 +81,7 @@ def pull(
     with ledger.in_turn(f"lsloop pull {project.project_id}", waiting):
         pulled = Pulled()
         write = partial(annotations.receive, ledger, project, judge=judge, dry_run=dry_run)
-        take = partial(_take_in, _Reader(ledger, studio, project, kind, pulled), write, expect=expect, advance=advance)
+        take = partial(_take_in, _Reader(studio, project, kind, pulled, ledger), write, expect=expect, advance=advance)
 
         if full or project.cursor is None:
             began = take(tasks.changed(studio, _there(project), None, params.batch))
@@ -119,7 +119,7 @@ def look(
     known = ledger_tasks.known_of(ledger, project, ls_task_ids)
     write = partial(annotations.receive, ledger, project, judge=judge)
     pages = tasks.of_ids(studio, _there(project), sorted(ls_task_ids), params.batch)
-    _take_in(_Reader(ledger, studio, project, kind, pulled), write, _noting(pages, seen))
+    _take_in(_Reader(studio, project, kind, pulled, ledger), write, _noting(pages, seen))
     _put_back(studio, project, pulled)
     missing = {ls_task_id: key for ls_task_id, key in known.items() if ls_task_id not in seen}
     if missing:
@@ -201,7 +201,7 @@ class _Reader:
     """Turns Label Studio's tasks into records, with the values that the task type understands."""
 
     def __init__(
-        self, ledger: Ledger, studio: LabelStudio, project: Project, kind: Kind, pulled: Pulled
+        self, studio: LabelStudio, project: Project, kind: Kind, pulled: Pulled, ledger: Ledger | None = None
     ) -> None:
         assert project.label_config is not None
         self._ledger = ledger
@@ -212,7 +212,7 @@ class _Reader:
 
     def understood(self, page: Page) -> list[Task]:
         """The tasks of a page that are ours."""
-        keyless = _keyless(self._ledger, self.project, page.tasks)
+        keyless = _keyless(self._ledger, self.project, page.tasks) if self._ledger else {}
         self.pulled.keyless |= keyless
         found = [self._task(task, keyless.get(task["id"])) for task in page.tasks]
         self.pulled.read += len(found)

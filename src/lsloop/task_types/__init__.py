@@ -123,6 +123,33 @@ def misfits(kind: Kind, config: str) -> list[str]:
     ]
 
 
+def unreadable(kind: Kind, config: str) -> list[str]:
+    """What answers given with a label config that fits can say and the kind does not take; empty when it takes all.
+
+    Tried on answers made from the label config itself. A kind that does not take the plainest of them is not judged.
+    """
+    plain, others = regions.specimens(config, kind.NEEDS)
+    if _refusal(kind, plain, config):
+        return []
+    refusals = {
+        name: next(filter(None, (_refusal(kind, [*_besides(plain, one), one], config) for one in made)), "")
+        for name, made in others.items()
+    }
+    return [f"answers of {name!r} cannot be read ({why})" for name, why in refusals.items() if why]
+
+
+def _besides(plain: Result, one: dict[str, Any]) -> Result:
+    return [part for part in plain if part["from_name"] != one["from_name"]]
+
+
+def _refusal(kind: Kind, result: Result, config: str) -> str:
+    try:
+        kind.from_result(result, config)
+    except ValueError as error:
+        return str(error).rstrip(".")
+    return ""
+
+
 def _shipped() -> set[str]:
     return {module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_")}
 

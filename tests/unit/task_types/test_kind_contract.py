@@ -217,3 +217,48 @@ def test_remarks_that_the_label_config_does_not_ask_for_are_left_out(name: str, 
         bare = bare.replace(f'name="{control}"', "")
     value = data.draw(VALUES[name].filter(lambda v: all(v[field] for field in kind.WRITES)))
     assert {part["from_name"] for part in kind.to_result(value, bare, SAMPLE)} <= kind.NEEDS.keys()
+
+
+@kinds
+def test_all_that_the_template_can_say_is_read(name: str) -> None:
+    kind, config = loaded(name)
+    assert task_types.unreadable(kind, config) == []
+
+
+CANNOT_BE_READ = {
+    "ten stars": ("transcript_correction", 'maxRating="5"', 'maxRating="10"', "confidence"),
+    "ten stars of a translation": ("translation_review", 'maxRating="5"', 'maxRating="10"', "rating"),
+    "ten stars of a recording": ("audio_segmentation", 'maxRating="5"', 'maxRating="10"', "audio_quality"),
+    "a number": ("transcript_correction", '<Rating name="confidence"', '<Number name="confidence"', "confidence"),
+    "flags as a tree": ("transcript_correction", "Choices", "Taxonomy", "quality_flags"),
+    "issues as a tree": ("translation_review", "Choices", "Taxonomy", "issues"),
+    "flags as text": ("transcript_correction", "Choices", "TextArea", "quality_flags"),
+    "tags of no segment": ("audio_segmentation", 'perRegion="true"', "", "tags"),
+}
+
+
+@pytest.mark.parametrize("case", CANNOT_BE_READ)
+def test_a_control_whose_answers_cannot_be_read_is_named(case: str) -> None:
+    name, old, new, control = CANNOT_BE_READ[case]
+    kind, config = loaded(name)
+    changed = config.replace(old, new)
+    assert changed != config
+    assert task_types.misfits(kind, changed) == []
+    (problem,) = task_types.unreadable(kind, changed)
+    assert problem.startswith(f"answers of {control!r} cannot be read (")
+
+
+FITS_AS_WELL = (
+    ("transcript_correction", "</Choices>", '<Choice value="dialect"/></Choices>'),
+    ("transcript_correction", "<Header", '<Number name="speakers" toName="audio"/><Header'),
+    ("transcript_correction", 'maxRating="5"', 'maxRating="3"'),
+    ("transcript_correction", 'maxRating="5"', 'maxRating="many"'),
+    ("audio_segmentation", '<Label value="Noise"', '<Label value="Lao"/><Label value="Noise"'),
+    ("audio_segmentation", "<Header", '<TextArea name="said" toName="audio"/><Header'),
+)
+
+
+@pytest.mark.parametrize(("name", "old", "new"), FITS_AS_WELL)
+def test_what_people_add_of_their_own_fits(name: str, old: str, new: str) -> None:
+    kind, config = loaded(name)
+    assert task_types.unreadable(kind, config.replace(old, new, 1)) == []

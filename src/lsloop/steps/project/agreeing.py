@@ -17,7 +17,7 @@ class Wanted:
     """What the project of a task type should be. `ls_project_id` is set when the environment names the project.
 
     `server` is the setting under which Label Studio is reached. A request to make the project may be at work there for
-    `settle` seconds after it was sent.
+    `settle` seconds after it was sent. `reading`: answers are to be read, and nothing is sent.
     """
 
     task_type: str
@@ -26,17 +26,31 @@ class Wanted:
     server: str
     ls_project_id: int | None = None
     settle: float = 0
+    reading: bool = False
 
 
 def check_template(wanted: Wanted, kind: Kind) -> None:
     """Raise UsageError where the template does not fit the task type."""
-    _check_fits(wanted.label_config, kind, f"The template of {wanted.task_type}", "Correct the template.")
+    what, fix = f"The template of {wanted.task_type}", "Correct the template."
+    _check_fits(wanted.label_config, kind, what, fix)
+    if wanted.reading:  # what is not asked for by it any more does not keep answers out
+        return
+    if problems := task_types.unreadable(kind, wanted.label_config):
+        raise UsageError(f"{what} does not fit: {'; '.join(problems)}.", fix)
 
 
-def check_there(there: dict[str, Any], kind: Kind) -> str:
-    """The label config in Label Studio. Raises UsageError where it does not fit the task type."""
+def check_there(there: dict[str, Any], kind: Kind, wanted: Wanted, drift: list[str]) -> str:
+    """The label config in Label Studio. Raises UsageError where it does not fit the task type.
+
+    To read answers it will do that most can be understood: `drift` says which cannot.
+    """
     config, where = str(there["label_config"]), f"The label config of Label Studio's project {there['id']}"
-    _check_fits(config, kind, where, "Put the control back in Label Studio (Settings → Labeling Interface).")
+    fix = "Put the control back in Label Studio (Settings → Labeling Interface)."
+    _check_fits(config, kind, where, fix)
+    problems = task_types.unreadable(kind, config)
+    if problems and not wanted.reading:
+        raise UsageError(f"{where} does not fit: {'; '.join(problems)}.", fix)
+    drift += [f"{where} does not fit: {problem}" for problem in problems]
     return config
 
 
@@ -61,16 +75,16 @@ def agree_on_config(
     """
     current, written = str(there["label_config"]), project.written_label_config
     if same(current, wanted.label_config):
-        return current, current
+        return check_there(there, kind, wanted, drift), current
     if written is not None and same(current, written):
         try:
             projects.update(studio, there["id"], label_config=wanted.label_config)
         except Refused as refusal:  # as where answers use a control that the template has no more
             drift.append(f"the label config stays as it is: {refusal.problem}")
-            return check_there(there, kind), written
+            return check_there(there, kind, wanted, drift), written
         drift.append("the label config was brought up to the template")
         return wanted.label_config, wanted.label_config
-    check_there(there, kind)
+    check_there(there, kind, wanted, drift)
     drift.append("the label config was changed in Label Studio; it fits and is kept")
     return current, written
 

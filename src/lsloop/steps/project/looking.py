@@ -24,7 +24,7 @@ def look_up(ledger: Ledger, studio: LabelStudio, wanted: Wanted, kind: Kind) -> 
             f"Nothing was pushed for {wanted.task_type} yet.",
             f"Run `lsloop push --task-type {wanted.task_type}` first.",
         )
-    return replace(project, ls_project_id=there["id"], label_config=check_there(there, kind))
+    return replace(project, ls_project_id=there["id"], label_config=check_there(there, kind, wanted, []))
 
 
 def _found(ledger: Ledger, studio: LabelStudio, wanted: Wanted) -> tuple[Project | None, dict[str, Any] | None]:
@@ -68,7 +68,7 @@ def inspect(
     _, there = _found(ledger, studio, wanted)
     if there is None:
         raise Skipped("the template fits; there is no project yet", "`lsloop setup` makes it.")
-    current = check_there(there, kind)
+    current = check_there(there, kind, wanted, [])
     if there["maximum_annotations"] != wanted.settings.overlap:
         said = overlap_differs(there["maximum_annotations"], wanted.settings.overlap)
         raise Refused(f"Project {there['id']}: {said}.", "`lsloop setup` says whether it puts it right.")
