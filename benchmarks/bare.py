@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 
 from benchmarks.place import Place
-from lsloop.labelstudio.tasks import DETAILS
+from lsloop.labelstudio.salvage import DETAILED
 
 Task = dict[str, Any]
 
@@ -104,7 +104,7 @@ def _listed(client: httpx.Client, project_id: int, filters: list[Task], page: in
         "page": page,
         "page_size": size,
         "fields": "all",
-        "include": DETAILS,
+        **DETAILED,
         "resolve_uri": "false",
     }
     answer = client.request("GET", "/api/tasks/", params=params, json=asked)

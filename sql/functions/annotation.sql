@@ -3,9 +3,9 @@
 CREATE OR REPLACE FUNCTION remember_annotation() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO annotation_history (annotation_id, version, result, value, result_hash, was_cancelled, ground_truth,
-                                    ls_updated_at, deleted_at)
+                                    ls_updated_at, deleted_at, edited_by, raw)
     SELECT NEW.annotation_id, coalesce(max(version), 0) + 1, NEW.result, NEW.value, NEW.result_hash, NEW.was_cancelled,
-           NEW.ground_truth, NEW.ls_updated_at, NEW.deleted_at
+           NEW.ground_truth, NEW.ls_updated_at, NEW.deleted_at, NEW.edited_by, NEW.raw
       FROM annotation_history WHERE annotation_id = NEW.annotation_id;
     RETURN NULL;
 END $$;
@@ -19,14 +19,23 @@ CREATE OR REPLACE TRIGGER annotation_changed AFTER UPDATE ON annotations FOR EAC
 -- Brings the ledger up to the temporary tables `incoming_tasks` and `incoming_annotations` (see ledger/annotations.py):
 -- tasks as Label Studio has them now, each with the full set of its annotations. Answers the tasks that changed.
 -- A task is known by its key; one whose push was cut off before its id was written down is adopted here.
+-- p_asked: the number of the order of reading that was drawn before Label Studio was asked. A task that was brought up to it
+-- after that is `overtaken`: which of the two is newer no clock can tell, so it is left alone, and is to be read again.
 DROP FUNCTION IF EXISTS receive_annotations(integer, text);
-CREATE FUNCTION receive_annotations(p_project_id integer, p_server text)
-RETURNS TABLE (task_key uuid, twin bigint, added bigint, edited bigint, removed bigint) LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION receive_annotations(p_project_id integer, p_server text, p_asked bigint)
+RETURNS TABLE (task_key uuid, twin bigint, overtaken bigint, added bigint, edited bigint, removed bigint) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
+DECLARE
+    v_read_at bigint := nextval('reads');
 BEGIN
     PERFORM 1 FROM samples s WHERE s.sample_id IN (
         SELECT t.sample_id FROM tasks t JOIN incoming_tasks i ON i.task_key = t.task_key) ORDER BY s.sample_id FOR UPDATE;
     PERFORM hold_tasks(array_agg(i.task_key)) FROM incoming_tasks i;
+    DELETE FROM incoming_tasks i
+     WHERE NOT EXISTS (SELECT FROM tasks t WHERE t.task_key = i.task_key AND t.project_id = p_project_id);
+    RETURN QUERY
+    DELETE FROM incoming_tasks i USING tasks t WHERE t.task_key = i.task_key AND t.read_at > p_asked
+    RETURNING i.task_key, NULL::bigint, i.ls_task_id, 0::bigint, 0::bigint, 0::bigint;
     PERFORM give_up_ids(p_project_id, array_agg(i.task_key), array_agg(i.ls_task_id)) FROM incoming_tasks i
       JOIN tasks t ON t.task_key = i.task_key AND t.project_id = p_project_id;
     UPDATE tasks t SET ls_task_id = i.ls_task_id, state = 'open', opened_at = now(), finished_at = NULL, gone_at = NULL
@@ -44,44 +53,44 @@ BEGIN
        AND NOT EXISTS (SELECT FROM locks l WHERE l.task_key = t.task_key AND l.released_at IS NULL)
     ON CONFLICT DO NOTHING;
 
-    -- What is older than what the ledger has seen of the same task says nothing new.
-    DELETE FROM incoming_tasks i USING tasks t
-     WHERE t.task_key = i.task_key AND t.ls_task_id = i.ls_task_id AND t.ls_updated_at > i.ls_updated_at;
-    DELETE FROM incoming_tasks i
-     WHERE NOT EXISTS (SELECT FROM tasks t WHERE t.task_key = i.task_key AND t.project_id = p_project_id);
-
     CREATE TEMPORARY TABLE received ON COMMIT DROP AS
     WITH upserted AS (
         INSERT INTO annotations AS a (server, ls_annotation_id, task_key, ls_task_id, annotator, result, value, problem,
-                                      result_hash, was_cancelled, ground_truth, lead_time, ls_created_at, ls_updated_at)
+                                      result_hash, was_cancelled, ground_truth, lead_time, ls_created_at, ls_updated_at,
+                                      edited_by, says_nothing, raw)
         SELECT p_server, n.ls_annotation_id, i.task_key, i.ls_task_id, n.annotator, n.result, n.value, n.problem,
-               n.result_hash, n.was_cancelled, n.ground_truth, n.lead_time, n.ls_created_at, n.ls_updated_at
+               n.result_hash, n.was_cancelled, n.ground_truth, n.lead_time, n.ls_created_at, n.ls_updated_at, n.edited_by,
+               n.says_nothing, n.raw
           FROM incoming_annotations n JOIN incoming_tasks i USING (ls_task_id) ORDER BY n.ls_annotation_id
         ON CONFLICT (server, ls_annotation_id, task_key) DO UPDATE
            SET result = excluded.result, value = excluded.value, problem = excluded.problem, annotator = excluded.annotator,
                result_hash = excluded.result_hash, was_cancelled = excluded.was_cancelled,
                ground_truth = excluded.ground_truth, lead_time = excluded.lead_time,
-               ls_updated_at = excluded.ls_updated_at, deleted_at = NULL
-         WHERE excluded.ls_updated_at >= a.ls_updated_at
-           AND (a.result_hash, a.was_cancelled, a.ground_truth, a.problem, a.value, a.deleted_at)
+               ls_updated_at = excluded.ls_updated_at, deleted_at = NULL, says_nothing = excluded.says_nothing,
+               raw = excluded.raw,
+               -- Who marks an answer as ground truth, or looks at it, has not edited it.
+               edited_by = CASE WHEN a.result_hash = excluded.result_hash THEN a.edited_by ELSE excluded.edited_by END
+         WHERE (a.result_hash, a.was_cancelled, a.ground_truth, a.problem, a.value, a.says_nothing, a.deleted_at)
                IS DISTINCT FROM (excluded.result_hash, excluded.was_cancelled, excluded.ground_truth, excluded.problem,
-                                 excluded.value, NULL)
+                                 excluded.value, excluded.says_nothing, NULL)
         RETURNING a.task_key, a.xmax = 0 AS is_new),
     withdrawn AS (
         UPDATE annotations a SET deleted_at = now() FROM incoming_tasks i
          WHERE a.task_key = i.task_key AND a.ls_task_id = i.ls_task_id AND a.server = p_server AND a.deleted_at IS NULL
-           AND NOT EXISTS (SELECT FROM incoming_annotations n WHERE n.ls_annotation_id = a.ls_annotation_id)
+           AND i.is_whole AND NOT EXISTS (SELECT FROM incoming_annotations n WHERE n.ls_annotation_id = a.ls_annotation_id)
         RETURNING a.task_key)
     SELECT upserted.task_key, is_new::integer AS added, (NOT is_new)::integer AS edited, 0 AS removed FROM upserted
     UNION ALL SELECT withdrawn.task_key, 0, 0, 1 FROM withdrawn;
 
-    UPDATE tasks t SET ls_updated_at = i.ls_updated_at,
+    UPDATE tasks t SET read_at = v_read_at FROM incoming_tasks i
+     WHERE t.task_key = i.task_key AND t.ls_task_id <> i.ls_task_id;
+    UPDATE tasks t SET ls_updated_at = i.ls_updated_at, read_at = v_read_at,
            skips = (SELECT count(*) FROM annotations a
                      WHERE a.task_key = t.task_key AND a.was_cancelled AND a.deleted_at IS NULL)
       FROM incoming_tasks i WHERE t.task_key = i.task_key AND t.ls_task_id = i.ls_task_id;
 
     RETURN QUERY
-    SELECT i.task_key, CASE WHEN t.ls_task_id <> i.ls_task_id THEN i.ls_task_id END,
+    SELECT i.task_key, CASE WHEN t.ls_task_id <> i.ls_task_id THEN i.ls_task_id END, NULL::bigint,
            coalesce(r.added, 0), coalesce(r.edited, 0), coalesce(r.removed, 0)
       FROM incoming_tasks i JOIN tasks t ON t.task_key = i.task_key
       LEFT JOIN (SELECT received.task_key, sum(received.added) AS added, sum(received.edited) AS edited,
@@ -105,8 +114,8 @@ BEGIN
     SELECT * INTO a FROM counted_answers(t) v
      WHERE v.ground_truth
         OR v_needed = 1 AND (NOT is_answered_twice(t) OR v.result_hash IN (SELECT last.result_hash FROM voices(t) last))
-     ORDER BY v.ground_truth DESC, coalesce(v.annotation_id = t.accepted_annotation_id, false) DESC, v.ls_created_at,
-              v.ls_annotation_id LIMIT 1;
+     ORDER BY v.ground_truth DESC, coalesce(v.annotation_id = t.accepted_annotation_id, false) DESC, v.ls_annotation_id
+     LIMIT 1;
     IF FOUND OR v_needed = 1 OR (SELECT count(*) FROM voices(t)) < v_needed THEN
         RETURN a;
     END IF;
@@ -115,4 +124,42 @@ BEGIN
         SELECT * INTO a FROM annotations v WHERE v.annotation_id = c.annotation_id;
     END IF;
     RETURN a;
+END $$;
+
+-- A version of an annotation that an event told of, and that Label Studio does not have any more: it is part of the history,
+-- marked as told, and never what the annotation is now. Answers false for what is in the history already.
+CREATE OR REPLACE FUNCTION tell_annotation(
+    p_project_id integer, p_server text, p_task_key uuid, p_ls_task_id bigint, p_ls_annotation_id bigint, p_annotator text,
+    p_edited_by text, p_result jsonb, p_value jsonb, p_problem text, p_says_nothing boolean, p_raw text, p_result_hash text,
+    p_was_cancelled boolean, p_ground_truth boolean, p_lead_time double precision, p_ls_created_at timestamptz,
+    p_ls_updated_at timestamptz
+) RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    v_id bigint;
+BEGIN
+    IF NOT EXISTS (SELECT FROM tasks WHERE task_key = p_task_key AND project_id = p_project_id) THEN
+        RETURN false;
+    END IF;
+    -- It was deleted before anybody looked.
+    INSERT INTO annotations (server, ls_annotation_id, task_key, ls_task_id, annotator, edited_by, result, value, problem,
+                             says_nothing, raw, result_hash, was_cancelled, ground_truth, lead_time, ls_created_at,
+                             ls_updated_at, deleted_at)
+    VALUES (p_server, p_ls_annotation_id, p_task_key, p_ls_task_id, p_annotator, p_edited_by, p_result, p_value, p_problem,
+            p_says_nothing, p_raw, p_result_hash, p_was_cancelled, p_ground_truth, p_lead_time, p_ls_created_at,
+            p_ls_updated_at, now())
+    ON CONFLICT DO NOTHING RETURNING annotation_id INTO v_id;
+    IF FOUND THEN
+        UPDATE annotation_history SET told = true, deleted_at = NULL WHERE annotation_id = v_id;
+        RETURN true;
+    END IF;
+    SELECT annotation_id INTO STRICT v_id FROM annotations
+     WHERE server = p_server AND ls_annotation_id = p_ls_annotation_id AND task_key = p_task_key FOR UPDATE;
+    INSERT INTO annotation_history (annotation_id, version, result, value, result_hash, was_cancelled, ground_truth,
+                                    ls_updated_at, edited_by, raw, told)
+    SELECT v_id, max(version) + 1, p_result, p_value, p_result_hash, p_was_cancelled, p_ground_truth, p_ls_updated_at,
+           p_edited_by, p_raw, true
+      FROM annotation_history h WHERE annotation_id = v_id
+    HAVING NOT bool_or((h.result_hash, h.was_cancelled, h.ground_truth)
+                       = (p_result_hash, p_was_cancelled, p_ground_truth));
+    RETURN FOUND;
 END $$;

@@ -1,16 +1,22 @@
 -- Several annotators: which answers count, how far they agree, and what becomes of tasks whose answers do not.
 
+-- Who says what an annotation says: whoever edited somebody else's answer last.
+CREATE OR REPLACE FUNCTION speaker(a annotations) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT coalesce(a.edited_by, a.annotator)
+$$;
+
 -- The answers that count for a task: understood, standing, and not held. One marked as ground truth always counts.
 CREATE OR REPLACE FUNCTION counted_answers(t tasks) RETURNS SETOF annotations LANGUAGE sql STABLE AS $$
     SELECT a.* FROM annotations a
      WHERE a.task_key = t.task_key AND a.deleted_at IS NULL AND NOT a.was_cancelled AND a.value IS NOT NULL
-       AND (a.ground_truth OR NOT is_held(a.annotator, t.task_type, a.ls_updated_at))
+       AND (a.ground_truth OR NOT is_held(speaker(a), t.task_type, a.ls_updated_at))
 $$;
 
--- Of those, what each annotator said last.
+-- Of those, what each person said last: an answer that somebody else edited is this one's. The numbers of Label Studio say
+-- which came first; its clock may have been put back in between.
 CREATE OR REPLACE FUNCTION voices(t tasks) RETURNS SETOF annotations LANGUAGE sql STABLE AS $$
-    SELECT DISTINCT ON (a.annotator) a.* FROM counted_answers(t) a
-     ORDER BY a.annotator, a.ls_created_at DESC, a.ls_annotation_id DESC
+    SELECT DISTINCT ON (speaker(a)) a.* FROM counted_answers(t) a
+     ORDER BY speaker(a), a.ls_annotation_id DESC
 $$;
 
 -- Whether a second copy of a task was answered, too: then two people were asked what one was to be asked.
@@ -35,8 +41,8 @@ RETURNS TABLE (task_key uuid, answers text, annotation_ids bigint[], answer_valu
     SELECT t.task_key, voices_digest(t), v.ids, v.said
       FROM tasks t
       CROSS JOIN LATERAL (
-          SELECT array_agg(v.annotation_id ORDER BY v.ls_created_at, v.ls_annotation_id) AS ids,
-                 jsonb_agg(v.value ORDER BY v.ls_created_at, v.ls_annotation_id) AS said, count(*) AS n
+          SELECT array_agg(v.annotation_id ORDER BY v.ls_annotation_id) AS ids,
+                 jsonb_agg(v.value ORDER BY v.ls_annotation_id) AS said, count(*) AS n
             FROM voices(t) v) v
      WHERE t.task_key = ANY (p_task_keys) AND (t.overlap > 1 OR is_answered_twice(t)) AND NOT t.is_gold_probe
        AND t.state NOT IN ('claimed', 'cancelled') AND v.n >= t.overlap AND v.n > 1
@@ -65,7 +71,7 @@ BEGIN
     SELECT CASE WHEN disagreed(t) THEN 'adjudication'
                 WHEN EXISTS (SELECT FROM annotations a
                               WHERE a.task_key = t.task_key AND a.deleted_at IS NULL AND NOT a.was_cancelled
-                                AND a.value IS NOT NULL AND is_held(a.annotator, t.task_type, a.ls_updated_at)) THEN 'review' END
+                                AND a.value IS NOT NULL AND is_held(speaker(a), t.task_type, a.ls_updated_at)) THEN 'review' END
       INTO v_waits_for;
     UPDATE tasks SET waits_for = v_waits_for
      WHERE task_key = t.task_key AND state = 'annotated' AND waits_for IS DISTINCT FROM v_waits_for;
@@ -119,7 +125,7 @@ $$;
 
 -- What an adjudication is to decide between: the answers of its task, the one closest to the others first.
 CREATE OR REPLACE FUNCTION candidates(p_adjudication tasks) RETURNS jsonb LANGUAGE sql STABLE AS $$
-    SELECT jsonb_agg(v.value ORDER BY v.annotation_id IS DISTINCT FROM c.annotation_id, v.ls_created_at)
+    SELECT jsonb_agg(v.value ORDER BY v.annotation_id IS DISTINCT FROM c.annotation_id, v.ls_annotation_id)
       FROM tasks t CROSS JOIN LATERAL voices(t) v LEFT JOIN consensus c ON c.task_key = t.task_key
      WHERE t.task_key = p_adjudication.adjudicates
 $$;

@@ -50,11 +50,11 @@ CREATE FUNCTION reviewed(p_task_type text, p_layout text) RETURNS TABLE (
         SELECT r.sample_id, max(r.revision_id) AS newest_revision, max(t.reads) AS reads,
                (array_agg(CASE WHEN t.reads <> '{media}' THEN judged_from(t) END ORDER BY r.revision_id DESC))[1] AS judged_from,
                jsonb_object_agg(r.field, jsonb_build_object(
-                   'value', r.value, 'revision', r.version, 'origin', r.origin, 'annotator', coalesce(a.annotator, r.actor),
+                   'value', r.value, 'revision', r.version, 'origin', r.origin, 'annotator', coalesce(speaker(a), r.actor),
                    'remarks', coalesce(r.remarks, '{}'), 'model_version', t.model_version, 'sync_version', t.sync_version,
                    'accepted_at', to_char(r.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))) AS answers,
                jsonb_object_agg(r.field, jsonb_build_object(
-                   'revision', r.version, 'annotator', coalesce(a.annotator, r.actor), 'model_version', t.model_version)) AS said
+                   'revision', r.version, 'annotator', coalesce(speaker(a), r.actor), 'model_version', t.model_version)) AS said
           FROM tasks t JOIN revisions r USING (task_key) JOIN samples s ON s.sample_id = r.sample_id
           LEFT JOIN annotations a ON a.annotation_id = r.annotation_id
          WHERE t.task_type = p_task_type AND r.field = ANY (t.writes) AND s.deleted_at IS NULL

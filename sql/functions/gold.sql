@@ -22,9 +22,10 @@ BEGIN
     IF p_reference IS NULL THEN
         v_reference := only_fields(s.fields, ARRAY(SELECT jsonb_object_keys(s.held)));
         v_authors := ARRAY(
-            SELECT DISTINCT a.annotator FROM jsonb_each_text(s.held) h
+            SELECT DISTINCT author FROM jsonb_each_text(s.held) h
               JOIN revisions r ON r.sample_id = s.sample_id AND r.field = h.key AND r.version = h.value::integer
-              JOIN annotations a USING (annotation_id) ORDER BY 1);
+              JOIN annotations a USING (annotation_id) CROSS JOIN unnest(ARRAY[a.annotator, a.edited_by]) author
+             WHERE author IS NOT NULL ORDER BY 1);
         IF v_reference = '{}' THEN
             RAISE 'Sample % has no accepted value that could be its reference.', s.external_id
                 USING HINT = 'Give the reference, or have the sample annotated and accepted first.';
@@ -109,7 +110,8 @@ BEGIN
     SELECT count(DISTINCT annotator) FILTER (WHERE value IS NOT NULL),
            CASE WHEN count(*) = 0 THEN 'open' ELSE 'annotated' END
       INTO v_answers, v_state
-      FROM annotations a WHERE a.task_key = t.task_key AND a.deleted_at IS NULL AND NOT a.was_cancelled;
+      FROM annotations a
+     WHERE a.task_key = t.task_key AND a.deleted_at IS NULL AND NOT a.was_cancelled AND NOT a.says_nothing;
     v_state := CASE WHEN v_answers >= t.overlap THEN 'probed' ELSE v_state END;
     IF v_state = t.state THEN
         RETURN NULL;
@@ -119,7 +121,8 @@ BEGIN
 END $$;
 
 -- Answers to probes whose latest version was not held to its reference yet, or not to the one the sample has now.
--- Not those to content that the reference was not set for, nor those of whoever wrote the reference.
+-- Not those to content that the reference was not set for, nor those of whoever wrote the reference, nor those that
+-- somebody else than their annotator edited: they measure nobody.
 CREATE OR REPLACE FUNCTION unscored_answers(p_project_id integer, p_task_keys uuid[] DEFAULT NULL)
 RETURNS TABLE (annotation_id bigint, version integer, gold_id bigint, external_id text, answer jsonb, reference jsonb)
 LANGUAGE sql STABLE AS $$
@@ -128,12 +131,13 @@ LANGUAGE sql STABLE AS $$
       JOIN samples s USING (sample_id)
       JOIN gold_standards g ON g.sample_id = t.sample_id AND g.unset_at IS NULL
       JOIN annotations a ON a.task_key = t.task_key AND a.deleted_at IS NULL AND NOT a.was_cancelled AND a.value IS NOT NULL
-      JOIN LATERAL (SELECT max(h.version) AS version FROM annotation_history h WHERE h.annotation_id = a.annotation_id) h ON true
+      JOIN LATERAL (SELECT max(h.version) AS version FROM annotation_history h
+                          WHERE h.annotation_id = a.annotation_id AND NOT h.told) h ON true
      WHERE t.is_gold_probe AND t.project_id = p_project_id
        AND t.task_key = ANY (coalesce(p_task_keys, ARRAY(
                SELECT o.task_key FROM tasks o WHERE o.is_gold_probe AND o.project_id = p_project_id)))
        AND gold_fits(g, s, t.reads, t.writes) AND NOT changed_since(s.field_versions, t.reads, t.sync_version)
-       AND a.annotator <> ALL (g.authors)
+       AND a.annotator <> ALL (g.authors) AND a.edited_by IS NULL
        AND NOT EXISTS (SELECT FROM gold_scores x
                         WHERE x.annotation_id = a.annotation_id AND x.version = h.version AND x.gold_id = g.gold_id)
 $$;
@@ -199,7 +203,7 @@ $$;
 CREATE OR REPLACE FUNCTION tasks_answered_since(p_task_type text, p_annotator text, p_since timestamptz) RETURNS SETOF uuid
 LANGUAGE sql STABLE AS $$
     SELECT DISTINCT t.task_key FROM annotations a JOIN tasks t USING (task_key)
-     WHERE a.annotator = p_annotator AND a.ls_updated_at > coalesce(p_since, '-infinity') AND a.deleted_at IS NULL
+     WHERE speaker(a) = p_annotator AND a.ls_updated_at > coalesce(p_since, '-infinity') AND a.deleted_at IS NULL
        AND t.task_type = p_task_type AND NOT t.is_gold_probe
        AND t.state IN ('open', 'annotated', 'accepted', 'conflicted')
 $$;

@@ -69,7 +69,7 @@ CREATE OR REPLACE FUNCTION write_revisions(
 BEGIN
     WITH written AS MATERIALIZED (
         SELECT s.sample_id, field, n.value -> field AS value,
-               append_revision(s.sample_id, field, s.fields -> field, n.value -> field, p_origin, a.annotator, n.reason,
+               append_revision(s.sample_id, field, s.fields -> field, n.value -> field, p_origin, speaker(a), n.reason,
                                nullif(n.value - t.writes, '{}'), t.task_key, a.annotation_id) AS version
           FROM unnest(p_task_keys, p_annotation_ids, p_values, p_reasons) n(task_key, annotation_id, value, reason)
           JOIN tasks t USING (task_key) JOIN annotations a USING (annotation_id) JOIN samples s USING (sample_id)
@@ -115,8 +115,10 @@ BEGIN
     PERFORM lock_task(t);
 END $$;
 
+-- An empty answer is none: nobody has said anything of the task.
 CREATE OR REPLACE FUNCTION has_answers(t tasks) RETURNS boolean LANGUAGE sql STABLE AS $$
-    SELECT EXISTS (SELECT FROM annotations a WHERE a.task_key = t.task_key AND a.deleted_at IS NULL AND NOT a.was_cancelled)
+    SELECT EXISTS (SELECT FROM annotations a
+                    WHERE a.task_key = t.task_key AND a.deleted_at IS NULL AND NOT a.was_cancelled AND NOT a.says_nothing)
 $$;
 
 -- Decides one task by what its annotations say now. Answers what became of it:
@@ -234,6 +236,7 @@ END $$;
 CREATE OR REPLACE FUNCTION why_nothing_speaks(p_annotation_id bigint) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT CASE WHEN a.deleted_at IS NOT NULL THEN 'its annotation was deleted in Label Studio'
                 WHEN a.was_cancelled THEN 'its annotation was taken back: the task was skipped'
+                WHEN a.says_nothing THEN 'its annotation was changed, and says nothing now'
                 WHEN a.value IS NULL THEN 'its annotation was changed, and cannot be understood'
                 ELSE 'its annotation is held for review, or others no longer agree with it' END
       FROM annotations a WHERE a.annotation_id = p_annotation_id

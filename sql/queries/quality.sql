@@ -7,12 +7,12 @@ SELECT w.annotator, w.task_type, w.answered, w.gold, w.gold::double precision / 
        q.began_at AS quarantined_at, q.score AS quarantine_score, q.floor AS quarantine_floor, q.since AS held_since,
        CASE WHEN q.quarantine_id IS NOT NULL THEN (
            SELECT count(DISTINCT a.task_key) FROM annotations a JOIN tasks t USING (task_key)
-            WHERE a.annotator = w.annotator AND t.task_type = w.task_type AND a.deleted_at IS NULL AND NOT t.is_gold_probe
-              AND NOT a.was_cancelled AND t.waits_for = 'review' AND is_held(a.annotator, t.task_type, a.ls_updated_at)) END AS held
-  FROM (SELECT a.annotator, t.task_type, count(DISTINCT a.task_key) AS answered,
+            WHERE speaker(a) = w.annotator AND t.task_type = w.task_type AND a.deleted_at IS NULL AND NOT t.is_gold_probe
+              AND NOT a.was_cancelled AND t.waits_for = 'review' AND is_held(speaker(a), t.task_type, a.ls_updated_at)) END AS held
+  FROM (SELECT speaker(a) AS annotator, t.task_type, count(DISTINCT a.task_key) AS answered,
                count(DISTINCT a.task_key) FILTER (WHERE t.is_gold_probe) AS gold
           FROM annotations a JOIN tasks t USING (task_key)
-         WHERE a.deleted_at IS NULL AND (CAST(:task_type AS text) IS NULL OR t.task_type = :task_type)
+         WHERE a.deleted_at IS NULL AND NOT a.says_nothing AND (CAST(:task_type AS text) IS NULL OR t.task_type = :task_type)
          GROUP BY 1, 2) w
   LEFT JOIN v_annotator_accuracy v USING (annotator, task_type)
   LEFT JOIN quarantines q ON q.annotator = w.annotator AND q.task_type = w.task_type AND q.lifted_at IS NULL

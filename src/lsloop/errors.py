@@ -39,6 +39,10 @@ class Refused(LsloopError):
     """A service answered, and the answer was no. Nothing was changed there."""
 
 
+class Unfit(LsloopError):
+    """PostgreSQL cannot hold what was to be written; nothing was."""
+
+
 class Unauthorised(UsageError):
     """A service does not accept the credentials it was given."""
 

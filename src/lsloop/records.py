@@ -3,8 +3,11 @@
 import os
 from dataclasses import dataclass, field
 from datetime import datetime
+from hashlib import sha256
 from typing import Any, Literal
 from uuid import UUID
+
+import orjson
 
 Value = dict[str, Any]
 """What people or models said about a sample: field name → value. Which keys are sample fields is the task
@@ -81,9 +84,18 @@ class Claim:
     candidates: tuple[Value, ...] = ()
 
 
+def result_hash(result: Result) -> str:
+    """A digest of the regions, whatever the order of their keys."""
+    return sha256(orjson.dumps(result, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
 @dataclass(frozen=True)
 class Annotation:
-    """One annotation of a task, as Label Studio has it now. Times are Label Studio's."""
+    """One annotation of a task, as Label Studio has it now. Times are Label Studio's.
+
+    `edited_by` changed it last, where that was somebody else than its annotator. `says_nothing`: it is empty, invisible or
+    impossible, which `problem` says in words. `raw` is what came where it cannot be kept as a `result`.
+    """
 
     ls_annotation_id: int
     annotator: str
@@ -95,16 +107,27 @@ class Annotation:
     lead_time: float | None  # seconds
     created_at: datetime
     updated_at: datetime
+    edited_by: str | None = None
+    says_nothing: bool = False
+    raw: str | None = None
+
+    @property
+    def digest(self) -> str:
+        """Of the regions, whatever the order of their keys; of what came where they cannot be kept."""
+        if self.raw is not None:
+            return sha256(self.raw.encode()).hexdigest()
+        return result_hash(self.result)
 
 
 @dataclass(frozen=True)
 class Task:
-    """A task as Label Studio has it now, with the full set of its annotations."""
+    """A task as Label Studio has it now, with the full set of its annotations; without `is_whole` some of them may lack."""
 
     ls_task_id: int
     task_key: UUID | None
-    updated_at: datetime
+    updated_at: datetime | None
     annotations: tuple[Annotation, ...]
+    is_whole: bool = True
 
 
 @dataclass(frozen=True)

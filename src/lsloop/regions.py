@@ -14,6 +14,10 @@ from lsloop.text import clean
 _OPTIONS = {"Choice", "Label"}
 
 
+class Nothing(ValueError):
+    """The answer says nothing, or something that cannot be: it is no answer."""
+
+
 @dataclass(frozen=True)
 class Control:
     """A control tag of a label config. `type` is the tag in small letters, `values` its choices or labels.

@@ -35,6 +35,18 @@ def without_nul(document: str) -> str:
     return _NUL.sub("\\g<1>\ufffd", document) if "\\u0000" in document else document
 
 
+_BLANK_SIGNS = frozenset("\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0\ufffc")
+"""Letters and signs that show nothing, though Unicode's categories do not say so."""
+
+
+_SHOWING_NOTHING = frozenset(("Cc", "Cf", "Cs", "Zs", "Zl", "Zp", "Mn", "Mc", "Me"))
+
+
+def is_blank(text: str) -> bool:
+    """Whether `text` shows nothing: blanks, controls, invisible characters, accents without a letter under them."""
+    return all(unicodedata.category(each) in _SHOWING_NOTHING or each in _BLANK_SIGNS for each in text)
+
+
 def nfc(text: str) -> str:
     """`text` in Unicode normal form C, so that Vietnamese typed on two keyboards is one text."""
     return text if text.isascii() else unicodedata.normalize("NFC", text)

@@ -145,17 +145,28 @@ def test_an_adjudication_answered_in_the_moment_it_is_put_away_is_for_people(sce
 
 
 def test_an_older_look_at_a_task_changes_nothing(ledger: Ledger, project: Project) -> None:
-    """Two pulls can meet when PostgreSQL restarts between them: what was read first may be written last."""
+    """A pull and a look meet: what was asked for first may be written last. Whatever the clock of Label Studio says."""
     (key,) = claim(ledger, project, 1)
     now = datetime.now(UTC)
+    asked = annotations.begin_read(ledger)
     edited, added = annotation(1, "edited", now), annotation(2, "added", now)
-    annotations.receive(ledger, project, [Task(7, key, now, (edited, added))])
-    before = now - timedelta(seconds=1)
-    older, deleted = annotation(1, "as it was", before), annotation(3, "deleted since", before)
-    annotations.receive(ledger, project, [Task(7, key, before, (older, deleted))])
+    annotations.receive(ledger, project, [Task(7, key, now, (edited, added))], asked=annotations.begin_read(ledger))
+    later = now + timedelta(seconds=1)
+    older, deleted = annotation(1, "as it was", later), annotation(3, "deleted since", later)
+    late = annotations.receive(ledger, project, [Task(7, key, later, (older, deleted))], asked=asked)
+    assert late.overtaken == [7]
+    assert texts(ledger) == ["added", "edited"]
+    before = now - timedelta(hours=1)
+    again = annotation(1, "edited when the clock was put back", before), annotation(2, "added", now)
+    received = annotations.receive(ledger, project, [Task(7, key, before, again)], asked=annotations.begin_read(ledger))
+    assert (received.edited, received.overtaken) == (1, [])
+    assert texts(ledger) == ["added", "edited when the clock was put back"]
+
+
+def texts(ledger: Ledger) -> list[str]:
     with ledger.transaction() as transaction:
         rows = transaction.rows("SELECT value ->> 'transcript' FROM annotations WHERE deleted_at IS NULL ORDER BY 1")
-    assert [text for (text,) in rows] == ["added", "edited"]
+    return [text for (text,) in rows]
 
 
 def annotation(ls_annotation_id: int, text: str, moment: datetime) -> Annotation:

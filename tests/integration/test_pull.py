@@ -177,7 +177,8 @@ def test_tasks_that_are_not_ours_are_counted_and_left_alone(pushed: World) -> No
 
 def test_an_answer_that_cannot_be_understood_is_kept_and_told(pushed: World) -> None:
     task = pushed.tasks()["clip-001"]
-    tasks.annotate(pushed.studio, task["id"], [])
+    odd = [{**transcript("heard")[0], "value": {"text": [7]}}]
+    tasks.annotate(pushed.studio, task["id"], odd)
     pulled = pushed.pull()
     assert len(pulled.problems) == 1
     assert pushed.rows("SELECT problem, value FROM annotations")[0].value is None

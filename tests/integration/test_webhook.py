@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+import poison
 from lsloop import loop
 from lsloop.labelstudio import webhooks
 from lsloop.ledger import Ledger, connect, events
@@ -74,6 +75,18 @@ def test_what_is_not_a_json_object_is_refused(url: str, ledger: Ledger) -> None:
         answer = post(url, body)
         assert answer.status_code == 400, body[:20]
     assert stored(ledger) == []
+
+
+def test_whatever_a_body_holds_it_is_stored_or_refused_and_every_event_is_looked_at(url: str, ledger: Ledger) -> None:
+    bodies = poison.bodies()
+    answers = {name: post(url, body) for name, body in bodies.items()}
+    assert {name: one.status_code for name, one in answers.items() if one.status_code not in (200, 400)} == {}
+    assert all(one.json()["error"] and one.json()["fix"] for one in answers.values() if one.status_code == 400)
+    taken = sum(one.status_code == 200 for one in answers.values())
+    assert taken >= 30
+    assert len(stored(ledger)) <= taken
+    done = event.process(ledger, "here", lambda project, ids: None, tries=3)
+    assert (done.done + done.ignored, done.postponed) == (len(stored(ledger)), 0)
 
 
 def test_an_event_without_a_known_action_is_stored_and_later_ignored(url: str, ledger: Ledger) -> None:

@@ -252,17 +252,19 @@ class LoopMachine(RuleBasedStateMachine):
         there = self._found(type_)
         if there:
             assert there.ls_project_id is not None
-            reader = steps_annotation._Reader(self.world.studio, there, load(type_), steps_annotation.Pulled())
+            kind, asked = load(type_), annotations.begin_read(self.ledger)
+            reader = steps_annotation.Reader(self.ledger, self.world.studio, there, kind, steps_annotation.Pulled())
             for page in studio_tasks.changed(self.world.studio, there.ls_project_id):
-                self.pages.append((there, reader.understood(page)))
+                self.pages.append((there, reader.understood(page)[0], asked))
         self._over("nothing", there is not None)
 
     @precondition(lambda self: self.pages)
     @rule(which=ANY)
     def an_older_page_is_written_down(self, which: int) -> None:
         if self.pages:
-            there, page = self.pages[which % len(self.pages)]
-            annotations.receive(self.ledger, there, page, judge=court_of(self.world.config, there).judge)
+            there, page, asked = self.pages[which % len(self.pages)]
+            court = court_of(self.world.config, there)
+            annotations.receive(self.ledger, there, page, asked=asked, judge=court.judge)
         self._over("pull", bool(self.pages))
 
     @precondition(lambda self: self.store.tasks)

@@ -3,7 +3,7 @@
 from collections import Counter
 from typing import Any
 
-from lsloop.ledger.annotations import result_hash
+from lsloop.records import result_hash
 from model.picture import LIVE, Picture, is_ordinary
 from model.studio import Store
 

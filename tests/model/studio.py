@@ -165,8 +165,9 @@ def import_tasks(store: Store, user: Json, params: Json, body: Any, project: int
 
 def list_tasks(store: Store, user: Json, params: Json, body: Any) -> Json:
     found = _chosen(store, body["project"], body.get("filters"))
-    assert body.get("ordering") == ["tasks:id"], "another order is not made"
-    found.sort(key=lambda task: task["id"])
+    keys = {"tasks:id": "id", "-tasks:updated_at": "updated_at"}
+    (order,) = body["ordering"]
+    found.sort(key=lambda task: task[keys[order]], reverse=order.startswith("-"))
     size, page = int(params["page_size"]), int(params["page"])
     wanted = set(params["include"].split(","))
     shown = [_shown(store, task, wanted) for task in found[(page - 1) * size : page * size]]

@@ -111,6 +111,8 @@ def _then(name: str, pulled: Pulled) -> str:
         said.append(f"{counted(pulled.refreshed, 'task')} updated to the latest content; nobody had started on them")
     if pulled.links:
         said.append(f"new media links in {counted(pulled.links, 'task')}")
+    if pulled.offered:
+        said.append(f"{counted(pulled.offered, 'task')} offered to somebody else, because an answer says nothing")
     if pulled.parked:
         said.append(f"{counted(pulled.parked, 'task')} parked, because skipped too often")
     if pulled.training:

@@ -16,6 +16,10 @@ TOO_LARGE = "You cannot access body after reading"
 LONGEST = 300  # characters of a server's message worth showing
 
 
+class Failing(Unreachable):
+    """Label Studio answered a read with an error of its own, or with no JSON: often it is one record that it fails for."""
+
+
 class NotFound(Refused):
     """Label Studio has no such thing."""
 
@@ -27,7 +31,7 @@ def parsed(response: httpx.Response) -> Any:
     found = json_of(response)
     if found is None:
         what = f"{name(response.request)} was answered with something that is not JSON"
-        raise doubtful(response.request, f"{what}: {message(response)}")
+        raise doubtful(response.request, f"{what}: {message(response)}", Failing)
     return found
 
 
@@ -35,7 +39,7 @@ def json_of(response: httpx.Response) -> Any:
     """The JSON of an answer; None where it has none."""
     try:
         return response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
@@ -53,7 +57,7 @@ def failure(response: httpx.Response, kind: str) -> LsloopError:
         what = f"{name(response.request)}: {size:.1f} MiB is too large for Label Studio."
         return Refused(what, "Send fewer tasks at a time (push.batch in params.yaml).")
     if status >= 500:
-        error = doubtful(response.request, what)
+        error = doubtful(response.request, what, Failing)
         if isinstance(error, Uncertain):
             error.answered = status == 500  # 502, 503 and 504 are a proxy's: what stands behind it may go on
         return error
@@ -65,10 +69,10 @@ def failure(response: httpx.Response, kind: str) -> LsloopError:
     return UsageError(what, "Set LABEL_STUDIO_URL to where Label Studio really is.")
 
 
-def doubtful(request: httpx.Request, what: str) -> Unreachable:
+def doubtful(request: httpx.Request, what: str, read: type[Unreachable] = Unreachable) -> Unreachable:
     """For a read: Label Studio does not work. For a write: it may or may not have done the work."""
     if request.method == "GET":
-        return Unreachable(f"Label Studio fails. {what}", "Look at Label Studio's log, then run again.")
+        return read(f"Label Studio fails. {what}", "Look at Label Studio's log, then run again.")
     what = f"Label Studio may or may not have done it. {what}"
     return Uncertain(what, "Run again: what it did is found and kept.")
 

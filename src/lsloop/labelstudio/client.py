@@ -67,9 +67,9 @@ class LabelStudio:
         return answers.parsed(self.send("DELETE", path, params=params, json=json))
 
     def send(
-        self, method: str, path: str, *, params: Params | None = None, json: Any = None
+        self, method: str, path: str, *, params: Params | None = None, json: Any = None, patient: bool = True
     ) -> httpx.Response:
-        """The answer to one request, with a 2xx status.
+        """The answer to one request, with a 2xx status. A read that is not `patient` is tried once.
 
         Raises Unreachable (nothing was sent, or a read failed), Uncertain (a write was sent and not
         answered), Refused (4xx: nothing was changed) and Unauthorised (401, 403).
@@ -77,7 +77,7 @@ class LabelStudio:
         request = self._build(method, path, params, json)
         attempt = partial(self._authorised, request)
         try:
-            response = _patiently(attempt) if method == "GET" else attempt()
+            response = _patiently(attempt) if method == "GET" and patient else attempt()
         except NOT_SENT as error:
             raise self._unreachable(error) from error
         except httpx.RequestError as error:

@@ -4,11 +4,13 @@ Never by page number: rows move between pages while people work. Each request as
 ids above the last one seen. The server says each time how many are left; one that gives fewer is found out.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
+
+import httpx
 
 from lsloop.errors import Unreachable
 from lsloop.labelstudio import answers
@@ -25,15 +27,30 @@ TRIES = 3
 
 @dataclass(frozen=True)
 class Page:
-    """Some tasks, in the order of their ids. `remaining`: how many the server had left, these included."""
+    """Some tasks, in the order of their ids. `remaining`: how many the server had left, these included.
+
+    `broken`: of the tasks those that the server cannot list, by id, and why; they were read another way, as far as they
+    can be, and those of `partial` lack annotations.
+    """
 
     tasks: list[TaskJson]
     remaining: int
-    server_time: datetime
+    server_time: datetime | None  # the clock of whoever answered; nothing is decided by it
+    broken: dict[int, str] = field(default_factory=dict)
+    partial: frozenset[int] = frozenset()
+
+
+First = Callable[[LabelStudio, int, list[Filter], int, Params], Page]
+"""How the first page of a list is read."""
 
 
 def pages(
-    studio: LabelStudio, ls_project_id: int, filters: list[Filter], batch: int, params: Params
+    studio: LabelStudio,
+    ls_project_id: int,
+    filters: list[Filter],
+    batch: int,
+    params: Params,
+    read: First | None = None,
 ) -> Iterator[Page]:
     """Pages of at most `batch` tasks by ascending id, until the server says that none is left.
 
@@ -44,7 +61,7 @@ def pages(
 
     def ask(last: int, left: int = 2 * batch) -> Page:
         size = min(batch, max(left // 2, SMALLEST))
-        return first(studio, ls_project_id, [above(last), *filters], size, params)
+        return (read or first)(studio, ls_project_id, [above(last), *filters], size, params)
 
     def given(start: int, end: int) -> int:
         inside = [above(start), where("id", "less_or_equal", "Number", end), *filters]
@@ -76,15 +93,24 @@ def first(
     batch: int,
     params: Params,
     conjunction: str = "and",
+    order: str = "tasks:id",
+    patient: bool = True,
 ) -> Page:
-    """The first page of a list by ascending id."""
+    """The first page of a list, by ascending id if nothing else is said. Raises Failing where the server cannot give it."""
     # A GET with a body: a thousand keys do not fit into a URL.
     items = {"conjunction": conjunction, "items": filters}
-    body = {"project": ls_project_id, "filters": items, "ordering": ["tasks:id"]}
+    body = {"project": ls_project_id, "filters": items, "ordering": [order]}
     asked: Params = {"page": 1, "page_size": batch, "resolve_uri": "false", **params}
-    response = studio.send("GET", "api/tasks/", params=asked, json=body)
+    response = studio.send("GET", "api/tasks/", params=asked, json=body, patient=patient)
     found = answers.parsed(response)
-    return Page(found["tasks"], int(found["total"]), answers.server_time(response))
+    return Page(found["tasks"], int(found["total"]), _time(response))
+
+
+def _time(response: httpx.Response) -> datetime | None:
+    try:
+        return answers.server_time(response)
+    except Unreachable:
+        return None
 
 
 def above(ls_task_id: int) -> Filter:
@@ -92,14 +118,19 @@ def above(ls_task_id: int) -> Filter:
     return where("id", "greater", "Number", ls_task_id)
 
 
+def updated_after(moment: datetime) -> Filter:
+    """Tasks updated after a moment, in the server's time."""
+    return where("updated_at", "greater", "Datetime", stamp(moment))
+
+
 def updated_since(moment: datetime) -> Filter:
     """Tasks updated at or after a moment, in the server's time."""
     return where("updated_at", "greater_or_equal", "Datetime", stamp(moment))
 
 
-def updated_before(moment: datetime) -> Filter:
-    """Tasks last updated before a moment, in the server's time."""
-    return where("updated_at", "less", "Datetime", stamp(moment))
+def updated_until(moment: datetime) -> Filter:
+    """Tasks last updated at or before a moment, in the server's time."""
+    return where("updated_at", "less_or_equal", "Datetime", stamp(moment))
 
 
 def stamp(moment: datetime) -> str:

@@ -3,11 +3,12 @@
 import hashlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from lsloop.errors import Refused, Uncertain
-from lsloop.labelstudio import keyset
+from lsloop.labelstudio import keyset, salvage
 from lsloop.labelstudio.client import LabelStudio, Params
 from lsloop.labelstudio.keyset import Page, TaskJson
 from lsloop.records import Result
@@ -20,12 +21,6 @@ KEY = "task_key"
 
 NOT_NEEDED = "not_needed"
 """The name in a task's data that says why nobody needs to answer it. The data manager shows it as a column."""
-
-DETAILS = (
-    # `include` also names the fields inside an annotation
-    "id,data,meta,updated_at,is_labeled,total_annotations,cancelled_annotations,annotations,result,was_cancelled,"
-    "ground_truth,completed_by,lead_time,created_at,updated_by,parent_prediction,task,project"
-)
 
 MOST = 1000  # values in one list filter; ids in one selection
 GROUPS = 4  # that `carry` counts; each adds a millisecond
@@ -85,19 +80,42 @@ def find_by_key(studio: LabelStudio, ls_project_id: int, keys: Sequence[str]) ->
 def changed(
     studio: LabelStudio, ls_project_id: int, since: datetime | None = None, batch: int = 500
 ) -> Iterator[Page]:
-    """Every task updated at or after `since` (server time; None: all), with its annotations, in id order.
+    """Every task updated after `since` (server time; None: all), with its annotations, in id order.
 
     A task that is deleted meanwhile may be missing; no other is. Raises Unreachable when the server gives
     fewer than it promised.
     """
-    filters = [] if since is None else [keyset.updated_since(since)]
-    return keyset.pages(studio, ls_project_id, filters, batch, {"fields": "all", "include": DETAILS})
+    filters = [] if since is None else [keyset.updated_after(since)]
+    return keyset.pages(studio, ls_project_id, filters, batch, salvage.DETAILED, salvage.first)
 
 
-def count_between(studio: LabelStudio, ls_project_id: int, since: datetime, until: datetime) -> Page:
-    """How many tasks were last updated from `since` to before `until` (server time), as the page's `remaining`."""
-    between = [keyset.updated_since(since), keyset.updated_before(until)]
-    return keyset.first(studio, ls_project_id, between, 1, {"include": "id"})
+@dataclass(frozen=True)
+class Newest:
+    """The latest change in a project, by the clock that its rows are stamped with; and the clock of whoever answered."""
+
+    moment: datetime
+    server_time: datetime | None
+
+    @property
+    def is_ahead(self) -> bool:
+        """Whether the clock was put back since, or there are two: the latest change has not been yet."""
+        whole_seconds = timedelta(seconds=2)
+        return self.server_time is not None and self.server_time + whole_seconds < self.moment
+
+
+def newest(studio: LabelStudio, ls_project_id: int) -> Newest | None:
+    """The latest change in a project; None without tasks."""
+    lean: Params = {"include": "id,updated_at"}
+    page = keyset.first(studio, ls_project_id, [], 1, lean, order="-tasks:updated_at")
+    if not page.tasks:
+        return None
+    return Newest(datetime.fromisoformat(page.tasks[0]["updated_at"]), page.server_time)
+
+
+def count_between(studio: LabelStudio, ls_project_id: int, since: datetime, until: datetime) -> int:
+    """How many tasks were last updated from `since` to `until` (server time), both included."""
+    between = [keyset.updated_since(since), keyset.updated_until(until)]
+    return keyset.first(studio, ls_project_id, between, 1, {"include": "id"}).remaining
 
 
 def count_as_seen(studio: LabelStudio, ls_project_id: int, seen: Mapping[int, datetime], salt: str) -> int:
@@ -115,10 +133,25 @@ def count_as_seen(studio: LabelStudio, ls_project_id: int, seen: Mapping[int, da
 def moments_between(
     studio: LabelStudio, ls_project_id: int, since: datetime, until: datetime
 ) -> dict[int, datetime]:
-    """When each task was last updated, of those last updated from `since` to before `until` (server time)."""
-    between = [keyset.updated_since(since), keyset.updated_before(until)]
-    lean: Params = {"include": "id,updated_at"}
-    pages = keyset.pages(studio, ls_project_id, between, MOST, lean)
+    """When each task was last updated, of those last updated from `since` to `until` (server time), both included."""
+    return _moments(studio, ls_project_id, [keyset.updated_since(since), keyset.updated_until(until)])
+
+
+def moments_after(studio: LabelStudio, ls_project_id: int, since: datetime) -> dict[int, datetime]:
+    """When each task was last updated, of those updated after `since` (server time)."""
+    return _moments(studio, ls_project_id, [keyset.updated_after(since)])
+
+
+def moments_of(studio: LabelStudio, ls_project_id: int, ids: Sequence[int]) -> dict[int, datetime]:
+    """When each of these tasks was last updated; deleted ones are left out."""
+    found: dict[int, datetime] = {}
+    for chunk in _chunks(ids, MOST):
+        found |= _moments(studio, ls_project_id, [keyset.where("id", "in_list", "List", chunk)])
+    return found
+
+
+def _moments(studio: LabelStudio, ls_project_id: int, filters: list[keyset.Filter]) -> dict[int, datetime]:
+    pages = keyset.pages(studio, ls_project_id, filters, MOST, {"include": "id,updated_at"})
     return {task["id"]: datetime.fromisoformat(task["updated_at"]) for page in pages for task in page.tasks}
 
 
@@ -126,7 +159,7 @@ def of_ids(studio: LabelStudio, ls_project_id: int, ids: Sequence[int], batch: i
     """The tasks of these ids, with their annotations, as `changed` gives them; deleted ones are left out."""
     for chunk in _chunks(ids, min(batch, MOST)):
         wanted = keyset.where("id", "in_list", "List", chunk)
-        yield from keyset.pages(studio, ls_project_id, [wanted], batch, {"fields": "all", "include": DETAILS})
+        yield from keyset.pages(studio, ls_project_id, [wanted], batch, salvage.DETAILED, salvage.first)
 
 
 def fetch(studio: LabelStudio, ls_project_id: int, ids: Sequence[int]) -> list[TaskJson]:
@@ -248,6 +281,11 @@ def update_data(studio: LabelStudio, ls_task_id: int, data: dict[str, Any]) -> T
 def set_overlap(studio: LabelStudio, ls_task_id: int, overlap: int) -> None:
     """How many annotators this one task needs, whatever the project says."""
     studio.patch(f"api/tasks/{ls_task_id}/", json={"overlap": overlap})
+
+
+def offer_again(studio: LabelStudio, ls_task_id: int, overlap: int) -> None:
+    """Have one more annotator asked: of itself Label Studio goes on taking the task for done."""
+    studio.patch(f"api/tasks/{ls_task_id}/", json={"overlap": overlap, "is_labeled": False})
 
 
 def annotate(

@@ -15,7 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from lsloop import address
 from lsloop.address import Address
-from lsloop.errors import Entangled, LsloopError, Refused
+from lsloop.errors import Entangled, LsloopError, Refused, Unfit
 from lsloop.ledger._refusals import not_connected
 
 # A machine that lost power keeps its turn until PostgreSQL notices: after two minutes, not after two hours.
@@ -212,6 +212,8 @@ def _told(error: BaseException | None, place: str) -> LsloopError:
         return Entangled("Two runs waited for each other in the ledger, and this one was ended.", "Run it again.")
     if isinstance(error, psycopg.IntegrityError):
         return Refused(f"The ledger refused: {words}.", "Nothing was changed; run the command again.")
+    if state.startswith(("22", "54")):  # a value that no column can hold, or too much of it
+        return Unfit(f"The ledger cannot hold it: {words}.", "Nothing was written; mend what it names.")
     if state.startswith("53"):  # insufficient resources: disk full, too many connections
         what = "Free disk space or connections; nothing was changed."
         return LsloopError(f"PostgreSQL cannot go on: {words}.", what)

@@ -1,7 +1,6 @@
 """Annotations in bulk: tasks as Label Studio has them now are copied in, compared, and settled, in one transaction."""
 
 import contextlib
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,28 +10,34 @@ import orjson
 
 from lsloop.errors import Entangled
 from lsloop.ledger import Ledger, Transaction, gold
-from lsloop.records import Annotation, Project, Result, Task
+from lsloop.records import Annotation, Project, Task
 from lsloop.text import without_nul
 
 _TABLES = """
-    CREATE TEMPORARY TABLE incoming_tasks (ls_task_id bigint PRIMARY KEY, task_key uuid, ls_updated_at timestamptz)
-        ON COMMIT DROP;
+    CREATE TEMPORARY TABLE incoming_tasks (
+        ls_task_id bigint PRIMARY KEY, task_key uuid, ls_updated_at timestamptz, is_whole boolean) ON COMMIT DROP;
     CREATE TEMPORARY TABLE incoming_annotations (
         ls_annotation_id bigint, ls_task_id bigint, annotator text, result jsonb, value jsonb, problem text,
         result_hash text, was_cancelled boolean, ground_truth boolean, lead_time double precision,
-        ls_created_at timestamptz, ls_updated_at timestamptz) ON COMMIT DROP;
+        ls_created_at timestamptz, ls_updated_at timestamptz, edited_by text, says_nothing boolean, raw text)
+        ON COMMIT DROP;
 """
 
 
 @dataclass
 class Received:
-    """What some tasks brought. `twins`: (key, id) of tasks that Label Studio has a second time."""
+    """What some tasks brought. `twins`: (key, id) of tasks that Label Studio has a second time.
+
+    `overtaken` were written down by somebody else since they were asked for: nobody can tell which is newer, so they are to
+    be read again.
+    """
 
     added: int = 0
     edited: int = 0
     removed: int = 0
     outcomes: dict[str, int] = field(default_factory=dict)
     twins: list[tuple[UUID, int]] = field(default_factory=list)
+    overtaken: list[int] = field(default_factory=list)
 
     def include(self, other: "Received") -> None:
         """Add what another batch brought."""
@@ -40,6 +45,7 @@ class Received:
         self.edited += other.edited
         self.removed += other.removed
         self.twins += other.twins
+        self.overtaken += other.overtaken
         for outcome, count in other.outcomes.items():
             self.outcomes[outcome] = self.outcomes.get(outcome, 0) + count
 
@@ -48,30 +54,40 @@ Judge = Callable[[Transaction, Sequence[UUID]], Sequence[UUID]]
 """Compares and scores the answers to tasks before these are settled; answers which other tasks are to be settled, too."""
 
 
+def begin_read(ledger: Ledger) -> int:
+    """A number of the order of reading, for what is asked of Label Studio from now on."""
+    return int(ledger.call("SELECT nextval('reads')"))
+
+
 def receive(
     ledger: Ledger,
     project: Project,
     tasks: Sequence[Task],
     *,
+    asked: int | None = None,
     judge: Judge = lambda transaction, keys: (),
     dry_run: bool = False,
 ) -> Received:
     """Bring the ledger up to these tasks and settle those that have what they need. Idempotent; all or nothing.
 
-    Tasks whose key the ledger does not know are somebody else's and are left alone.
+    `asked` is what `begin_read` gave before they were asked for; without it, they are as Label Studio has them now. No
+    clock tells which of two reads is newer. Tasks whose key the ledger does not know are somebody else's and are left
+    alone.
     """
     ours = [task for task in tasks if task.task_key is not None]
     # Scores may have tasks settled anew that another transaction is at, while it wants one of these.
     for _ in range(_TRIES - 1):
         with contextlib.suppress(Entangled):
-            return _receive(ledger, project, ours, judge, dry_run)
-    return _receive(ledger, project, ours, judge, dry_run)
+            return _receive(ledger, project, ours, asked, judge, dry_run)
+    return _receive(ledger, project, ours, asked, judge, dry_run)
 
 
 _TRIES = 5
 
 
-def _receive(ledger: Ledger, project: Project, ours: Sequence[Task], judge: Judge, dry_run: bool) -> Received:
+def _receive(
+    ledger: Ledger, project: Project, ours: Sequence[Task], asked: int | None, judge: Judge, dry_run: bool
+) -> Received:
     with ledger.transaction() as transaction:
         gold.one_by_one(transaction, project.task_type)
         transaction.driver.execute(_TABLES)
@@ -80,12 +96,13 @@ def _receive(ledger: Ledger, project: Project, ours: Sequence[Task], judge: Judg
         # Without it a batch of one is planned like a thousand: every task is looked through.
         transaction.driver.execute("ANALYZE incoming_tasks, incoming_annotations")
         rows = transaction.rows(
-            "SELECT * FROM receive_annotations(:project_id, :server)",
+            "SELECT * FROM receive_annotations(:project_id, :server, CAST(:asked AS bigint))",
             project_id=project.project_id,
             server=project.server,
+            asked=asked,
         )
         received = _received(rows)
-        received.outcomes = settle(transaction, [row.task_key for row in rows], judge)
+        received.outcomes = settle(transaction, [row.task_key for row in rows if row.overtaken is None], judge)
         if dry_run:
             transaction.undo()
     return received
@@ -97,6 +114,7 @@ def _received(rows: Sequence[Any]) -> Received:
         edited=int(sum(row.edited for row in rows)),
         removed=int(sum(row.removed for row in rows)),
         twins=[(row.task_key, row.twin) for row in rows if row.twin is not None],
+        overtaken=[row.overtaken for row in rows if row.overtaken is not None],
     )
 
 
@@ -112,7 +130,7 @@ def settle(transaction: Transaction, keys: Sequence[UUID], judge: Judge) -> dict
 def _copy_tasks(transaction: Transaction, tasks: Iterable[Task]) -> None:
     with transaction.driver.cursor() as cursor, cursor.copy("COPY incoming_tasks FROM STDIN") as copy:
         for task in tasks:
-            copy.write_row((task.ls_task_id, task.task_key, task.updated_at))
+            copy.write_row((task.ls_task_id, task.task_key, task.updated_at, task.is_whole))
 
 
 def _copy_annotations(transaction: Transaction, tasks: Iterable[Task]) -> None:
@@ -125,8 +143,8 @@ def _copy_annotations(transaction: Transaction, tasks: Iterable[Task]) -> None:
 def _columns(task: Task, a: Annotation) -> tuple[Any, ...]:
     value = None if a.value is None else _json(a.value)
     return (
-        a.ls_annotation_id, task.ls_task_id, a.annotator, _json(a.result), value, a.problem, result_hash(a.result),
-        a.was_cancelled, a.ground_truth, a.lead_time, a.created_at, a.updated_at,
+        a.ls_annotation_id, task.ls_task_id, a.annotator, _json(a.result), value, a.problem, a.digest,
+        a.was_cancelled, a.ground_truth, a.lead_time, a.created_at, a.updated_at, a.edited_by, a.says_nothing, a.raw,
     )  # fmt: skip
 
 
@@ -134,9 +152,23 @@ def _json(value: Any) -> str:
     return without_nul(orjson.dumps(value).decode())
 
 
-def result_hash(result: Result) -> str:
-    """A digest of the regions, whatever the order of their keys."""
-    return hashlib.sha256(orjson.dumps(result, option=orjson.OPT_SORT_KEYS)).hexdigest()
+def tell(ledger: Ledger, project: Project, task_key: UUID, ls_task_id: int, a: Annotation) -> bool:
+    """Write down a version that an event told of; answers whether nobody had seen it."""
+    with ledger.transaction() as transaction:
+        return bool(
+            transaction.value(
+                """SELECT tell_annotation(
+                       :project_id, :server, CAST(:task_key AS uuid), CAST(:ls_task_id AS bigint),
+                       CAST(:number AS bigint), :annotator, CAST(:edited_by AS text), CAST(:result AS jsonb),
+                       CAST(:value AS jsonb), CAST(:problem AS text), :says_nothing, CAST(:raw AS text), :digest,
+                       :was_cancelled, :ground_truth, CAST(:lead_time AS double precision), :made, :updated)""",
+                project_id=project.project_id, server=project.server, task_key=task_key, ls_task_id=ls_task_id,
+                number=a.ls_annotation_id, annotator=a.annotator, edited_by=a.edited_by, result=_json(a.result),
+                value=None if a.value is None else _json(a.value), problem=a.problem, says_nothing=a.says_nothing,
+                raw=a.raw, digest=a.digest, was_cancelled=a.was_cancelled, ground_truth=a.ground_truth,
+                lead_time=a.lead_time, made=a.created_at, updated=a.updated_at,
+            )
+        )  # fmt: skip
 
 
 def is_known(ledger: Ledger, server: str, ls_annotation_id: int) -> bool:

@@ -86,12 +86,43 @@ def bind(
     return Project(**row._mapping)
 
 
-def advance(ledger: Ledger, project: Project, cursor: datetime) -> None:
-    """Everything that changed before `cursor`, in Label Studio's time, is in the ledger."""
+@dataclass(frozen=True)
+class Read:
+    """How far a project has been read.
+
+    `cursor` is the latest change there was when the last pull began, by Label Studio's clock. `is_quiet`: that is so long
+    ago that nothing before it can be on its way any more. Tasks up to the number `compared_to` were compared last.
+    """
+
+    cursor: datetime | None
+    is_quiet: bool
+    compared_to: int
+
+
+def read(ledger: Ledger, project: Project, overlap_seconds: float) -> Read:
+    """How far a project has been read."""
+    with ledger.transaction() as transaction:
+        row = transaction.row(
+            """SELECT cursor, coalesce(cursor_moved_at < now() - make_interval(secs => :overlap), false) AS is_quiet,
+                      compared_to FROM projects WHERE project_id = :id""",
+            id=project.project_id, overlap=overlap_seconds,
+        )  # fmt: skip
+    assert row is not None
+    return Read(row.cursor, row.is_quiet, row.compared_to)
+
+
+def advance(ledger: Ledger, project: Project, cursor: datetime | None, compared_to: int) -> None:
+    """Everything that changed up to `cursor`, by Label Studio's clock, is in the ledger; None: there is nothing yet.
+
+    It may go back: the clock that it is of may.
+    """
     with ledger.transaction() as transaction:
         transaction.run(
-            "UPDATE projects SET cursor = greatest(cursor, :cursor), pulled_at = now() WHERE project_id = :project_id",
-            cursor=cursor, project_id=project.project_id,
+            """UPDATE projects SET pulled_at = now(), compared_to = :compared_to, cursor = CAST(:cursor AS timestamptz),
+                      cursor_moved_at = CASE WHEN cursor IS DISTINCT FROM CAST(:cursor AS timestamptz) THEN now()
+                                             ELSE cursor_moved_at END
+                WHERE project_id = :project_id""",
+            cursor=cursor, compared_to=compared_to, project_id=project.project_id,
         )  # fmt: skip
 
 

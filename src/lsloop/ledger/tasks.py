@@ -414,14 +414,86 @@ def under_other_keys(ledger: Ledger, project: Project, told: Mapping[int, UUID |
 
 
 def seen_between(ledger: Ledger, project: Project, since: datetime, until: datetime) -> dict[int, datetime]:
-    """Tasks that were last updated from `since` to before `until` when the ledger last read them: their id in Label
-    Studio, and that moment of its clock."""
+    """Tasks that were last updated from `since` to `until` when the ledger last read them: their id in Label Studio, and
+    that moment of its clock."""
     with ledger.transaction() as transaction:
         rows = transaction.rows(
-            f"""SELECT ls_task_id, ls_updated_at {_KNOWN} AND ls_updated_at >= :since AND ls_updated_at < :until""",
+            f"""SELECT ls_task_id, ls_updated_at {_KNOWN} AND ls_updated_at BETWEEN :since AND :until""",
             id=project.project_id, since=since, until=until,
         )  # fmt: skip
     return {row.ls_task_id: row.ls_updated_at for row in rows}
+
+
+def seen_above(ledger: Ledger, project: Project, ls_task_id: int, limit: int) -> dict[int, datetime | None]:
+    """The next `limit` tasks that Label Studio should have by its numbers: when they were last updated as the ledger has
+    read them, None for those that it never read."""
+    with ledger.transaction() as transaction:
+        rows = transaction.rows(
+            f"SELECT ls_task_id, ls_updated_at {_KNOWN} AND ls_task_id > :above ORDER BY ls_task_id LIMIT :limit",
+            id=project.project_id, above=ls_task_id, limit=limit,
+        )  # fmt: skip
+    return {row.ls_task_id: row.ls_updated_at for row in rows}
+
+
+def seen_of(ledger: Ledger, project: Project, ids: Collection[int]) -> dict[int, datetime | None]:
+    """Of these tasks those that the ledger knows: when they were last updated as the ledger has read them."""
+    with ledger.transaction() as transaction:
+        rows = transaction.rows(
+            f"SELECT ls_task_id, ls_updated_at {_KNOWN} AND ls_task_id = ANY (CAST(:ids AS bigint[]))",
+            id=project.project_id, ids=list(ids),
+        )  # fmt: skip
+    return {row.ls_task_id: row.ls_updated_at for row in rows}
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A task for which Label Studio is to ask so many annotators; `is_raised`: more than before."""
+
+    task_key: UUID
+    ls_task_id: int
+    wanted: int
+    is_raised: bool
+
+
+def to_offer(ledger: Ledger, project: Project) -> list[Offer]:
+    """Tasks of which somebody said nothing, or did before, and Label Studio does not know how many people it is to ask."""
+    with ledger.transaction() as transaction:
+        rows = transaction.rows(
+            """SELECT o.task_key, o.ls_task_id, o.wanted, o.wanted > coalesce(t.ls_overlap, t.overlap) AS is_raised
+                 FROM tasks_to_offer(:project_id) o JOIN tasks t USING (task_key)""",
+            project_id=project.project_id,
+        )
+    return [Offer(**row._mapping) for row in rows]
+
+
+def offered(ledger: Ledger, offer: Offer) -> None:
+    """Label Studio was told so."""
+    with ledger.transaction() as transaction:
+        transaction.run("SELECT task_offered(:key, :wanted)", key=offer.task_key, wanted=offer.wanted)
+
+
+def durations(ledger: Ledger, keys: Collection[UUID]) -> dict[UUID, float]:
+    """How long the recordings of these tasks are, in seconds, where that is known."""
+    with ledger.transaction() as transaction:
+        rows = transaction.rows(
+            """SELECT task_key, duration FROM tasks JOIN samples USING (sample_id)
+                WHERE task_key = ANY (CAST(:keys AS uuid[])) AND duration IS NOT NULL""",
+            keys=list(keys),
+        )
+    return {row.task_key: row.duration for row in rows}
+
+
+def set_aside(ledger: Ledger, project: Project, limit: int, *, except_for: Collection[int]) -> list[int]:
+    """Tasks that pulls of a project set aside: their numbers in Label Studio, those first that were tried least lately."""
+    with ledger.transaction() as transaction:
+        rows = transaction.rows(
+            """SELECT ls_task_id FROM problems
+                WHERE step = 'pull' AND subject = 'task' AND task_type = :task_type AND ls_project_id = :ls_project_id
+                  AND ls_task_id IS NOT NULL AND NOT ls_task_id = ANY (CAST(:ids AS bigint[]))
+                ORDER BY last_seen, problem_id LIMIT :limit""",
+            task_type=project.task_type, ls_project_id=project.ls_project_id, ids=list(except_for), limit=limit,
+        )  # fmt: skip
+    return [row.ls_task_id for row in rows]
 
 
 def count_expected(ledger: Ledger, project: Project) -> int:

@@ -96,6 +96,7 @@ def _follow(
     pulled.received.include(done.received)
     pulled.decided, pulled.parked, pulled.training = done.decided, done.parked, done.training
     pulled.kept += task.put_away_needless(ledger, studio, there).kept
+    pulled.offered += annotation.offer_again(ledger, studio, there)
 
 
 @dataclass

@@ -9,7 +9,9 @@ from lsloop.following import Now
 from lsloop.labelstudio.client import LabelStudio
 from lsloop.ledger import Ledger, events, projects, servers
 from lsloop.loop.answers import look
+from lsloop.loop.given import resolved
 from lsloop.steps import (
+    annotation,
     event,
     project,
 )
@@ -28,6 +30,9 @@ def process_events(ledger: Ledger, studio: LabelStudio, config: Config) -> event
             ledger,
             server,
             lambda there, ids: look(ledger, studio, config, there, ids),
+            lambda there, payloads: annotation.tell(
+                ledger, studio, there, resolved(config, there.task_type)[2], payloads
+            ),
             tries=config.params.events.tries,
         )
 

@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from lsloop.errors import LsloopError, Refused, Unreachable, UsageError
+from lsloop.errors import LsloopError, Refused, Unfit, Unreachable, UsageError
 from lsloop.secrecy import without_secrets
 
 BODY = 64 * 1024
@@ -24,7 +24,7 @@ BODY = 64 * 1024
 ACTOR = "X-Actor"
 _ACTOR = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,100}")
 _CREDENTIALS = re.compile(r"(?:Bearer|Token) +(\S+)", re.IGNORECASE)
-_STATUS: tuple[tuple[type[LsloopError], int], ...] = ((Unreachable, 503), (UsageError, 422), (Refused, 409))
+_STATUS: tuple[tuple[type[LsloopError], int], ...] = ((Unreachable, 503), (UsageError, 422), (Refused, 409), (Unfit, 400))
 
 
 class Problem(LsloopError):

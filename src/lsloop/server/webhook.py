@@ -75,6 +75,11 @@ def parsed(body: bytes) -> dict[str, Any]:
         found = None
     if not isinstance(found, dict):
         raise guard.Problem(400, "The body is not a JSON object.", "Send an event as Label Studio does.")
+    try:
+        orjson.dumps(found)  # what is read may be nested more deeply than what can be written
+    except orjson.JSONEncodeError as error:
+        what = f"The event cannot be kept: {error}."
+        raise guard.Problem(400, what, "The next pull finds what it tells.") from error
     return found
 
 

@@ -30,6 +30,9 @@ GREATEST = 2**63 - 1  # what PostgreSQL and Label Studio hold as a number of som
 Look = Callable[[Project, Collection[int]], object]
 """Bring the ledger up to these tasks of a project. Raises LsloopError."""
 
+Tell = Callable[[Project, Sequence[Mapping[str, Any]]], object]
+"""Write down the versions of answers that these payloads tell of. Raises LsloopError."""
+
 
 @dataclass
 class Processed:
@@ -77,9 +80,12 @@ def named(action: str, payload: Mapping[str, Any]) -> Named:
     return Named(_number(payload.get("project")), _numbers(tasks), _numbers(gone))
 
 
-def process(ledger: Ledger, server: str, look: Look, *, tries: int) -> Processed:
+def process(
+    ledger: Ledger, server: str, look: Look, tell: Tell = lambda project, payloads: None, *, tries: int
+) -> Processed:
     """Look at what the events that are due name, until none is due. A task that many of them name is looked at once.
 
+    Then what they told is written down: it may be all that is left of an answer that was edited or deleted since.
     Events from other Label Studios than `server` are left to whoever reaches these.
 
     What cannot be looked at is tried again later, up to `tries` times. Raises Unreachable when PostgreSQL is away.
@@ -89,8 +95,16 @@ def process(ledger: Ledger, server: str, look: Look, *, tries: int) -> Processed
         places = {one.ls_project_id: one for one in projects.of_server(ledger, server)}
         wanted = _wanted(ledger, server, places, taken, total)
         for one in wanted:
-            _look(ledger, one, look, tries, total)
+            _look(ledger, one, _Way(look, tell), tries, total)
     return total
+
+
+@dataclass(frozen=True)
+class _Way:
+    """What is done with events."""
+
+    look: Look
+    tell: Tell
 
 
 def _wanted(
@@ -135,33 +149,49 @@ def _tasks(
     return [(project, ids)] if ids else "it names nothing that the ledger has"
 
 
-def _look(ledger: Ledger, wanted: _Wanted, look: Look, tries: int, total: Processed) -> None:
+def _look(ledger: Ledger, wanted: _Wanted, way: _Way, tries: int, total: Processed) -> None:
     """Look at all tasks of a project at once; when that fails for another reason than a service that is away, one by one."""
-    trouble = _try(look, wanted.project, wanted.tasks)
+    trouble = _try(way.look, wanted.project, list(wanted.tasks))
     total.tasks += len(wanted.tasks)
     if trouble is None:
-        _done(ledger, wanted.events, total)
+        _tell(ledger, wanted.project, wanted.events, way, tries, total)
     elif isinstance(trouble, Unreachable) or len(wanted.tasks) == 1:
         _postpone(ledger, wanted.events, trouble, tries, total)
     else:
-        _look_one_by_one(ledger, wanted, look, tries, total)
+        _look_one_by_one(ledger, wanted, way, tries, total)
 
 
-def _look_one_by_one(ledger: Ledger, wanted: _Wanted, look: Look, tries: int, total: Processed) -> None:
+def _look_one_by_one(ledger: Ledger, wanted: _Wanted, way: _Way, tries: int, total: Processed) -> None:
     """So that one task that cannot be taken in does not keep the others out."""
     failed: dict[int, tuple[Event, Exception]] = {}
     for ls_task_id, naming in wanted.tasks.items():
-        trouble = _try(look, wanted.project, [ls_task_id])
+        trouble = _try(way.look, wanted.project, [ls_task_id])
         if trouble is not None:
             failed |= {number: (event, trouble) for number, event in naming.items()}
     for number, (event, trouble) in failed.items():
         _postpone(ledger, {number: event}, trouble, tries, total)
-    _done(ledger, {n: e for n, e in wanted.events.items() if n not in failed}, total)
+    looked = {n: e for n, e in wanted.events.items() if n not in failed}
+    _tell(ledger, wanted.project, looked, way, tries, total)
 
 
-def _try(look: Look, project: Project, ls_task_ids: Collection[int]) -> Exception | None:
+def _tell(
+    ledger: Ledger, project: Project, looked: Mapping[int, Event], way: _Way, tries: int, total: Processed
+) -> None:
+    """Write down what events told; where that fails, event by event."""
+    if _try(way.tell, project, [event.payload for event in looked.values()]) is None:
+        _done(ledger, looked, total)
+        return
+    for number, event in looked.items():
+        trouble = _try(way.tell, project, [event.payload])
+        if trouble is None:
+            _done(ledger, {number: event}, total)
+        else:
+            _postpone(ledger, {number: event}, trouble, tries, total)
+
+
+def _try(do: Callable[[Project, Any], object], project: Project, what: Sequence[Any]) -> Exception | None:
     try:
-        look(project, list(ls_task_ids))
+        do(project, what)
     except LsloopError as error:
         return error
     except Exception as error:  # whatever one task holds, the others are looked at

@@ -50,7 +50,10 @@ class Kind(Protocol):
         """`value` as a pre-annotation. Remarks that the label config has no control for are left out."""
 
     def from_result(self, result: Result, config: str) -> Value:
-        """The inverse of `to_result`, for whatever Label Studio's page or another client sends."""
+        """The inverse of `to_result`, for whatever Label Studio's page or another client sends.
+
+        Raises regions.Nothing for what is no answer: empty, invisible, or impossible.
+        """
 
     def upstream_value(self, sample: Sample) -> Value | None:
         """What the sample's own fields say already, to be corrected; None when they say nothing."""
@@ -109,6 +112,17 @@ def measures(kind: Kind) -> Measures:
     by_agreement = Measure("agreement", lambda answer, reference: (kind.agree(answer, reference), 1.0))
     found: Measures = getattr(kind, "MEASURES", (by_agreement,))
     return found
+
+
+def knows_impossible(kind: Kind) -> bool:
+    """Whether a kind says of a value that it cannot be of a recording of a certain length: it has `impossible`."""
+    return hasattr(kind, "impossible")
+
+
+def refuse_impossible(kind: Kind, value: Value, duration: float | None) -> None:
+    """Raises Nothing for a value that cannot be of a recording of `duration` seconds (None: nobody knows)."""
+    if duration is not None and knows_impossible(kind) and (why := kind.impossible(value, duration)):  # type: ignore[attr-defined]
+        raise regions.Nothing(why)
 
 
 def misfits(kind: Kind, config: str) -> list[str]:

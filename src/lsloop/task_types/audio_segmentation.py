@@ -52,9 +52,18 @@ def from_result(result: Result, config: str) -> Value:
     if tags:
         raise ValueError("A segment has tags but no language.")
     if not marked:
-        raise ValueError("No segment is marked.")
+        raise regions.Nothing("No segment is marked.")
     quality = regions.read_rating(result, "audio_quality")
     return {"segments": _segments(_marks(marked)), "audio_quality": quality}
+
+
+def impossible(value: Value, duration: float) -> str | None:
+    """Why these segments cannot be of a recording of so many seconds; None where they can."""
+    # A player counts the padding of a compressed recording, which a header leaves out.
+    latest = max((segment["end"] for segment in value["segments"]), default=0.0)
+    if latest <= duration + max(0.25, 0.02 * duration):
+        return None
+    return f"A segment ends at {latest:g} s, and the recording is {duration:g} s long."
 
 
 def upstream_value(sample: Sample) -> Value | None:
@@ -142,7 +151,7 @@ def _mark(segment: Segment) -> Mark:
     except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
         raise ValueError(f"A segment needs start and end in seconds and a language: {segment!r}.") from error
     if not 0 <= start < end:
-        raise ValueError(f"The segment {start / 1000}–{end / 1000} s has no length or starts before 0.")
+        raise regions.Nothing(f"The segment {start / 1000}–{end / 1000} s has no length or starts before 0.")
     return start, end, language, tags
 
 

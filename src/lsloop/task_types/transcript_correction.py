@@ -9,7 +9,7 @@ from typing import Any
 from lsloop import agreement, evaluation, merging, regions
 from lsloop.records import Result, Sample, Value
 from lsloop.regions import Control
-from lsloop.text import clean
+from lsloop.text import clean, is_blank
 
 READS = ("media",)
 WRITES = ("transcript",)
@@ -45,8 +45,8 @@ def from_result(result: Result, config: str) -> Value:
     flags = regions.read_choices(result, "quality_flags")
     # The page hides the text box when the flag is set, but still sends what stood in it.
     transcript = "" if NO_SPEECH in flags else regions.read_text(result, "transcription")
-    if not transcript and NO_SPEECH not in flags:
-        raise ValueError(f"The transcript is empty and the flag {NO_SPEECH!r} is not set.")
+    if is_blank(transcript) and NO_SPEECH not in flags:
+        raise regions.Nothing(f"The transcript is empty and the flag {NO_SPEECH!r} is not set.")
     return {
         "transcript": transcript,
         "quality_flags": flags,

@@ -10,7 +10,7 @@ from typing import Any
 from lsloop import agreement, evaluation, merging, regions
 from lsloop.records import Result, Sample, Value
 from lsloop.regions import Control
-from lsloop.text import clean
+from lsloop.text import clean, is_blank
 
 READS = ("transcript",)
 WRITES = ("translation",)
@@ -51,8 +51,8 @@ def from_result(result: Result, config: str) -> Value:
     issues = regions.read_choices(result, "issues")
     # The page hides the text box when the issue is set, but still sends what stood in it.
     translation = "" if UNUSABLE in issues else regions.read_text(result, "translation")
-    if not translation and UNUSABLE not in issues:
-        raise ValueError(f"The translation is empty and the issue {UNUSABLE!r} is not set.")
+    if is_blank(translation) and UNUSABLE not in issues:
+        raise regions.Nothing(f"The translation is empty and the issue {UNUSABLE!r} is not set.")
     return {
         "translation": translation,
         "issues": issues,

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from lsloop import regions, resources
 from lsloop.records import Sample, Value
 from lsloop.task_types import audio_segmentation
-from lsloop.text import clean
+from lsloop.text import clean, is_blank
 
 SAMPLE = Sample(UUID(int=7), "clip-7", {"transcript": "xin chào", "translation": "hello"}, "clips/7.wav")
 
@@ -50,7 +50,7 @@ def _texts(least: int) -> st.SearchStrategy[str]:
     lines = st.lists(spoken.map(" ".join), max_size=3).map("\n".join)
     anything = st.text(st.characters(exclude_categories=("Cs",)))
     texts = st.one_of(lines, lines.map(nfd), anything, long).map(clean)
-    return texts.filter(bool) if least else texts
+    return texts.filter(lambda text: not is_blank(text)) if least else texts
 
 
 def _some(kind: str, control: str, without: str = "") -> st.SearchStrategy[list[str]]:
