@@ -220,13 +220,16 @@ def bring_back(studio: LabelStudio, task: TaskJson, overlap: int) -> None:
 
 
 def shown(studio: LabelStudio, ls_project_id: int, ids: Sequence[int]) -> dict[int, TaskJson]:
-    """What annotators see of these tasks by id: data, every prediction, and annotations; deleted ones are left out."""
+    """What annotators see of these tasks by id: data, every prediction, and annotations.
+
+    Deleted ones are left out, and those that Label Studio cannot list.
+    """
     found: dict[int, TaskJson] = {}
     asked: Params = {"fields": "all", "include": "id,data,predictions,annotations,was_cancelled"}
     for chunk in _chunks(ids, 500):
         wanted = keyset.where("id", "in_list", "List", chunk)
-        for page in keyset.pages(studio, ls_project_id, [wanted], 500, asked):
-            found |= {task["id"]: task for task in page.tasks}
+        for page in keyset.pages(studio, ls_project_id, [wanted], 500, asked, salvage.first):
+            found |= {task["id"]: task for task in page.tasks if task["id"] not in page.broken}
     return found
 
 

@@ -11,10 +11,11 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from lsloop.config import Push
-from lsloop.errors import Refused
-from lsloop.labelstudio import tasks
+from lsloop.errors import LsloopError, Refused, Uncertain
+from lsloop.labelstudio import answers, tasks
 from lsloop.labelstudio.client import LabelStudio
-from lsloop.ledger import Ledger, refreshing
+from lsloop.ledger import Ledger, problems, refreshing
+from lsloop.ledger.problems import Problem
 from lsloop.ledger.refreshing import Stale
 from lsloop.records import Claim, Project
 
@@ -51,17 +52,71 @@ def refresh(ledger: Ledger, studio: LabelStudio, project: Project, made: Made, *
         if not stale:
             return done
         there = tasks.shown(studio, project.ls_project_id, [task.ls_task_id for task in stale])
-        for task, content in zip(stale, made([task.claim for task in stale], done.problems), strict=True):
+        aside, failing = _Aside(project, done), 0
+        for task, content in _contents(stale, made, aside):
             if not isinstance(content, dict):
-                done.problems.append(f"task {task.ls_task_id}: {content.reason}")
+                aside.add(task, content.reason)
                 continue
             try:
                 old = there.get(task.ls_task_id)
                 _refresh(ledger, studio, project.ls_project_id, task, old, content, loading, done)
+                failing = 0
             # One task that Label Studio will not take must not keep the others waiting.
-            except Refused as refusal:
-                done.problems.append(f"task {task.ls_task_id}: {refusal.problem}")
+            except (Refused, answers.Failing, Uncertain) as trouble:
+                if isinstance(trouble, Uncertain) and not trouble.answered:
+                    raise
+                failing += not isinstance(trouble, Refused)
+                if failing == MOST:
+                    raise
+                aside.add(task, trouble.problem)
+        aside.write(ledger, stale)
     return done
+
+
+MOST = 3
+"""Tasks in a row for which Label Studio fails: then it is not they that fail."""
+
+
+@dataclass
+class _Aside:
+    """What could not be refreshed."""
+
+    project: Project
+    done: Refreshed
+    found: list[Problem] = field(default_factory=list)
+
+    def add(self, task: Stale, why: str) -> None:
+        self.done.problems.append(f"task {task.ls_task_id}: {why}")
+        sample = task.claim.sample
+        self.found.append(
+            Problem(
+                "refresh", "task", str(task.ls_task_id), why, "Mend the sample; the next refresh tries again.",
+                self.project.task_type, sample.sample_id, ls_project_id=self.project.ls_project_id,
+                ls_task_id=task.ls_task_id, sync_version=sample.sync_version,
+            )
+        )  # fmt: skip
+
+    def write(self, ledger: Ledger, looked_at: Sequence[Stale]) -> None:
+        well = {str(task.ls_task_id) for task in looked_at} - {one.key for one in self.found}
+        with ledger.transaction() as transaction:
+            problems.clear(transaction, "refresh", "task", well, self.project.task_type)
+            problems.set_aside(transaction, self.found)
+
+
+def _contents(
+    stale: Sequence[Stale], made: Made, aside: _Aside
+) -> list[tuple[Stale, dict[str, Any] | Unmade]]:
+    """What each task is to show; where one cannot be made, the others are all the same."""
+    try:
+        return list(zip(stale, made([task.claim for task in stale], aside.done.problems), strict=True))
+    except LsloopError:
+        raise
+    except Exception as error:  # whatever is in one sample, the others are refreshed
+        if len(stale) == 1:
+            aside.add(stale[0], f"Its content cannot be made: {error}")
+            return []
+        middle = len(stale) // 2
+        return [*_contents(stale[:middle], made, aside), *_contents(stale[middle:], made, aside)]
 
 
 def _refresh(
