@@ -103,5 +103,5 @@ def test_a_task_that_cannot_be_refreshed_keeps_no_other_waiting(world: World, se
     assert {one["external_id"] for one in listed} == {"clip-001", "clip-002"}
     assert all(one["ls_task_id"] and one["reason"] for one in listed)
     changed(world, '"mended"')
-    assert sent.pull().refreshed == 3
+    assert sent.pull().refreshed == 2, "the third shows it already"
     assert problems.listed(world.ledger, step="refresh") == ([], 0)
