@@ -4,7 +4,7 @@ SELECT p.step, p.task_type, p.subject, p.key, p.sample_id, s.external_id, p.anno
        p.reason, p.fix, p.times, p.first_seen, p.last_seen
   FROM problems p LEFT JOIN samples s USING (sample_id)
 UNION ALL
-SELECT 'pull', t.task_type, 'annotation', a.ls_annotation_id::text, t.sample_id, s.external_id, a.annotator,
+SELECT 'pull', t.task_type, 'annotation', a.ls_annotation_id::text, t.sample_id, s.external_id, speaker(a),
        j.ls_project_id, a.ls_task_id, a.problem, 'Open the task, correct the answer and press Update.',
        1, a.received_at, a.received_at
   FROM annotations a JOIN tasks t USING (task_key) JOIN samples s USING (sample_id) JOIN projects j USING (project_id)
