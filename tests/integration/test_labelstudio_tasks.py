@@ -66,6 +66,7 @@ def test_one_bad_task_keeps_the_whole_batch_out(labels: LabelStudio, project: in
     with pytest.raises(Refused):
         tasks.import_batch(labels, project, [*labelling.batch(5), {"data": {"text": "no audio"}}])
     assert tasks.count(labels, project) == 0
+    assert tasks.newest(labels, project) is None
 
 
 def test_fewer_ids_than_tasks_is_uncertain(between: Proxy, labels: LabelStudio, project: int) -> None:
@@ -179,7 +180,7 @@ def test_only_what_changed_since_is_listed_whatever_the_change(labels: LabelStud
     assert listed(tasks.changed(labels, project, now(labels, project))) == []
 
 
-def test_a_change_at_the_very_moment_is_listed_and_many_at_one_moment_all(
+def test_what_changed_after_a_moment_is_listed_what_changed_just_then_is_compared_and_many_at_one_moment_all(
     labels: LabelStudio, project: int
 ) -> None:
     ids = sent(labels, project, 20)
@@ -192,7 +193,13 @@ def test_a_change_at_the_very_moment_is_listed_and_many_at_one_moment_all(
     moments = {task["updated_at"] for page in tasks.changed(labels, project) for task in page.tasks}
     assert listed(tasks.changed(labels, project, before, batch=7)) == ids
     at = max(datetime.fromisoformat(moment) for moment in moments)
-    assert listed(tasks.changed(labels, project, at, batch=7)) != []
+    assert listed(tasks.changed(labels, project, at, batch=7)) == []
+    just_then = tasks.moments_between(labels, project, at, at)
+    assert just_then != {}
+    assert just_then == tasks.moments_of(labels, project, list(just_then))
+    newest = tasks.newest(labels, project)
+    assert newest is not None
+    assert (newest.moment, newest.is_ahead) == (at, False)
 
 
 def test_only_tasks_that_stand_as_they_were_seen_are_counted(labels: LabelStudio, project: int) -> None:
@@ -203,7 +210,7 @@ def test_only_tasks_that_stand_as_they_were_seen_are_counted(labels: LabelStudio
     assert tasks.count_as_seen(labels, project, seen, "") == 12
     tasks.annotate(labels, ids[0], labelling.result("a"))
     assert tasks.count_as_seen(labels, project, seen, "") == 11
-    assert tasks.count_between(labels, project, since, now(labels, project)).remaining == 12
+    assert tasks.count_between(labels, project, since, now(labels, project)) == 12
     assert tasks.count_as_seen(labels, project, {}, "") == 0
 
 

@@ -75,7 +75,7 @@ def script(admin: LabelStudio, other: LabelStudio, emails: list[str]) -> list[An
     since = _last_moment(admin, project)
     moments = tasks.moments_between(admin, project, datetime(2000, 1, 1, tzinfo=UTC), since)
     said.append(([ids.index(i) for i in moments], tasks.count_as_seen(admin, project, moments, "salt")))
-    said.append(tasks.count_between(admin, project, min(moments.values()), max(moments.values())).remaining)
+    said.append(tasks.count_between(admin, project, min(moments.values()), max(moments.values())))
     moments = {i: moment + timedelta(microseconds=1) for i, moment in moments.items()}
     said.append(tasks.count_as_seen(admin, project, moments, ""))
     tasks.update_annotation(admin, second["id"], result=transcript("edited"), ground_truth=True)
