@@ -66,7 +66,7 @@ class LoopMachine(RuleBasedStateMachine):
         self.step = 0
         self.tokens: list[tuple[UUID, UUID]] = []
         self.seen: dict[str, set[Any]] = {one: set() for one in TYPES}
-        self.pages: list[tuple[Project, list[Task]]] = []
+        self.pages: list[tuple[Project, list[Task], int]] = []
         self.errors: list[BaseException] = []
         self.crawled = False
         self.undecided: dict[int, tuple[Json, Json]] = {}
