@@ -401,6 +401,12 @@ def test_a_second_machine_whose_label_studio_is_another_leaves_tasks_and_events_
         with pytest.raises(UsageError, match="left alone"):
             loop.task_types_here(ledger, other.studio, other.config)
 
+        with pytest.raises(UsageError, match="it is not lost"):
+            setup(here, lost=url)
+        with pytest.raises(UsageError, match="knows no Label Studio 'nobody'") as told:
+            setup(here, lost="nobody")
+        assert told.value.fix == f"Use one of: {url}."
+
         made = setup(other, also_here=True)
         assert (made.created, made.project.ls_project_id) == (True, 1)
         assert other.push().sent == 5, "what was never sent"
@@ -414,3 +420,29 @@ def test_a_second_machine_whose_label_studio_is_another_leaves_tasks_and_events_
         other.pull(full=True)
         here.pull(full=True)
         assert here.states() == {"open": 11, "accepted": 1}
+
+        setup(other, lost=url)
+        assert here.states() == {"open": 5, "accepted": 1, "cancelled": 6}
+        assert other.push().sent == 6
+
+
+def test_a_label_studio_that_was_met_under_two_names_goes_by_the_one_with_tasks(
+    two: tuple[World, Callable[[Store], None]],
+) -> None:
+    world, put = two
+    put(store())
+    world.ingest(clips(2))
+    world.push()
+    as_before_0020(world)
+    url = world.config.label_studio_url
+    second = url.replace("127.0.0.1", "localhost")  # as an older version would have made it
+    world.rows(
+        """INSERT INTO projects (task_type, server, ls_project_id, label_config)
+           SELECT task_type, :second, :number, label_config FROM projects RETURNING 1""",
+        second=second, number=projects.create(world.studio, "Second", there(world, 1)["label_config"])["id"],
+    )  # fmt: skip
+    with met_as(world, second) as renamed:
+        assert renamed.push().sent == 0
+        tasks.annotate(renamed.studio, 1, transcript("said"))
+        assert renamed.pull().received.added == 1
+    assert world.states() == {"accepted": 1, "open": 1}

@@ -96,6 +96,8 @@ def _answer(out: Output, pushed: Pushed, page: str | None) -> None:
         said.append(f"Renewed the media links of {counted(pushed.links, 'task')}.")
     where = [f"People answer here: {page}"] if page else []
     out.result({**vars(pushed), "url": page}, " ".join(said), *where)
+    for noticed in pushed.noticed:
+        out.note(f"{noticed[:1].upper()}{noticed[1:]}.")
     for problem in pushed.not_renewed[:5]:
         out.warn(f"{problem}")
     if pushed.probes and pushed.missing_probes:

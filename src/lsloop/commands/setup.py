@@ -23,6 +23,14 @@ def setup(
         bool,
         typer.Option("--also-here", help="Make a project here, too, although its tasks are in another Label Studio."),
     ] = False,
+    lost: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="The Label Studio met under this name is lost for good, with the answers in it that were not pulled: "
+            "send its tasks again.",
+        ),
+    ] = None,
     test_predict: Annotated[
         bool, typer.Option("--test-predict", help="Have Label Studio ask each model about a task.")
     ] = False,
@@ -37,13 +45,14 @@ def setup(
     """
     call = Call.of(ctx)
     names = [task_type] if task_type else list(call.config.params.task_types)
-    if (recreate or also_here) and not task_type:
-        flag = "--recreate" if recreate else "--also-here"
+    flags = {"--recreate": recreate, "--also-here": also_here, "--lost": lost is not None}
+    if not task_type and any(flags.values()):
+        flag = next(name for name, given in flags.items() if given)
         raise UsageError(f"{flag} needs to be told which project.", "Add --task-type T.")
     with both(call.config) as (ledger, studio):
         done = {
             name: loop.setup(
-                ledger, studio, call.config, name, recreate=recreate, also_here=also_here, verify_webhook=True
+                ledger, studio, call.config, name, recreate=recreate, also_here=also_here, lost=lost, verify_webhook=True
             )
             for name in names
         }

@@ -25,6 +25,7 @@ def setup(
     *,
     recreate: bool = False,
     also_here: bool = False,
+    lost: str | None = None,
     verify_webhook: bool = False,
     reading: bool = False,
 ) -> project.Setup:
@@ -33,7 +34,7 @@ def setup(
     Only to read answers (`reading`), a label config will do that some of them cannot be understood by.
     """
     wanted, kind = _wanted(config, task_type, reading=reading)
-    done = project.setup(ledger, studio, wanted, kind, recreate=recreate, also_here=also_here)
+    done = project.setup(ledger, studio, wanted, kind, recreate=recreate, also_here=also_here, lost=lost)
     if hook := _hook(config):
         project.register_webhook(ledger, studio, done, hook, verify=verify_webhook)
     else:

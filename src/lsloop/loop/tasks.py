@@ -62,7 +62,8 @@ def push(
 
     Without `fresh` only what was cut off is sent, and adjudications.
     """
-    there = setup(ledger, studio, config, task_type).project
+    found = setup(ledger, studio, config, task_type)
+    there = found.project
     _, _, kind = resolved(config, task_type)
     given = media(config)
     done, linked = brought_up(ledger, studio, config, there, kind, given)
@@ -83,6 +84,7 @@ def push(
     )
     pushed.refreshed, pushed.links, pushed.not_renewed = done.refreshed, linked.renewed, linked.problems
     pushed.unfit += done.problems
+    pushed.noticed = [] if found.created else found.drift
     return pushed
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
 from lsloop.errors import LsloopError, Unreachable, UsageError
 from lsloop.labelstudio import projects, tasks, webhooks
@@ -38,15 +39,18 @@ def setup(
     *,
     recreate: bool = False,
     also_here: bool = False,
+    lost: str | None = None,
 ) -> Setup:
     """Make or verify the Label Studio project of a task type. Idempotent, also when it was cut off before.
 
     Raises UsageError when the label config (the template, or the one in Label Studio after a change by hand) does not
     fit the task type; when a named project does not exist, or is not the one that the tasks are in; when tasks are at work
     in another Label Studio (unless `also_here`); or when the project is gone: with `recreate` its open tasks are then ended,
-    so that their samples can be sent again, and a new one is made.
+    so that their samples can be sent again, and a new one is made. So are those in another Label Studio that is `lost`.
     """
     check_template(wanted, kind)
+    if lost is not None:
+        _give_up(ledger, studio, wanted, lost)
     place = _meet(ledger, studio, wanted, also_here)
     with ledger.in_turn(f"lsloop setup {wanted.task_type} {place.server.name}"):
         project = ledger_projects.reserve(ledger, wanted.task_type, place.server.name)
@@ -79,6 +83,17 @@ def _meet(ledger: Ledger, studio: LabelStudio, wanted: Wanted, also_here: bool) 
             recognising.refuse_another(ledger, studio, place, wanted.task_type)
         servers.remember(ledger, place.server, wanted.server)
     return place
+
+
+def _give_up(ledger: Ledger, studio: LabelStudio, wanted: Wanted, lost: str) -> None:
+    """End the tasks in a Label Studio that is lost for good. Never in the one at hand."""
+    project = ledger_projects.find(ledger, wanted.task_type, lost)
+    if project is None:
+        names = ", ".join(one.name for one in servers.known(ledger)) or "none"
+        raise UsageError(f"The ledger knows no Label Studio {lost!r} with {wanted.task_type}.", f"Use one of: {names}.")
+    if recognising.recognise(ledger, studio, wanted.server).server.name == lost:
+        raise UsageError(f"The Label Studio at {studio.url} is {lost}: it is not lost.", "Run without --lost.")
+    ledger_tasks.gone(ledger, [UUID(key) for key in ledger_tasks.sent_keys(ledger, project)])
 
 
 def _find(

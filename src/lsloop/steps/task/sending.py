@@ -33,7 +33,8 @@ class Pushed:
     `links` were renewed; `not_renewed` says why others were not; `unfit` says why tasks went without their
     pre-annotation. `probes` of those sent are gold; `missing_probes` more were due, and too few samples are gold.
     `adjudications` of those sent ask somebody to decide between answers that do not agree. `kept` says which second tasks
-    people still see, because somebody has begun to answer them; `left_out` which samples were not sent, and why."""
+    people still see, because somebody has begun to answer them; `left_out` which samples were not sent, and why;
+    `noticed` what people changed by hand in the project."""
 
     sent: int = 0
     adopted: int = 0
@@ -46,6 +47,7 @@ class Pushed:
     adjudications: int = 0
     unfit: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
+    noticed: list[str] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
 
