@@ -19,3 +19,14 @@ def template(name: str, project_dir: Path | None = None) -> str:
     own = project_dir / "label_studio_templates" / f"{name}.xml" if project_dir else None
     found = own if own and own.is_file() else path("label_studio_templates", f"{name}.xml")
     return found.read_text(encoding="utf-8")
+
+
+def instruction(name: str, project_dir: Path | None = None) -> str:
+    """What annotators are told on the page: the HTML beside a label config; empty where there is none.
+
+    A template of the project folder has its own, or none.
+    """
+    folder = project_dir / "label_studio_templates" if project_dir else None
+    home = folder if folder and (folder / f"{name}.xml").is_file() else path("label_studio_templates")
+    found = home / f"{name}.html"
+    return found.read_text(encoding="utf-8") if found.is_file() else ""

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lsloop.commands import main
+from lsloop.labelstudio import projects, tasks
 from services import Studio
 from world import TRANSCRIPT, World, clips
 
@@ -93,3 +94,37 @@ def test_progress_has_a_total_and_the_page_is_told(
     for command in ("ingest", f"push -t {TRANSCRIPT} -n 1", "pull", "export"):
         assert main(["-C", str(folder), *command.split(), "--quiet"]) == 0
         assert capsys.readouterr().err == ""
+
+
+@pytest.mark.studio
+def test_a_new_project_begins_with_instructions_and_a_tidy_list_that_are_peoples_from_then_on(
+    world: World, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["-C", str(folder), "setup", "-t", TRANSCRIPT]) == 0
+    there = projects.get(world.studio, world.ls_project_id)
+    assert there is not None
+    assert (there["show_instruction"], "Ctrl+P" in there["expert_instruction"]) == (True, True)
+    (tab,) = world.studio.get("api/dm/views/", params={"project": world.ls_project_id})
+    hidden = tab["data"]["hiddenColumns"]
+    assert {"tasks:data.task_key", "tasks:data.sample_id", "tasks:data.candidates"} <= set(hidden["explore"])
+    assert not {"tasks:data.text", "tasks:annotators"} & set(hidden["explore"])
+    projects.update(world.studio, world.ls_project_id, expert_instruction="<p>ours</p>", show_instruction=False)
+    world.studio.patch(f"api/dm/views/{tab['id']}/", json={"data": {**tab["data"], "title": "Mine"}})
+    assert main(["-C", str(folder), "setup", "-t", TRANSCRIPT]) == 0
+    again = projects.get(world.studio, world.ls_project_id)
+    assert again is not None
+    assert (again["expert_instruction"], again["show_instruction"]) == ("<p>ours</p>", False)
+    (tab,) = world.studio.get("api/dm/views/", params={"project": world.ls_project_id})
+    assert tab["data"]["title"] == "Mine"
+
+
+@pytest.mark.studio
+def test_the_page_of_segments_shows_the_transcript_that_people_corrected(world: World, folder: Path) -> None:
+    world.ingest(clips(1))
+    world.push()
+    world.annotate(world.tasks()["clip-001"], "xin chào Meeting một")
+    world.pull()
+    assert world.push("audio_segmentation").sent == 1
+    project = int(world.value("SELECT ls_project_id FROM projects WHERE task_type = 'audio_segmentation'"))
+    ((task,),) = [found.tasks for found in tasks.changed(world.studio, project)]
+    assert task["data"]["text"] == "xin chào Meeting một"

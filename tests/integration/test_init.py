@@ -35,7 +35,7 @@ def test_a_new_folder_has_all_that_a_project_needs(
     assert told["project"] == str(project)
     assert (told["git"], told["dvc"], told["kept"], told["unignored"]) == (True, True, [], [])
     assert (project / "data" / "raw").is_dir()
-    templates = {p.name for p in resources.path("label_studio_templates").glob("*.xml")}
+    templates = {p.name for p in resources.path("label_studio_templates").iterdir()}
     assert {p.name for p in (project / "label_studio_templates").iterdir()} == templates
     assert config.load(project).params == config.load(tmp_path).params
     assert git(project, "rev-parse", "--show-toplevel") == str(project)

@@ -227,6 +227,11 @@ def remove_annotation(store: Store, user: Json, params: Json, body: Any, annotat
     del store.annotations[annotation]
 
 
+def make_tab(store: Store, user: Json, params: Json, body: Any) -> Json:
+    """How people's list is arranged is nothing to the loop."""
+    return {"id": body["project"], **body}
+
+
 def drafts(store: Store, user: Json, params: Json, body: Any, task: int) -> list[Json]:
     """Nobody has any, not even of a task that is not there."""
     return []
@@ -266,6 +271,7 @@ ROUTES: list[tuple[str, str, Callable[..., Any]]] = [
     ("GET", r"/api/tasks/(\d+)/", get_task),
     ("PATCH", r"/api/tasks/(\d+)/", change_task),
     ("POST", r"/api/dm/actions", delete_tasks),
+    ("POST", r"/api/dm/views/", make_tab),
     ("POST", r"/api/tasks/(\d+)/annotations/", annotate),
     ("PATCH", r"/api/annotations/(\d+)/", change_annotation),
     ("DELETE", r"/api/annotations/(\d+)/", remove_annotation),

@@ -71,7 +71,7 @@ def _write(project: Path) -> dict[str, list[str]]:
 def _files(project: Path) -> Iterator[tuple[str, str]]:
     """The files of a project folder: path in it, content. Each is written before the next is asked for."""
     yield "params.yaml", resources.path("params.yaml").read_text(encoding="utf-8")
-    for template in sorted(resources.path("label_studio_templates").glob("*.xml")):
+    for template in sorted(resources.path("label_studio_templates").iterdir()):
         yield f"label_studio_templates/{template.name}", template.read_text(encoding="utf-8")
     yield "dvc.yaml", pipeline.stages(list(config.load(project).params.task_types))
     yield ".env.example", resources.path(".env.example").read_text(encoding="utf-8")

@@ -1,5 +1,6 @@
 """Label Studio projects: made, found again, changed, and checked that the change took."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from lsloop.errors import Refused
@@ -15,6 +16,24 @@ def create(
     """Make a project. Raises Refused for a title not of 3–50 characters, or an invalid label config."""
     body = {"title": title, "label_config": label_config, "description": description, **fields}
     return dict(studio.post("api/projects/", json=body))
+
+
+_NOISE = (
+    "inner_id", "total_predictions", "annotations_results", "annotations_ids", "predictions_score",
+    "predictions_model_versions", "predictions_results", "file_upload", "storage_filename", "created_at", "updated_at",
+    "updated_by",
+)  # fmt: skip
+_BESIDE_THE_PAGE = (
+    "id", "completed_at", "cancelled_annotations", "annotators", "avg_lead_time", "draft_exists", "data.audio",
+)  # fmt: skip
+
+
+def make_tab(studio: LabelStudio, ls_project_id: int, hidden: Sequence[str]) -> None:
+    """The first tab of a new project's list: without columns that tell people nothing, and these `hidden` data."""
+    noise = [f"tasks:{name}" for name in (*_NOISE, *(f"data.{name}" for name in hidden))]
+    narrow = [*noise, *(f"tasks:{name}" for name in _BESIDE_THE_PAGE)]
+    data = {"title": "Tasks", "type": "list", "target": "tasks", "hiddenColumns": {"explore": noise, "labeling": narrow}}
+    studio.post("api/dm/views/", json={"project": ls_project_id, "data": data})
 
 
 def get(studio: LabelStudio, ls_project_id: int) -> dict[str, Any] | None:

@@ -1,5 +1,6 @@
 """A project in Label Studio for each task type: made, verified, told where to send events and which model to ask."""
 
+from lsloop import resources
 from lsloop.config import ML_USER, Config
 from lsloop.errors import UsageError
 from lsloop.labelstudio import ml, webhooks
@@ -58,6 +59,7 @@ def _wanted(config: Config, task_type: str, *, reading: bool = False) -> tuple[p
         ls_project_id=config.configured_ls_project(name),
         settle=config.params.push.settle_seconds,
         reading=reading,
+        instruction=resources.instruction(settings.template or name, config.project_dir),
     )
     return wanted, kind
 

@@ -31,7 +31,23 @@ def configure():
     settings.DATABASES["default"]["OPTIONS"] = SHARED_BY_WRITERS
     # Closing the last connection merges the write-ahead log: not after every request.
     settings.DATABASES["default"]["CONN_MAX_AGE"] = None
+    settings.MIDDLEWARE.append("lsloop_studio.with_keys")
     settings.INTERNAL_PORT = os.environ.get("LSLOOP_STUDIO_PORT", "8080")  # what it tells ML backends
+
+
+def with_keys(get_response):
+    """Every page brings keys.js along."""
+    with open(os.path.join(os.path.dirname(__file__), "keys.js"), encoding="utf-8") as file:
+        keys = file.read()
+
+    def answer(request):
+        page = get_response(request)
+        if page.get("Content-Type", "").startswith("text/html") and not page.streaming:
+            script = f'<script nonce="{getattr(request, "csp_nonce", "")}">{keys}</script></body>'
+            page.content = page.content.replace(b"</body>", script.encode(), 1)
+        return page
+
+    return answer
 
 
 def let_readers_pass():

@@ -18,6 +18,7 @@ class Wanted:
 
     `server` is the setting under which Label Studio is reached. A request to make the project may be at work there for
     `settle` seconds after it was sent. `reading`: answers are to be read, and nothing is sent.
+    `instruction` is HTML for annotators, which a new project begins with.
     """
 
     task_type: str
@@ -27,6 +28,7 @@ class Wanted:
     ls_project_id: int | None = None
     settle: float = 0
     reading: bool = False
+    instruction: str = ""
 
 
 def check_template(wanted: Wanted, kind: Kind) -> None:

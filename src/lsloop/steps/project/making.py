@@ -1,5 +1,6 @@
 """The project made or verified, and its webhook."""
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -132,9 +133,16 @@ def _create(ledger: Ledger, studio: LabelStudio, project: Project, wanted: Wante
     # The marker finds the project again when the answer to this request is lost.
     ledger_projects.about_to_ask(ledger, project)
     description = f"{wanted.task_type}, kept by lsloop ({project.marker})"
-    made = projects.create(studio, wanted.settings.title, wanted.label_config, description)
+    told = {"expert_instruction": wanted.instruction, "show_instruction": bool(wanted.instruction)}
+    made = projects.create(studio, wanted.settings.title, wanted.label_config, description, **told)
+    with suppress(LsloopError):  # a list in the order of Label Studio's own is no reason to stop
+        projects.make_tab(studio, made["id"], hidden=_FOR_PROGRAMS)
     there = projects.get(studio, made["id"])
     return there if there is not None else made
+
+
+_FOR_PROGRAMS = (tasks.KEY, "sample_id", "candidates", "player")
+"""Data of tasks that tell people nothing in a list. From then on the tab is theirs to arrange, like the instruction."""
 
 
 def _remove_second(ledger: Ledger, studio: LabelStudio, project: Project, ours: int) -> list[str]:
