@@ -37,6 +37,14 @@ CREATE OR REPLACE FUNCTION source_moved(t tasks, s samples) RETURNS boolean LANG
            AND s.fields -> field IS DISTINCT FROM seen -> 'fields' -> field)
 $$;
 
+-- Whether people gave one of these fields its value after that moment: what was made of the sample before is of another text.
+CREATE OR REPLACE FUNCTION corrected_since(s samples, p_names text[], p_since timestamptz) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT s.held ?| p_names AND EXISTS (
+        SELECT FROM revisions r
+         WHERE r.sample_id = s.sample_id AND r.field = ANY (p_names) AND r.version = (s.held ->> r.field)::integer
+           AND r.created_at > p_since)
+$$;
+
 -- Everything that a task showed, and from when to when somebody may have begun from it.
 CREATE OR REPLACE FUNCTION bases_of(t tasks)
 RETURNS TABLE (since timestamptz, until timestamptz, base jsonb, sync_version integer) LANGUAGE sql STABLE AS $$

@@ -18,12 +18,14 @@ CREATE OR REPLACE FUNCTION waits_for_prediction() RETURNS text LANGUAGE sql IMMU
                       AND (t.state IN ('open', 'annotated', 'conflicted', 'accepted', 'resolved')
                            OR t.state = 'parked' AND t.gone_at IS NULL)
                       AND (s.field_versions = '{}'
-                           OR NOT changed_since(s.field_versions, $2, greatest(t.sync_version, t.settled_version)))))
+                           OR NOT changed_since(s.field_versions, $2, greatest(t.sync_version, t.settled_version)))
+                      AND (t.state NOT IN ('accepted', 'resolved', 'parked') OR t.reads = '{media}' OR NOT source_moved(t, s))))
        AND NOT EXISTS (
            SELECT FROM (
                SELECT p.model_version, p.created_at FROM predictions p
                 WHERE p.sample_id = s.sample_id AND p.task_type = $1
                   AND (s.field_versions = '{}' OR NOT changed_since(s.field_versions, $2, p.sync_version))
+                  AND ($2 = '{media}' OR NOT corrected_since(s, $2, p.created_at))
                 ORDER BY p.created_at DESC, p.prediction_id DESC LIMIT 1) newest
             WHERE newest.model_version = 'human-reflow'
                OR newest.model_version = $3 AND ($4 IS NULL OR newest.created_at >= $4)) $where$

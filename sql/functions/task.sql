@@ -42,6 +42,7 @@ LANGUAGE sql STABLE AS $$
     SELECT p FROM predictions p
      WHERE p.sample_id = s.sample_id AND p.task_type = p_task_type
        AND NOT changed_since(s.field_versions, p_reads, p.sync_version)
+       AND (p_reads = '{media}' OR NOT corrected_since(s, p_reads, p.created_at))
      ORDER BY p.created_at DESC, p.prediction_id DESC LIMIT 1
 $$;
 

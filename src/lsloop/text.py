@@ -52,6 +52,11 @@ def nfc(text: str) -> str:
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
+def is_nfc(text: str) -> bool:
+    """Whether `text` is in Unicode normal form C already."""
+    return unicodedata.is_normalized("NFC", text)
+
+
 def words(text: str) -> list[str]:
     """The words of `text` in normal form C, split at blanks."""
     return nfc(text).split()

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import event
 
-from lsloop import task_types
+from lsloop import resources, task_types
 from lsloop.errors import UsageError
 from lsloop.ledger import Ledger, problems
 from lsloop.progress import Progress
@@ -172,3 +173,33 @@ def test_a_progress_bar_knows_how_many_files_there_are(upstream: Upstream) -> No
     steps: list[int] = []
     done = upstream.ingest(*lines, progress=Progress(totals.append, steps.append))
     assert (done.hashed, totals, sum(steps)) == (300, [600], 600)
+
+
+def test_many_files_take_as_many_statements_as_few(upstream: Upstream) -> None:
+    seen: list[str] = []
+    event.listen(upstream.ledger._engine, "before_cursor_execute", lambda *about: seen.append(about[2]))
+
+    def statements(count: int) -> int:
+        lines = []
+        for i in range(count):
+            (upstream.raw / f"{count}-{i}.wav").write_bytes(b"%d" % i)
+            lines.append(upstream.row(external_id=f"{count}-{i}", media=f"{count}-{i}.wav"))
+        seen.clear()
+        assert upstream.ingest(*lines).upserted.added == count
+        return len(seen)
+
+    few = statements(3)
+    assert 0 < few == statements(300)
+
+
+def test_paths_that_a_ledger_has_from_before_are_respelled_and_that_is_no_change(upstream: Upstream) -> None:
+    statement = resources.path("sql", "migrations", "0023.upstream.sql").read_text("utf-8").split(";")[-2]
+    upstream.ingest(upstream.row(external_id="a", media="sub/good.wav"))
+    with upstream.ledger.transaction() as transaction:
+        transaction.value("SELECT writing_of_ours(true)")  # as it was before there was a trigger
+        for spelled in (".//sub/./good.wav", "./sub//good.wav", "sub/good.wav/.", "sub/good.wav"):
+            transaction.run("UPDATE samples SET media_path = :spelled", spelled=spelled)
+            transaction.driver.execute(statement.encode())
+            row = transaction.row("SELECT media_path, sync_version, field_versions FROM samples")
+            assert row is not None
+            assert tuple(row) == ("sub/good.wav", 1, {})

@@ -131,3 +131,19 @@ def test_who_decides_that_a_translation_stands_has_it_exported_with_the_text_it_
     translating.decide("human_wins")
     assign(hearing)
     assert [(row["transcript"], row["translation"]) for row in reviewed(translating, tmp_path)] == [("anh", "YOU")]
+
+
+def test_what_a_model_made_of_the_older_text_is_not_shown_and_it_is_asked_again(offices: tuple[Office, Office]) -> None:
+    hearing, translating = offices
+    translating.answer("a", "YOU")
+    translating.rows(
+        """INSERT INTO predictions (sample_id, task_type, model_version, value, sync_version)
+           SELECT sample_id, :t, 'v1', '{"translation": "of the older text"}', 1 FROM samples RETURNING 1""",
+        t=TRANSLATION,
+    )
+    waiting = f"SELECT count_waiting_for_prediction('{TRANSLATION}', '{{transcript}}', 'v1', NULL)"
+    assert translating.value(waiting) == 0
+    hearing.answer("a", "em")
+    assert translating.value(waiting) == 1
+    translating.send()
+    assert translating.value("SELECT count(prediction_id) FROM tasks") == 0

@@ -136,6 +136,15 @@ class Incoming:
 
     def set_aside(self, prefix: str, found: Sequence[Problem]) -> None:
         """These lines were refused; whatever else was refused of the file before (keys begin with `prefix`) was taken."""
+        if found:
+            self._set_aside(prefix, found)
+        self._transaction.run(
+            """DELETE FROM problems WHERE step = 'ingest' AND subject = 'line' AND starts_with(key, :prefix)
+                  AND NOT key = ANY (CAST(:keys AS text[]))""",
+            prefix=prefix, keys=[one.key for one in found],
+        )  # fmt: skip
+
+    def _set_aside(self, prefix: str, found: Sequence[Problem]) -> None:
         problems.set_aside(self._transaction, found)
         self._transaction.run(
             """UPDATE problems p SET sample_id = s.sample_id, sync_version = s.sync_version FROM samples s
@@ -143,11 +152,6 @@ class Incoming:
                   AND starts_with(p.key, :prefix) AND s.external_id = substr(p.key, length(:prefix) + 1)""",
             prefix=prefix,
         )
-        self._transaction.run(
-            """DELETE FROM problems WHERE step = 'ingest' AND subject = 'line' AND starts_with(key, :prefix)
-                  AND NOT key = ANY (CAST(:keys AS text[]))""",
-            prefix=prefix, keys=[one.key for one in found],
-        )  # fmt: skip
 
     def set_aside_samples(self, found: Sequence[Problem]) -> None:
         """The recordings of these samples cannot be read; those of all others can."""

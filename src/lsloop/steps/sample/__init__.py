@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from lsloop import task_types
 from lsloop.errors import UsageError
 from lsloop.ledger import Ledger, samples
 from lsloop.ledger.problems import Problem
@@ -53,12 +54,14 @@ def ingest(
 ) -> Ingested:
     """Bring the ledger up to `path` (JSON lines); media paths in it are relative to `raw_dir`.
 
-    Bad lines are refused by number and reason, the others go in, all in one transaction. So is what none of `kinds` (by
-    task type) could take. Samples that are no longer upstream are only marked as deleted when `prune` is set and every
-    line could be read: a broken line is no removal. `links_to` names folders outside that links may lead to. `commit` is
-    the git commit that the data is at, if that is known. Raises UsageError when the file cannot be read.
+    Bad lines are refused by number and reason, the others go in, all in one transaction. So is what one of `kinds` (by
+    task type; every kind there is, unless given) could not take. Samples that are no longer upstream are only marked as
+    deleted when `prune` is set and every line could be read: a broken line is no removal. `links_to` names folders
+    outside that links may lead to. `commit` is the git commit that the data is at, if that is known. Raises UsageError
+    when the file cannot be read.
     """
-    reading = _Reading(RawData(raw_dir, links_to), kinds or {}, progress)
+    known = {name: task_types.load(name) for name in task_types.names()} if kinds is None else kinds
+    reading = _Reading(RawData(raw_dir, links_to), known, progress)
     with _opened(path) as file, samples.incoming(ledger, keep=not dry_run, commit=commit) as incoming:
         incoming.copy(reading.rows(file))
         incoming.recall_media()

@@ -11,7 +11,7 @@ import orjson
 
 from lsloop.records import Sample
 from lsloop.task_types import Kind
-from lsloop.text import has_nul, nfc
+from lsloop.text import has_nul, is_nfc, nfc
 
 OWN = {"external_id", "media", "group", "priority", "source"}
 _LENGTH = 500  # characters of a name; PostgreSQL indexes at most 2,700 bytes
@@ -88,7 +88,7 @@ def _careful(text: str, given: dict[str, Any]) -> dict[str, Any]:
         _look_closely(text)
     if has_nul(text):
         raise Refused("a text contains the character NUL, which PostgreSQL cannot hold")
-    if text.isascii() and "\\u" not in text:
+    if "\\u" not in text and (text.isascii() or is_nfc(text)):
         return given
     media = given.pop("media", None)
     normal = {nfc(key): _normal(value) for key, value in given.items()}
