@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from lsloop import dvc_locks
 from lsloop.errors import LsloopError
 
 # Messages are read here, so they must not be translated; and making a folder is nobody else's business.
@@ -27,11 +28,26 @@ def initialise(project_dir: Path) -> Initialised:
     git = not _is_in_git(project_dir)
     if git:
         _checked(project_dir, "git", "init", "--quiet")
-    dvc = not is_in_use(project_dir) or _run(project_dir, *_DVC, "root").returncode != 0  # asking it costs a second
+    half = _is_half_made(project_dir / ".dvc")
+    # asking DVC costs a second
+    dvc = half or not is_in_use(project_dir) or _run(project_dir, *_DVC, "root").returncode != 0
     if dvc:
         is_top = Path(_checked(project_dir, "git", "rev-parse", "--show-toplevel")) == project_dir.resolve()
-        _checked(project_dir, *_DVC, "init", "--quiet", *([] if is_top else ["--subdir"]))
+        flags = [*([] if is_top else ["--subdir"]), *(["--force"] if half else [])]
+        _checked(project_dir, *_DVC, "init", "--quiet", *flags)
     return Initialised(git, dvc)
+
+
+def _is_half_made(folder: Path) -> bool:
+    """Whether a `dvc init` was killed there before anything of value was in it."""
+    if not folder.is_dir() or any((folder / name).exists() for name in ("cache", "config.local")):
+        return False
+    config, ignored = (_text(folder / name) for name in ("config", ".gitignore"))
+    return not config.strip() and "/cache" not in ignored.split()  # the last line that it writes there
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
 
 
 def add_remote(project_dir: Path, name: str, url: str) -> None:
@@ -141,7 +157,7 @@ def fetch(project_dir: Path, path: str) -> None:
     """Bring a folder here that DVC tracks by `<path>.dvc` and that is not here; nothing else is touched."""
     pointer = f"{path.rstrip('/')}.dvc"
     if not (project_dir / path).exists() and (project_dir / pointer).is_file():
-        _checked(project_dir, *_DVC, "pull", "--quiet", pointer)
+        _dvc(project_dir, "pull", "--quiet", pointer)
 
 
 def repro(project_dir: Path, stage: str) -> str:
@@ -156,12 +172,21 @@ def _dvc(project_dir: Path, *words: str) -> str:
     """Run DVC; what it said. Raises LsloopError with its last words."""
     found = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     done = _run(project_dir, *_DVC, *words, PATH=found)  # the `lsloop` of dvc.yaml is this one
+    if done.returncode and "rwlock" in (done.stdout + done.stderr).lower() and dvc_locks.release(project_dir):
+        done = _run(project_dir, *_DVC, *words, PATH=found)
     if done.returncode:
         lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         said = " ".join(lines[-4:])
-        fix = _MODELS if "Could not find 'models'" in said else "Correct that and run it again."
-        raise LsloopError(f"dvc {' '.join(words[:2])} failed: {said}", fix)
+        raise LsloopError(f"dvc {' '.join(words[:2])} failed: {said}", _fix(project_dir, said))
     return done.stdout
+
+
+def _fix(project_dir: Path, said: str) -> str:
+    if "Could not find 'models'" in said:
+        return _MODELS
+    if ("Unable to acquire lock" in said or "rwlock" in said) and (holder := dvc_locks.holder(project_dir)):
+        return f"Another DVC is at work here: {holder}. Wait until it ends, then run it again."
+    return "Correct that and run it again."
 
 
 _MODELS = "Add the line `models: {}` to params.yaml: the stage retrain in dvc.yaml goes through it. Then run it again."

@@ -156,3 +156,46 @@ def test_the_example_environment_changes_nothing_and_is_valid_when_uncommented(
 
 def test_the_example_rows_name_their_samples() -> None:
     assert [row["external_id"] for row in EXAMPLE] == ["interview-001", "chat-002"]
+
+
+HALF_MADE: dict[str, dict[str, str]] = {
+    "a file that was being written": {".params.yaml.7.half-made": "task_types:\n  transcr"},
+    "an empty .dvc": {".dvc/tmp/x": ""},
+    ".dvc without what git is to ignore": {".dvc/config": ""},
+    ".dvc with half of what git is to ignore": {".dvc/config": "", ".dvc/.gitignore": "/config.local\n/tm"},
+    "a .git that is none yet": {".git/config.lock.x": "", ".git/objects/x": ""},
+}
+
+
+@pytest.mark.parametrize("left", HALF_MADE)
+def test_an_init_after_one_that_was_killed_makes_the_rest(tmp_path: Path, left: str) -> None:
+    for name, text in HALF_MADE[left].items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert main(["init", str(tmp_path), "--quiet"]) == 0
+    assert not list(tmp_path.rglob("*.half-made"))
+    assert (tmp_path / "params.yaml").read_bytes() == resources.path("params.yaml").read_bytes()
+    assert (tmp_path / ".dvc" / ".gitignore").read_text().split() == ["/config.local", "/tmp", "/cache"]
+    assert pipeline.is_in_use(tmp_path)
+    assert git(tmp_path, "status", "--short", ".dvc/config") == "A  .dvc/config"
+
+
+def test_a_dvc_that_holds_anything_is_never_made_anew(tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet")
+    for name, text in ((".dvc/cache/files/md5/ab/cd", "data"), (".dvc/config", "")):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert main(["init", str(tmp_path), "--quiet"]) == 0
+    assert (tmp_path / ".dvc/cache/files/md5/ab/cd").read_text() == "data"
+
+
+def test_a_full_disk_leaves_no_half_file_and_the_next_init_goes_on(tmp_path: Path) -> None:
+    """What is written goes up to a limit, as on a disk that has so much room."""
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000));"
+    run = "import sys; from lsloop.commands import main; sys.exit(main(['init', sys.argv[1], '--quiet']))"
+    full = subprocess.run([sys.executable, "-c", f"{limit} {run}", str(tmp_path)], capture_output=True, text=True)
+    assert full.returncode == 1
+    assert "params.yaml" in full.stderr
+    assert [one.name for one in tmp_path.iterdir() if one.is_file()] == []
+    assert subprocess.run([sys.executable, "-c", run, str(tmp_path)]).returncode == 0
+    assert (tmp_path / "params.yaml").read_bytes() == resources.path("params.yaml").read_bytes()

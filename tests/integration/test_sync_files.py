@@ -14,6 +14,7 @@ from annotating import Office
 from exporting import TRANSCRIPT, Project, rows
 from lsloop import config, pipeline
 from lsloop.commands import main
+from lsloop.errors import LsloopError
 from lsloop.ledger import Ledger
 
 
@@ -110,3 +111,34 @@ def test_the_cron_line_of_the_guide_runs_where_cron_runs_it_and_says_nothing_whe
     code, shown, said = cron()
     assert (code, shown) == (3, "")
     assert "PostgreSQL" in said
+
+
+def test_what_a_killed_dvc_locked_is_taken_from_it_and_one_that_is_at_work_is_named(tmp_path: Path) -> None:
+    folder, out = tmp_path, str(tmp_path / "out")
+    run(folder, "git", "init", "-q")
+    run(folder, "dvc", "init", "-q")
+    (folder / "in").write_text("1")
+    (folder / "dvc.yaml").write_text("stages:\n  copy:\n    cmd: cp in out\n    deps: [in]\n    outs: [out]\n")
+    locks = folder / ".dvc" / "tmp" / "rwlock"
+    sleeper = subprocess.Popen(["sleep", "600"])
+    at_work = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", "dvc", "repro"], cwd=folder)
+    try:
+        locks.write_text(json.dumps({"read": {}, "write": {out: {"pid": at_work.pid, "cmd": "dvc repro"}}}))
+        with pytest.raises(LsloopError) as told:
+            pipeline.repro(folder, "copy")
+        assert f"Another DVC is at work here: process {at_work.pid}" in told.value.fix
+        at_work.kill()
+        at_work.wait()
+
+        # its number is somebody else's by now
+        locks.write_text(json.dumps({"read": {out: [{"pid": sleeper.pid, "cmd": "dvc pull"}]}, "write": {}}))
+        assert "cp in out" in pipeline.repro(folder, "copy")
+
+        (folder / "in").write_text("2")
+        locks.write_text('{"read": {"' + out)  # killed while it wrote
+        assert "cp in out" in pipeline.repro(folder, "copy")
+        assert (folder / "out").read_text() == "2"
+    finally:
+        for process in (sleeper, at_work):
+            process.kill()
+            process.wait()

@@ -1,6 +1,7 @@
 """`lsloop init`: a project folder ready to run."""
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,7 +10,7 @@ import typer
 
 from lsloop import config, pipeline, resources
 from lsloop.commands._call import Call
-from lsloop.errors import UsageError
+from lsloop.errors import LsloopError, UsageError
 
 IGNORED = (".env", ".lsloop/")
 _BESIDE = (".reviewed.building/", ".reviewed.old/")  # what an export leaves when it is killed
@@ -81,12 +82,34 @@ def _files(project: Path) -> Iterator[tuple[str, str]]:
 
 
 def _write_new(path: Path, content: str) -> bool:
+    """Write a file that is not there yet, whole or not at all: what is half there would be kept the next time."""
     path.parent.mkdir(parents=True, exist_ok=True)
+    for left in path.parent.glob(f".{path.name}.*.half-made"):  # by an init that was killed
+        left.unlink(missing_ok=True)
+    if path.exists() or path.is_symlink():
+        return False
+    half = path.with_name(f".{path.name}.{os.getpid()}.half-made")
     try:
-        with path.open("x", encoding="utf-8") as file:
+        with half.open("w", encoding="utf-8") as file:
             file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        return _put(half, path)
+    except OSError as error:
+        fix = "Check the space left and the rights of the folder, then run it again: what is there is kept."
+        raise LsloopError(f"{path} could not be written: {error.strerror}.", fix) from error
+    finally:
+        half.unlink(missing_ok=True)
+
+
+def _put(half: Path, path: Path) -> bool:
+    """Give the file its name, unless somebody has just made one."""
+    try:
+        os.link(half, path)
     except FileExistsError:
         return False
+    except OSError:  # no hard links on this file system
+        half.rename(path)
     return True
 
 

@@ -4,10 +4,12 @@ import os
 import tempfile
 from pathlib import Path
 
+HALF = ".half-made-"
+
 
 def write(path: Path, text: str) -> None:
     """Write `text` so that a crash leaves the old file or the new one. Only the owner may read it."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # mkstemp makes it mode 600
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}{HALF}")  # mkstemp makes it mode 600
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
@@ -17,6 +19,17 @@ def write(path: Path, text: str) -> None:
     except BaseException:
         os.unlink(name)
         raise
+
+
+def read(path: Path) -> str:
+    """What a file says; nothing when it is not there."""
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def clear_half_made(folder: Path) -> None:
+    """Remove what writes that were killed left in a folder. Only while nobody else writes there."""
+    for left in folder.glob(f".*{HALF}*"):
+        left.unlink(missing_ok=True)
 
 
 def keep(path: Path, new: str) -> str:

@@ -1,15 +1,15 @@
-"""What a crash left behind: processes that a killed `lsloop up` had started."""
+"""What a crash left behind: processes that a killed `lsloop up` had started, and files that it had begun to write."""
 
 import signal
 from pathlib import Path
 
-from lsloop.stack import children, postgres, state
+from lsloop.stack import children, files, postgres, state
 
 
 def clear(here: Path) -> bool:
     """End the recorded processes that still run, the server before what it uses; whether there were any.
 
-    Only the one who holds the folder may call it: then nobody else runs them.
+    Half-written files go, too. Only the one who holds the folder may call it: then nobody else runs them.
     """
     found = False
     for name, known in reversed(state.read(here).get("pids", {}).items()):
@@ -17,4 +17,6 @@ def clear(here: Path) -> bool:
         if process is not None:
             children.end(process, signal.Signals(known["signal"]))
             found = True
+    for folder in (here, here / "postgres", here / "label-studio"):
+        files.clear_half_made(folder)
     return postgres.clear_leftover(here / "postgres") or found

@@ -24,7 +24,8 @@ def prepare(here: Path) -> None:
     """Make the state folder, closed to other users and to git."""
     here.mkdir(parents=True, exist_ok=True)
     here.chmod(0o700)
-    (here / ".gitignore").write_text("*\n", encoding="utf-8")
+    if files.read(here / ".gitignore") != "*\n":
+        files.write(here / ".gitignore", "*\n")
 
 
 def logs(here: Path) -> Path:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from lsloop import resources
 from lsloop.errors import UsageError
-from lsloop.stack import children
+from lsloop.stack import children, files
 
 Say = Callable[[str], None]
 
@@ -63,7 +63,7 @@ def make_once(env: Path, pins: Path, finish: Callable[[Path, Path, Say], None], 
         log.unlink(missing_ok=True)
         _install(env, pins, log, say)
         finish(env, log, say)
-        (env / MARKER).write_text(wanted, encoding="utf-8")
+        files.write(env / MARKER, wanted)
 
 
 def fingerprint(pins: Path) -> str:
@@ -82,6 +82,8 @@ def new_store(env: Path, data: Path) -> None:
     half = data / f"{STORE}.half-made"
     shutil.copyfile(env / TEMPLATE, half)
     half.chmod(0o600)
+    with half.open("rb") as file:
+        os.fsync(file.fileno())
     half.rename(data / STORE)
 
 
