@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from lsloop import loop
+from lsloop.commands import main
 from lsloop.config import Config, Push, TaskType
 from lsloop.errors import LsloopError, Refused, UsageError
 from lsloop.labelstudio import client, projects, tasks
@@ -424,6 +425,39 @@ def test_a_second_machine_whose_label_studio_is_another_leaves_tasks_and_events_
         setup(other, lost=url)
         assert here.states() == {"open": 5, "accepted": 1, "cancelled": 6}
         assert other.push().sent == 6
+
+
+def test_the_command_line_says_in_words_that_it_reaches_another_label_studio(
+    turns: tuple[str, Callable[[Store], None]],
+    tmp_path: Path,
+    ledger: Ledger,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    url, put = turns
+    first = store()
+    put(first)
+    settings = config(tmp_path, database_url, url, LSLOOP, push=Push(settle_seconds=0, batch=10)).without_webhook()
+    settings.raw_dir.mkdir(parents=True)
+    with client.connect(url, LSLOOP) as connection:
+        world = World(settings, ledger, connection)
+        world.ingest(clips(3))
+        world.push()
+    put(store())
+    (tmp_path / "params.yaml").write_text("task_types: {transcript_correction: {}}\n")
+    names = ("DATABASE_URL", "LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY", "AUDIO_SERVER_URL", "LSLOOP_WEBHOOK_URL")
+    for name, value in zip(names, (database_url, url, LSLOOP, "http://127.0.0.1:8000", "none"), strict=True):
+        monkeypatch.setenv(name, value)
+    for command in (["pull"], ["push", "--task-type", TRANSCRIPT], ["setup"], ["pull", "--dry-run"]):
+        assert main(["-C", str(tmp_path), *command]) == 2
+        told = " ".join(capsys.readouterr().err.split())
+        assert f"The Label Studio at {url} is not the one that 3 tasks" in told
+        assert "They are left alone." in told
+        assert "--recreate" not in told
+    assert world.states() == {"open": 3}
+    put(first)
+    assert main(["-C", str(tmp_path), "pull"]) == 0
 
 
 def test_a_label_studio_that_was_met_under_two_names_goes_by_the_one_with_tasks(

@@ -77,7 +77,7 @@ def setup(
 
 def _meet(ledger: Ledger, studio: LabelStudio, wanted: Wanted, also_here: bool) -> Place:
     """Find out which Label Studio this is, and write it down. Where none of the ledger's tasks are, none is sent unasked."""
-    with ledger.in_turn("lsloop servers"):
+    with ledger.in_turn(f"lsloop meets {wanted.server}"):
         place = recognising.recognise(ledger, studio, wanted.server)
         found = ledger_projects.find(ledger, wanted.task_type, place.server.name)
         if not also_here and (found is None or found.ls_project_id is None):

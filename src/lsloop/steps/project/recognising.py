@@ -39,6 +39,8 @@ def recognise(ledger: Ledger, studio: LabelStudio, spelling: str) -> Place:
             found.append(Server(one.name, said))
     if not found:
         return Place(Server(_new_name(ledger, known, spelling, said), said), False)
+    if len(found) == 1:
+        return Place(found[0], True)
     # Older versions may have met one under two names: what is at work counts more than how it is reached.
     counts = {one.name: servers.at_work(ledger, one.name) for one in found}
     best = max(found, key=lambda one: (counts[one.name] > 0, one.name == spelling, counts[one.name]))
@@ -181,6 +183,8 @@ def named(ledger: Ledger, studio: LabelStudio, project: Project, ls_project_id: 
     home = project.ls_project_id
     if home != ls_project_id:
         _refuse_taken(ledger, project, ls_project_id)
+    elif is_ours(ledger, studio, project, there):
+        return there
     if not ledger_tasks.sent_keys(ledger, project):
         return there
     at_home = projects.get(studio, home) if home not in (None, ls_project_id) else None
