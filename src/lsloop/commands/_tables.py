@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 NAME = 14  # characters that are left of a name where there is little room
 WORD = 40  # characters: what is longer than that in a sentence may be folded
 SENTENCE = 22  # characters a line: narrower than that a long text is hard to read
+TALL = 6  # lines of a cell: a row that is higher is shown as a block
 _GAP = 2  # between the columns of a table that has little room
 
 
@@ -76,12 +77,19 @@ def drawn(table: Table, *, coloured: bool = False, width: int | None = None) -> 
     columns = [column for column in columns if any(cell not in _NOTHING for cell in column.cells)] or columns
     for shorten in (False, True):
         least = [column.least(shorten=shorten) for column in columns]
-        if _total(least) <= width:
-            return _narrow(table, columns, _shared_out(columns, least, width), coloured)
+        widths = _shared_out(columns, least, width) if _total(least) <= width else []
+        if widths and not _is_tall(columns, widths):
+            return _narrow(table, columns, widths, coloured)
     return _blocks(table, columns, width)
 
 
 _NOTHING = ("", "0")
+
+
+def _is_tall(columns: Sequence[_Column], widths: Sequence[int]) -> bool:
+    """Whether a cell needs so many lines that its row is no row any more."""
+    cells = ((cell, wide) for column, wide in zip(columns, widths, strict=True) for cell in column.cells)
+    return any(len(_wrapped(cell, wide)) > TALL for cell, wide in cells)
 
 
 def wrapped(text: str, width: int) -> str:

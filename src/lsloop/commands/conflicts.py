@@ -135,7 +135,7 @@ def resolve(
 
     Example:
       lsloop conflicts resolve 12 --strategy merged
-      lsloop conflicts resolve --all --strategy pending_reflow --field media --reason "new microphone"
+      lsloop conflicts resolve --all --strategy pending_reflow --field media
     """
     call = Call.of(ctx)
     if everything == (conflict_id is not None):

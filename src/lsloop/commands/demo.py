@@ -86,7 +86,7 @@ def _line(act: Act) -> str:
 
 
 CHANGED = {
-    "mended": "Word corrected",
+    "mended": "Word mended",
     "misheard": "Word misheard",
     "media": "Recording",
     "translation": "Translation",

@@ -41,7 +41,7 @@ def export(
 
     Example:
       lsloop export
-      lsloop export --task-type transcript_correction --format hf --output-dir build/dataset
+      lsloop export -t transcript_correction --format hf --output-dir build/data
     """
     call = Call.of(ctx)
     with opened_ledger(call.config) as ledger, call.out.progress("Exporting") as progress:

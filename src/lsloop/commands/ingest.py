@@ -20,7 +20,7 @@ _SHOWN = 20  # refused lines that people are shown; --json has all
 def ingest(
     ctx: typer.Context,
     path: Annotated[
-        Path | None, typer.Argument(help="A metadata.jsonl; data/raw/metadata.jsonl by default.")
+        Path | None, typer.Argument(metavar="PATH", help="A metadata.jsonl; data/raw/metadata.jsonl by default.")
     ] = None,
     prune: Annotated[
         bool, typer.Option("--prune", help="Mark samples that are no longer there as deleted.")

@@ -39,7 +39,7 @@ def loop(
     with the part that was not done. It ends early when there is nothing left to annotate.
 
     Example:
-      lsloop loop --task-type transcript_correction --rounds 3 --wait-for-annotations 200
+      lsloop loop -t transcript_correction --rounds 3 --wait-for-annotations 200
     """
     call = Call.of(ctx)
     name, _ = call.config.task_type(task_type)

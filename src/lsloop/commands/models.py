@@ -19,7 +19,7 @@ app = typer.Typer(
 
 Example:
   lsloop models list
-  lsloop models rollback --task-type transcript_correction --reason "it drops short words"
+  lsloop models rollback -t transcript_correction --reason "drops short words"
 """,
 )
 

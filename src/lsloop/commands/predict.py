@@ -40,7 +40,7 @@ def predict(
 
     Example:
       lsloop predict --task-type transcript_correction
-      lsloop predict -t transcript_correction --limit 500 && lsloop push -t transcript_correction --order uncertain
+      lsloop predict -t translation_review --limit 500 --background
     """
     call = Call.of(ctx)
     if workers > 1 and not background:

@@ -84,19 +84,28 @@ def _answer(out: Output, done: dict[str, Pulled], dry_run: bool) -> None:
             out.warn(f"{name}: {kept}.")
         for problem in pulled.problems[:5]:
             out.warn(f"{name}: {problem}")
+        if pulled.problems:
+            out.warn(f"{name}: {_left_out(len(pulled.problems))}")
+
+
+def _left_out(count: int) -> str:
+    return f"{counted(count, 'problem')} in all; `lsloop problems` lists them with links, and says what to do."
 
 
 _BESIDE = {
-    "probed": "gold probes answered",
-    "adjudication": "tasks whose answers do not agree: the next push asks somebody to decide",
-    "review": "tasks held for review: `lsloop annotators` says whose",
+    "probed": ("gold probe answered", "gold probes answered"),
+    "adjudication": ("task has answers that differ", "tasks have answers that differ"),
+    "review": ("task is held for review", "tasks are held for review"),
 }
+_NEXT = {
+    "adjudication": ": the next push asks somebody to decide", "review": ": `lsloop annotators` says whose"
+}  # fmt: skip
 
 
 def _beside(done: dict[str, Pulled]) -> list[str]:
     """What became of tasks beside the ordinary."""
     return [
-        f"{name}: {pulled.received.outcomes[what]:,} {words}."
+        f"{name}: {counted(pulled.received.outcomes[what], *words)}{_NEXT.get(what, '')}."
         for name, pulled in done.items()
         for what, words in _BESIDE.items()
         if pulled.received.outcomes.get(what)

@@ -22,7 +22,7 @@ def push(
     limit: LimitOpt = None,
     order: OrderOpt = None,
     seed: Annotated[
-        str | None, typer.Option("--seed", help="Any text. The same seed gives the same random choices.")
+        str | None, typer.Option("--seed", metavar="TEXT", help="Any text. The same seed gives the same random choices.")
     ] = None,
     dry_run: DryRunOpt = False,
 ) -> None:

@@ -11,6 +11,7 @@ from lsloop.errors import LsloopError
 from lsloop.stack import children, ports, services, state
 from lsloop.stack.services import Service
 from lsloop.stack.studio_env import Say
+from lsloop.text import counted
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Keeper:
 
     def _give_up(self, how: str) -> None:
         self.gave_up = True
-        often = f"{len(self._ends)} times within {self._patience.within / 60:g} minutes"
+        often = f"{counted(len(self._ends), 'time')} within {self._patience.within / 60:g} minutes"
         said = f"{self._title} {how}. That was {often}: it is left down, and the others go on."
         self._warn(f"{said} Read {self._log}, then run `lsloop down` and `lsloop up`.")
         state.update(self._here, left_down=state.read(self._here).get("left_down", {}) | {self._service.name: said})

@@ -8,7 +8,7 @@ from command_line import run
 from typer.core import TyperGroup
 from typer.main import get_command
 
-from lsloop.commands import COMMANDS, app
+from lsloop.commands import COMMANDS, app, main
 from lsloop.commands._lazy import Lazy
 
 ALLOWED = {"lsloop", "typer", "shellingham", "annotated_doc"}
@@ -107,3 +107,11 @@ def test_a_letter_means_the_same_in_every_command() -> None:
                 meanings.setdefault(letter, set()).update(words)
     assert {letter: words for letter, words in meanings.items() if len(words) != 1} == {}
     assert meanings["-n"] == {"--limit"}
+
+
+def test_every_help_fits_80_columns(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    for name, _ in every_command():
+        assert main([*name.split(), "--help"]) == 0
+        wide = [line for line in capsys.readouterr().out.splitlines() if len(line) > 80]
+        assert wide == [], name
