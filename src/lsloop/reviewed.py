@@ -72,6 +72,16 @@ class Rows(Sequence[dict[str, Any]]):
             return Rows(self._folder, self._ids[place])
         return _row(self._folder / self._ids[place])
 
+    def readable(self) -> tuple[list[dict[str, Any]], dict[str, str]]:
+        """All rows that can be read; and of the others, by sample id, why not."""
+        rows, problems = [], dict[str, str]()
+        for sample_id in self._ids:
+            try:
+                rows.append(_row(self._folder / sample_id))
+            except LsloopError as error:
+                problems[sample_id] = error.problem
+        return rows, problems
+
 
 def _row(folder: Path) -> dict[str, Any]:
     """Raises LsloopError for a sample that the index names and whose folder is not whole."""
@@ -84,4 +94,5 @@ def _row(folder: Path) -> dict[str, Any]:
         ) from error
     if "media" in row:
         row["media"] = str(folder / document["media"]["file"]) if document.get("media") else None
+    row["external_id"] = document.get("external_id")  # to be named by
     return row | ({"language": str(document["language"])} if document.get("language") else {})

@@ -4,6 +4,7 @@ import ctypes
 import errno
 import os
 import shutil
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,14 +84,14 @@ def remove(folder: Path | str) -> None:
 
 
 class Placer:
-    """Puts files somewhere else without writing them anew where the file system can: a reflink shares the content
-    until one side changes, a hard link is the same file; else a copy."""
+    """Puts files somewhere else: by a reflink, where the file system can, which shares the content until one side changes;
+    else by a copy. Never by a hard link: what is written into a raw file later would be in the export, too."""
 
     def __init__(self) -> None:
         self._can_reflink = sys.platform == "linux"
 
     def place(self, source: Path | str, target: Path | str) -> None:
-        """`target` with the content of `source`. Raises OSError."""
+        """`target` with the content of `source`; of a link, what it leads to. Raises OSError, and leaves nothing then."""
         if self._can_reflink:
             try:
                 return _reflink(source, target)
@@ -98,25 +99,31 @@ class Placer:
                 if error.errno not in _CANNOT:
                     raise
                 self._can_reflink = False  # asking costs as much as writing a small file
-        try:
-            os.link(source, target)
-        except OSError as error:
-            if error.errno not in _CANNOT:
-                raise
-            shutil.copyfile(source, target)
-        return None
+        return _copy(source, target)
 
-    def carry(self, source: Path | str, target: Path | str) -> None:
-        """Link a file, or a folder with all that is in it, as it is."""
+    def carry(self, source: Path | str, target: Path | str) -> bool:
+        """Link a file, or a folder with all that is in it, as it is. Answers whether all of it is there: a link that
+        leads nowhere is not."""
         if not os.path.isdir(source) or os.path.islink(source):
-            return _link(source, target)
+            return self._carry_file(source, target)
         os.mkdir(target)
+        is_whole = True
         for entry in os.scandir(source):
             if entry.is_dir(follow_symlinks=False):
-                self.carry(entry.path, f"{target}/{entry.name}")
+                is_whole &= self.carry(entry.path, f"{target}/{entry.name}")
             else:
-                _link(entry.path, f"{target}/{entry.name}")
-        return None
+                is_whole &= self._carry_file(entry.path, f"{target}/{entry.name}")
+        return is_whole
+
+    def _carry_file(self, source: Path | str, target: Path | str) -> bool:
+        found = os.lstat(source)
+        if stat.S_ISLNK(found.st_mode):
+            _link(source, target)
+            return os.path.exists(source)
+        # Linked from elsewhere and writable: exports used to link raw files. DVC's own links are read-only.
+        is_shared = found.st_nlink > 1 and found.st_mode & 0o222
+        (_copy if is_shared else _link)(source, target)
+        return True
 
 
 _CANNOT = {errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EPERM, errno.EINVAL, errno.ENOSYS, errno.EMLINK}
@@ -129,6 +136,43 @@ def _link(source: Path | str, target: Path | str) -> None:
         if error.errno not in _CANNOT:
             raise
         shutil.copy2(source, target, follow_symlinks=False)
+
+
+def _copy(source: Path | str, target: Path | str) -> None:
+    """Copy a file's content within the kernel, where it can."""
+    given = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        made = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        try:
+            _pour(given, made)
+        except BaseException:
+            os.unlink(target)
+            raise
+        finally:
+            os.close(made)
+    finally:
+        os.close(given)
+
+
+def _pour(given: int, made: int) -> None:
+    if sys.platform == "linux" and _poured_within(given, made):
+        return
+    while some := os.read(given, 2**20):
+        while some:
+            some = some[os.write(made, some) :]
+
+
+def _poured_within(given: int, made: int) -> bool:
+    """Whether the kernel copied something, and then all of it; some file systems cannot, or say that nothing is there."""
+    some = 0
+    try:
+        while more := os.copy_file_range(given, made, 2**30):
+            some += more
+    except OSError as error:
+        if error.errno not in _CANNOT:
+            raise
+        return False  # what there is to read begins where it stopped
+    return some > 0
 
 
 def _reflink(source: Path | str, target: Path | str) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from lsloop.ledger import Ledger, models
 from lsloop.models import Guess
 from lsloop.server import ml_backend
 from lsloop.server.ml_backend import Backends
+from lsloop.steps.prediction import Loaded
+from mischief import MISCHIEF, Mischief
 from predicting import Speech, ingest, project, rows
 from serving import serving
 from world import TRANSCRIPT, wait_until
@@ -101,6 +104,20 @@ def test_results_keep_the_order_and_the_place_of_what_failed(asker: Asker, confi
     assert asker.post("predict", {**straight, "tasks": []}).json()["results"] == []
     odd = {**straight, "tasks": [None, {}, {"data": {"sample_id": 7}}, {"id": 1, "data": []}, *straight["tasks"][:1]]}
     assert [bool(one["result"]) for one in asker.post("predict", odd).json()["results"]] == [False] * 4 + [True]
+
+
+def test_whatever_a_model_does_with_one_task_the_others_are_answered(asker: Asker, ledger: Ledger) -> None:
+    asked = payload("predict__retrieve_10")
+    count = len(asked["tasks"])
+    about(ledger, asked, {place: f"clip-{place:03d}" for place in range(count)})
+    seat = asker.backends.seats[TRANSCRIPT]
+    for start in range(0, len(MISCHIEF), count - 1):
+        bad = {f"clip-{place:03d}": one for place, one in enumerate(MISCHIEF[start : start + count - 1])}
+        seat.state = replace(seat.state, loaded=Loaded("mischief", Mischief(bad)))
+        answer = asker.post("predict", asked)
+        assert answer.status_code == 200
+        empty = [place for place, one in enumerate(answer.json()["results"]) if not one["result"]]
+        assert empty == list(range(len(bad)))
 
 
 def test_answers_that_do_not_fit_the_label_config_are_empty(asker: Asker, ledger: Ledger) -> None:

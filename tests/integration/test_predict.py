@@ -12,11 +12,12 @@ from faults.processes import Point
 from lsloop import commands, jobs, loop
 from lsloop.config import Config
 from lsloop.errors import UsageError
-from lsloop.ledger import Ledger, models, predictions
+from lsloop.ledger import Ledger, models, predictions, problems
 from lsloop.ledger.predictions import Backlog
 from lsloop.models import Guess, Row, _audio
 from lsloop.steps import prediction
 from lsloop.steps.prediction import Loaded
+from mischief import MISCHIEF, Mischief
 from office import Office
 from predicting import Speech, ingest, project, rows
 from world import TRANSCRIPT
@@ -114,6 +115,24 @@ def test_a_bad_recording_is_named_and_the_others_are_predicted(
     assert "clip-007.wav" in reasons["clip-007"]
     assert len(versions(ledger)) == 34
     assert predictions.count(ledger, Backlog(TRANSCRIPT, ("media",), said["model_version"])) == 2
+
+
+def test_whatever_a_model_does_with_one_sample_is_a_problem_of_that_sample_only(config: Config, ledger: Ledger) -> None:
+    names = [f"clip-{number:03d}" for number in range(36)]
+    bad = dict(zip(names, MISCHIEF, strict=False))
+    asking = loop.asking(ledger, config, TRANSCRIPT)
+    backlog = Backlog(TRANSCRIPT, ("media",), "mischief")
+    done = prediction.predict(ledger, backlog, asking, lambda: Loaded("mischief", Mischief(bad)))
+    failed = {one["external_id"]: one["problem"] for one in done.problems}
+    assert set(versions(ledger)) == set(names) - set(failed)
+    assert set(failed) == set(bad), {name: bad[name] for name in set(bad) - set(failed)}
+    assert failed["clip-000"] == "no"
+    listed, total = problems.listed(ledger, step="predict")
+    assert total == len(bad)
+    assert {one["external_id"] for one in listed} == set(bad)
+    again = prediction.predict(ledger, backlog, asking, lambda: Loaded("mischief", Mischief({})))
+    assert (again.predicted, again.failed) == (len(bad), 0)
+    assert problems.listed(ledger, step="predict") == ([], 0)
 
 
 def test_a_killed_worker_keeps_what_it_wrote_and_lets_go_at_once(config: Config, ledger: Ledger) -> None:

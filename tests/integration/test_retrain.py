@@ -9,12 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import soundfile
 
 import learning
 from exporting import TRANSCRIPT
 from learning import Learner
 from lsloop import loop, reviewed
-from lsloop.ledger import models
+from lsloop.ledger import models, problems
 from lsloop.models import fingerprint
 from lsloop.steps import training
 from world import wait_until
@@ -63,6 +64,33 @@ def test_what_is_better_is_used_and_can_be_rolled_back(learner: Learner, capsys:
     assert learner.lsloop("models", "promote", first.version) == 2
     assert learner.trainings()[0]["state"] == "failed"
     assert "was altered" in learner.trainings()[0]["error"]
+
+
+def test_recordings_that_cannot_be_read_are_left_out_by_name_and_the_training_goes_on(
+    learner: Learner, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In the train split and in the test split; one whose folder is not whole, too."""
+    data = reviewed.read(learner.target / TRANSCRIPT)
+    bad = [*data.splits["train"][:3], *data.splits["test"][:3]]
+    for number, sample_id in enumerate(bad):
+        folder = learner.target / TRANSCRIPT / sample_id
+        if number % 3 == 2:
+            (folder / "metadata.json").write_text("{")
+        else:
+            wave, rate = soundfile.read(folder / "audio.wav")
+            soundfile.write(folder / "audio.wav", wave, rate, format="FLAC")
+            whole = (folder / "audio.wav").read_bytes()
+            (folder / "audio.wav").write_bytes(whole[: len(whole) // 2] if number % 3 else b"")
+    assert learner.retrain("--json") == 0
+    done = json.loads(capsys.readouterr().out)
+    assert done["trained"]
+    assert done["metrics"]["left_out"] == len(bad)
+    listed, total = problems.listed(learner.ledger, step="retrain")
+    assert total == len(bad)
+    assert {str(one["sample_id"]) for one in listed} == set(bad)
+    names = {str(one["sample_id"]): one["external_id"] for one in listed}
+    reasons = {str(one["sample_id"]): one["reason"] for one in listed}
+    assert reasons[bad[0]].startswith(f"The recording of {names[bad[0]]} (audio.wav)")
 
 
 def mislead(learner: Learner) -> None:

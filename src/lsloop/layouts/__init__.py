@@ -22,6 +22,14 @@ Place = Callable[[str, str], None]
 Write = Callable[[Reviewed], None]
 
 
+class Unfit(Exception):
+    """Why a sample cannot be written in a layout. `everywhere`: what is wrong when that is so of every sample."""
+
+    def __init__(self, reason: str, everywhere: UsageError | None = None) -> None:
+        super().__init__(reason)
+        self.everywhere = everywhere
+
+
 class Layout(Protocol):
     """What a module must have to be a layout."""
 
@@ -35,7 +43,10 @@ class Layout(Protocol):
     # A layout with `CONVERTED` needs results, and what it wrote is then converted to that: see `labelstudio.conversion`.
 
     def writer(self, folder: Path, task_type: str, place: Place) -> AbstractContextManager[Write]:
-        """What writes samples into their units, given in the order of their arrival. Raises OSError."""
+        """What writes samples into their units, given in the order of their arrival.
+
+        It raises Unfit, OSError, or what else a sample makes it raise; of that sample nothing is there then.
+        """
 
 
 def names() -> list[str]:
@@ -80,11 +91,11 @@ class Folders:
     def __exit__(self, *error: object) -> None:
         self._stack.close()
 
-    def add(self, unit: str, row: dict[str, Any]) -> Path:
-        """Write a row into the folder `unit`; where that is."""
-        there = self._folder / unit
+    def add(self, unit: str, row: dict[str, Any], put: Callable[[Path], None] = lambda there: None) -> None:
+        """Write a row into the folder `unit`, after `put` has put there what belongs to it."""
+        there, written = self._folder / unit, line(row)
         if unit not in self._files:
             there.mkdir(parents=True, exist_ok=True)
             self._files[unit] = self._stack.enter_context((there / self._file_name).open("xb"))
-        self._files[unit].write(line(row))
-        return there
+        put(there)
+        self._files[unit].write(written)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lsloop.errors import UsageError
-from lsloop.layouts import Folders, Place, Write, is_for_training
+from lsloop.layouts import Folders, Place, Unfit, Write, is_for_training
 from lsloop.records import Reviewed
 
 NAME = "asr/1"
@@ -23,21 +23,23 @@ def unit(entry: dict[str, Any]) -> str | None:
 
 @contextmanager
 def writer(folder: Path, task_type: str, place: Place) -> Iterator[Write]:
-    """Write lines and recordings. Raises UsageError for samples without recording or transcript."""
+    """Write lines and recordings."""
+    nothing = UsageError(
+        f"{task_type} has no recordings with transcripts.", "Use another --format, or another --task-type."
+    )
     with Folders(folder, "manifest.json") as folders:
 
         def write(sample: Reviewed) -> None:
             if sample.media is None or not {"duration", "transcript"} <= sample.row.keys():
-                raise UsageError(
-                    f"{task_type} has no recordings with transcripts.",
-                    "Use another --format, or another --task-type.",
-                )
-            audio = f"{sample.sample_id}{sample.media_suffix}"
+                raise Unfit("It is no recording with a transcript.", nothing)
+            if not sample.row["duration"]:
+                raise Unfit("How long it lasts is not known: it is no sound that can be decoded, or a damaged one.")
+            audio, media = f"{sample.sample_id}{sample.media_suffix}", sample.media
             row = {
                 "audio_filepath": audio,
                 "duration": sample.row["duration"],
                 "text": sample.row["transcript"],
             }
-            place(sample.media, str(folders.add(str(sample.split), row) / audio))
+            folders.add(str(sample.split), row, lambda there: place(media, str(there / audio)))
 
         yield write

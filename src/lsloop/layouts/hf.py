@@ -29,7 +29,7 @@ def writer(folder: Path, task_type: str, place: Place) -> Iterator[Write]:
             if sample.media is None or row.pop("media", None) is None:
                 without.add(there, row)
                 return
-            name = f"{sample.sample_id}{sample.media_suffix}"
-            place(sample.media, str(with_media.add(there, {"file_name": name, **row}) / name))
+            name, media = f"{sample.sample_id}{sample.media_suffix}", sample.media
+            with_media.add(there, {"file_name": name, **row}, lambda folder: place(media, str(folder / name)))
 
         yield write

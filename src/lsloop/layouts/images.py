@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 
 from lsloop.errors import UsageError
-from lsloop.layouts import Place, Write, is_for_training
+from lsloop.layouts import Place, Unfit, Write, is_for_training
 from lsloop.records import Reviewed
 
 NAME = "images/1"
@@ -22,16 +22,20 @@ def unit(entry: dict[str, Any]) -> str | None:
 
 @contextmanager
 def writer(folder: Path, task_type: str, place: Place) -> Iterator[Write]:
-    """Write images and tasks. Raises UsageError for samples without an image."""
+    """Write images and tasks."""
     tasks: dict[str, list[dict[str, Any]]] = {}
 
     def write(sample: Reviewed) -> None:
         if sample.media is None:
-            raise UsageError(f"{task_type} has no images.", "Use another --format, or another --task-type.")
+            raise Unfit(
+                "It has no image.",
+                UsageError(f"{task_type} has no images.", "Use another --format, or another --task-type."),
+            )
         there, name = folder / str(sample.split), f"images/{sample.sample_id}{sample.media_suffix}"
         (there / "images").mkdir(parents=True, exist_ok=True)
-        place(sample.media, str(there / name))
         task = {"id": sample.arrival, "data": {"image": name}, "annotations": [{"result": list(sample.result)}]}
+        orjson.dumps(task)  # raises here for what cannot be written
+        place(sample.media, str(there / name))
         tasks.setdefault(str(sample.split), []).append(task)
 
     yield write

@@ -46,18 +46,34 @@ def writer(folder: Path, task_type: str, place: Place) -> Iterator[Write]:
     def write(sample: Reviewed) -> None:
         tar = shard(sample)
         row = line({name: value for name, value in sample.row.items() if name != "media"})
-        tar.addfile(_info(f"{sample.sample_id}.json", len(row)), io.BytesIO(row))
-        if sample.media:
-            with open(sample.media, "rb") as media:
-                size = media.seek(0, io.SEEK_END)
-                media.seek(0)
-                tar.addfile(_info(f"{sample.sample_id}{sample.media_suffix}", size), media)
+        with _all_or_nothing(tar):
+            tar.addfile(_info(f"{sample.sample_id}.json", len(row)), io.BytesIO(row))
+            if sample.media:
+                with open(sample.media, "rb") as media:
+                    size = media.seek(0, io.SEEK_END)
+                    media.seek(0)
+                    tar.addfile(_info(f"{sample.sample_id}{sample.media_suffix}", size), media)
 
     try:
         yield write
     finally:
         for _, tar in opened.values():
             tar.close()
+
+
+@contextmanager
+def _all_or_nothing(tar: tarfile.TarFile) -> Iterator[None]:
+    """What was begun of a sample is taken out again when it fails."""
+    file: Any = tar.fileobj
+    began, count = tar.offset, len(tar.getmembers())
+    try:
+        yield
+    except BaseException:
+        file.seek(began)
+        file.truncate()
+        tar.offset = began
+        del tar.getmembers()[count:]
+        raise
 
 
 def _info(name: str, size: int) -> tarfile.TarInfo:

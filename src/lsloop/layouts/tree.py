@@ -1,6 +1,7 @@
 """A folder per sample: the media file, a JSON file per accepted field, and `metadata.json`."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,13 +10,10 @@ from typing import Any
 import orjson
 
 from lsloop.layouts import Place, Write
+from lsloop.media import kind_of
 from lsloop.records import Reviewed
 
 NAME = "tree/1"
-
-_SOUNDS = {".wav", ".flac", ".ogg", ".opus", ".mp3", ".m4a", ".aac"}
-_PICTURES = {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"}
-
 
 def unit(entry: dict[str, Any]) -> str | None:
     """The sample's own folder; gold has one, too, and is marked."""
@@ -29,14 +27,22 @@ def writer(folder: Path, task_type: str, place: Place) -> Iterator[Write]:
     def write(sample: Reviewed) -> None:
         there = f"{folder}/{sample.sample_id}"
         os.mkdir(there)
-        for field, answer in sample.document["answers"].items():
-            _write(f"{there}/{field}.json", {"field": field, **answer})
-        name = _media_name(sample)
-        if sample.media:
-            place(sample.media, f"{there}/{name}")
-        _write(f"{there}/metadata.json", _metadata(sample, name))
+        try:
+            _fill(there, sample, place)
+        except BaseException:
+            shutil.rmtree(there)
+            raise
 
     yield write
+
+
+def _fill(there: str, sample: Reviewed, place: Place) -> None:
+    for field, answer in sample.document["answers"].items():
+        _write(f"{there}/{field}.json", {"field": field, **answer})
+    name = _media_name(sample)
+    if sample.media:
+        place(sample.media, f"{there}/{name}")
+    _write(f"{there}/metadata.json", _metadata(sample, name))
 
 
 def _metadata(sample: Reviewed, media_name: str) -> dict[str, Any]:
@@ -47,9 +53,7 @@ def _metadata(sample: Reviewed, media_name: str) -> dict[str, Any]:
 
 
 def _media_name(sample: Reviewed) -> str:
-    suffix = sample.media_suffix
-    kind = "audio" if suffix in _SOUNDS else "image" if suffix in _PICTURES else "media"
-    return f"{kind}{suffix}"
+    return f"{kind_of(sample.media_suffix)}{sample.media_suffix}"
 
 
 def _write(path: str, content: dict[str, Any]) -> None:

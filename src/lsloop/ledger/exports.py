@@ -1,13 +1,15 @@
 """Exports: what people accepted, streamed out; splits; and what was written where."""
 
 import hashlib
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple, TypeVar
+from uuid import UUID
 
 import orjson
 
-from lsloop.ledger import Ledger, Transaction, queries
+from lsloop.ledger import Ledger, Transaction, problems, queries
+from lsloop.ledger.problems import Problem
 from lsloop.records import Split
 
 T = TypeVar("T")
@@ -175,3 +177,25 @@ def _copy(transaction: Transaction, there: Iterable[There]) -> None:
         for one in there:
             copy.write_row(one._replace(revisions=orjson.dumps(one.revisions).decode()))  # type: ignore[arg-type]
     transaction.run("ANALYZE exported_now")
+
+
+_FIX = "Mend what it names; after a change under data/raw run `lsloop ingest`. The next export tries it again."
+
+
+def set_aside(
+    ledger: Ledger, destination: str, task_type: str, left_out: Mapping[str, str], *, all_looked_at: bool
+) -> None:
+    """Samples (by id) that could not be exported to a folder, each with its reason; those that now could go."""
+    at = hashlib.sha256(destination.encode()).hexdigest()[:12]
+    found = [
+        Problem("export", "sample", f"{sample_id} {at}", reason, _FIX, task_type, UUID(sample_id), digest=at)
+        for sample_id, reason in left_out.items()
+    ]
+    with ledger.transaction() as transaction:
+        if all_looked_at:
+            transaction.run(
+                """DELETE FROM problems WHERE step = 'export' AND task_type = :task_type AND digest = :at
+                      AND NOT key = ANY (CAST(:keys AS text[]))""",
+                task_type=task_type, at=at, keys=[one.key for one in found],
+            )  # fmt: skip
+        problems.set_aside(transaction, found)

@@ -1,13 +1,14 @@
 """Models: the versions that training made, the one in use per task type, and the trainings that were asked for."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from lsloop.errors import UsageError
-from lsloop.ledger import Ledger, Transaction, queries
+from lsloop.ledger import Ledger, Transaction, problems, queries
+from lsloop.ledger.problems import Problem
 
 CHANNEL = "lsloop_promoted"
 """PostgreSQL notifies it when another version comes into use; the payload is the task type."""
@@ -225,3 +226,21 @@ def _end(
         outcome=outcome,
         error=error,
     )
+
+
+def set_aside(ledger: Ledger, task_type: str, left_out: Mapping[str, str]) -> None:
+    """Samples (by id) that the training of a task type left out now, each with its reason; those of earlier ones go."""
+    fix = "Mend the recording or the answer, then `lsloop ingest` and `lsloop export`; the next training looks at it again."
+    with ledger.transaction() as transaction:
+        known = transaction.rows(
+            "SELECT sample_id FROM samples WHERE CAST(sample_id AS text) = ANY (:ids)", ids=list(left_out)
+        )
+        ids = {str(row.sample_id): row.sample_id for row in known}
+        problems.keep_only(transaction, "retrain", "sample", list(left_out), task_type)
+        problems.set_aside(
+            transaction,
+            [
+                Problem("retrain", "sample", key, reason, fix, task_type=task_type, sample_id=ids.get(key))
+                for key, reason in left_out.items()
+            ],
+        )

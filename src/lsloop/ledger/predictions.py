@@ -8,7 +8,8 @@ from uuid import UUID
 
 import orjson
 
-from lsloop.ledger import Ledger
+from lsloop.ledger import Ledger, problems
+from lsloop.ledger.problems import Problem
 from lsloop.records import Prediction, Sample
 
 _SAMPLE = "sample_id, external_id, fields, media_path, media_md5, duration, width, height, sync_version"
@@ -89,6 +90,25 @@ class Worker:
                 values=[orjson.dumps(p.value).decode() for _, p in made],
                 scores=[p.score for _, p in made], uncertainties=[p.uncertainty for _, p in made],
             )  # fmt: skip
+
+    def set_aside(self, taken: Sequence[Sample], failed: Sequence[tuple[Sample, str]]) -> None:
+        """Write down why nothing could be predicted for some samples; what is written of `taken` ones goes.
+
+        They are tried again in each run, as all that wait for a prediction.
+        """
+        name, version = self._backlog.task_type, self._backlog.model_version
+        fix = "Mend what it names; the next `lsloop predict` tries it again."
+        found = [
+            Problem("predict", "sample", str(s.sample_id), reason, fix, name, s.sample_id, digest=version)
+            for s, reason in failed
+        ]
+        with self._ledger.transaction() as transaction:
+            transaction.run(
+                "DELETE FROM problems WHERE step = 'predict' AND task_type = :name AND digest <> :version",
+                name=name, version=version,
+            )  # fmt: skip
+            problems.clear(transaction, "predict", "sample", [str(one.sample_id) for one in taken], name)
+            problems.set_aside(transaction, found)
 
 
 @contextmanager

@@ -1,5 +1,6 @@
 """What people accepted, as files."""
 
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ from lsloop import layouts
 from lsloop.config import Config
 from lsloop.labelstudio import conversion
 from lsloop.ledger import Ledger, exports
-from lsloop.loop.given import kinds_of, template
+from lsloop.loop.given import kinds_of, links_to, template
 from lsloop.progress import SILENT, Progress
 from lsloop.steps import export as steps_export
 
@@ -39,6 +40,7 @@ def export(
         limit=limit,
         again=again,
         with_manifest=with_manifest,
+        also=cache(lambda: links_to(config)),  # asked once: it is DVC that answers
     )
     if dry_run:
         return steps_export.plan(ledger, wanted)

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
-from lsloop.errors import UsageError
+from lsloop.errors import LsloopError, UsageError
 from lsloop.records import Value
 
 MAKING = threading.RLock()
@@ -36,14 +36,22 @@ that can do nothing with them leaves them be.
 """
 
 
+class Unreadable(LsloopError):
+    """A row that no model can hear or read anything in: it is the row's fault, not the model's."""
+
+
 @dataclass(frozen=True)
 class Guess:
-    """A model's answer for one row. `score` and `uncertainty` are in [0, 1]; `problem` says why there is no value."""
+    """A model's answer for one row. `score` and `uncertainty` are in [0, 1]; `problem` says why there is no value.
+
+    `unreadable`: no model could have answered.
+    """
 
     value: Value | None
     score: float | None = None
     uncertainty: float | None = None
     problem: str | None = None
+    unreadable: bool = False
 
 
 class Predictor(Protocol):

@@ -9,8 +9,7 @@ import soundfile
 import torch
 from numpy.typing import NDArray
 
-from lsloop.errors import LsloopError
-from lsloop.models import Row
+from lsloop.models import Row, Unreadable
 
 Wave = NDArray[np.float32]
 
@@ -25,8 +24,10 @@ ZEROS = 6
 """How many zero crossings of the sinc filter on each side: more is sharper and slower."""
 
 
-class Unreadable(LsloopError):
-    """A recording that nobody can hear anything in."""
+_BLOCK = 2**18  # frames that are looked at together
+
+_ERRORS = (soundfile.SoundFileError, OSError, ValueError, TypeError, RuntimeError)
+"""What a file that is no sound, or a damaged one, makes soundfile raise."""
 
 
 def seconds(row: Row) -> float:
@@ -35,11 +36,31 @@ def seconds(row: Row) -> float:
     try:
         with soundfile.SoundFile(path) as sound:
             frames, rate = sound.frames, sound.samplerate
-    except (soundfile.SoundFileError, OSError) as error:
-        raise _unreadable(path) from error
+    except _ERRORS as error:
+        raise _unreadable(row) from error
     if frames <= 0:
-        raise Unreadable(f"The recording {path.name} has zero length.")
+        raise Unreadable(f"{called(row)} has zero length.")
     return float(frames / rate)
+
+
+def check(row: Row) -> float:
+    """How long the recording of a row is, decoded from its beginning to its end. Raises Unreadable.
+
+    The header of a recording that was cut off, or that has a damaged block, still says how long it was.
+    """
+    path, heard = _path(row), 0
+    try:
+        with soundfile.SoundFile(path) as sound:
+            rate, wave = sound.samplerate, sound.read(_BLOCK, dtype="float32")
+            while len(wave):
+                heard += len(wave)
+                _check_numbers(row, wave)
+                wave = sound.read(_BLOCK, dtype="float32") if len(wave) == _BLOCK else wave[:0]
+    except _ERRORS as error:
+        raise _unreadable(row) from error
+    if not heard:
+        raise Unreadable(f"{called(row)} has zero length.")
+    return float(heard / rate)
 
 
 def read(row: Row, rate: int) -> Wave:
@@ -47,15 +68,19 @@ def read(row: Row, rate: int) -> Wave:
     path = _path(row)
     try:
         wave, its_rate = soundfile.read(path, dtype="float32")
-    except (soundfile.SoundFileError, OSError) as error:
-        raise _unreadable(path) from error
+    except _ERRORS as error:
+        raise _unreadable(row) from error
     if not len(wave):
-        raise Unreadable(f"The recording {path.name} has zero length.")
-    if not np.isfinite(wave).all():
-        raise Unreadable(f"The recording {path.name} has samples that are not numbers.")
+        raise Unreadable(f"{called(row)} has zero length.")
+    _check_numbers(row, wave)
     mono = resample(wave if wave.ndim == 1 else wave.mean(axis=1), its_rate, rate)
     lacking = int(SHORTEST * rate) - len(mono)
     return np.pad(mono, (0, lacking)) if lacking > 0 else mono
+
+
+def _check_numbers(row: Row, wave: Wave) -> None:
+    if not np.isfinite(wave).all():
+        raise Unreadable(f"{called(row)} has samples that are not numbers.")
 
 
 def resample(wave: Wave, source: int, target: int) -> Wave:
@@ -87,6 +112,12 @@ def _kernels(down: int, up: int) -> tuple[torch.Tensor, int]:
     return (torch.sinc(time) * window * cutoff / down).to(torch.float32)[:, None], reach
 
 
+def called(row: Row) -> str:
+    """The recording by the name of its sample: in an export, every recording is called audio.wav."""
+    name, file = row.get("external_id"), Path(str(row.get("media"))).name
+    return f"The recording of {name} ({file})" if name else f"The recording {file}"
+
+
 def _path(row: Row) -> Path:
     media: Any = row.get("media")
     if not media:
@@ -94,7 +125,7 @@ def _path(row: Row) -> Path:
     return Path(media)
 
 
-def _unreadable(path: Path) -> Unreadable:
-    if not path.is_file():
-        return Unreadable(f"The recording {path.name} is missing.")
-    return Unreadable(f"The recording {path.name} cannot be read: it is no sound file or a damaged one.")
+def _unreadable(row: Row) -> Unreadable:
+    if not _path(row).is_file():
+        return Unreadable(f"{called(row)} is missing.")
+    return Unreadable(f"{called(row)} cannot be read: it is no sound file or a damaged one.")

@@ -9,7 +9,7 @@ from accelerate.utils import find_executable_batch_size
 from accelerate.utils.memory import should_reduce_batch_size
 
 from lsloop.errors import UsageError
-from lsloop.models import MAKING, Guess, Row, _checkpoint
+from lsloop.models import MAKING, Guess, Row, Unreadable, _checkpoint
 
 transformers.utils.logging.disable_progress_bar()  # a bar per file read is noise; the caller shows progress
 transformers.utils.logging.set_verbosity_error()  # its warnings are about its own calls of itself
@@ -149,4 +149,5 @@ def _infer(guess: Callable[[list[Row]], list[Guess]], rows: list[Row]) -> list[G
 def _problem(error: Exception) -> Guess:
     if out_of_memory(error):
         return Guess(None, problem="It needs more memory than there is.")
-    return Guess(None, problem=str(error).strip().partition("\n")[0] or type(error).__name__)
+    problem = str(error).strip().partition("\n")[0] or type(error).__name__
+    return Guess(None, problem=problem, unreadable=isinstance(error, Unreadable))

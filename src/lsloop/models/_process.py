@@ -16,6 +16,9 @@ from lsloop import reviewed
 from lsloop.errors import LsloopError
 from lsloop.models import Training, family
 
+LEFT_OUT = "left_out.json"
+"""Written where a run writes: the rows that it left out, each with its `sample_id`, `name` and `reason`."""
+
 _ORDER, _ERROR, _LOG = "order.json", "error.json", "torchrun.log"
 
 
@@ -56,6 +59,15 @@ def train_with_torchrun(order: Order, processes: int) -> Path:
     if done.returncode:
         raise _failure(out)
     return out / "model"
+
+
+def left_out(out: Path) -> list[dict[str, Any]]:
+    """What the run in a folder left out."""
+    try:
+        found: list[dict[str, Any]] = json.loads((out / LEFT_OUT).read_text(encoding="utf-8"))
+        return found
+    except (OSError, ValueError):
+        return []
 
 
 def _failure(out: Path) -> LsloopError:

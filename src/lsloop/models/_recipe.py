@@ -4,12 +4,12 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
-from lsloop.errors import UsageError
-from lsloop.models import Row, _predicting
+from lsloop.errors import LsloopError, UsageError
+from lsloop.models import Row, Unreadable, _predicting
 
 KEPT_BYTES = 256 * 2**20
 """Examples up to so many bytes are kept for the next epoch; those beyond are read and computed anew each time."""
@@ -47,7 +47,7 @@ class Recipe:
     example: Callable[[Row], Mapping[str, Any]]  # what is learnt from one row
     collate: Callable[[list[Any]], Mapping[str, Any]]  # examples as a batch, with `labels`
     processor: Any  # saved beside the model
-    unusable: Callable[[Row], bool]
+    unusable: Callable[[Row], str | None]  # why nothing can be learnt from a row; it may also raise that
     loss: Callable[[Any, Mapping[str, Any]], torch.Tensor] | None = None  # None: the model's own
     options: tuple[str, ...] = ()  # settings that only this family knows
 
@@ -65,6 +65,15 @@ def settings_of(settings: Mapping[str, Any], options: tuple[str, ...]) -> Settin
         ) from error
 
 
+class LeftOut(NamedTuple):
+    """A row that nothing can be learnt from. `unreadable`: it should be possible, if all were well with its files."""
+
+    sample_id: str
+    name: str
+    reason: str
+    unreadable: bool
+
+
 class Examples:
     """The usable rows as examples, made when they are asked for. In memory are the first `KEPT_BYTES` only."""
 
@@ -73,11 +82,27 @@ class Examples:
         self.kept: dict[int, Mapping[str, Any]] = {}
         self.bytes, digest = 0, hashlib.sha256()
         self.usable: list[int] = []
-        for index, row in enumerate(rows):
-            if not recipe.unusable(row):
-                self.usable.append(index)
-                digest.update(json.dumps(row, sort_keys=True, default=str).encode())
+        self.left_out: list[LeftOut] = []
+        self.misfit: UsageError | None = None  # what does not fit a row, and may fit none: the base model
+        for index in range(len(rows)):
+            row: Row = {}
+            try:
+                row = rows[index]
+                if (reason := recipe.unusable(row)) is None:
+                    self.usable.append(index)
+                    digest.update(_as_json(row))
+                else:
+                    self._leave_out(index, row, reason)
+            except MemoryError:
+                raise
+            except Exception as error:  # whatever a file or a library raises is a problem of this row only
+                self._leave_out(index, row, _said(error), unreadable=True)
+                self.misfit = self.misfit or (error if isinstance(error, UsageError) else None)
         self.digest = digest.hexdigest()
+
+    def _leave_out(self, index: int, row: Row, reason: str, *, unreadable: bool = False) -> None:
+        sample_id = str(row.get("sample_id") or f"row {index + 1}")
+        self.left_out.append(LeftOut(sample_id, str(row.get("external_id") or sample_id), reason, unreadable))
 
     def __len__(self) -> int:
         return len(self.usable)
@@ -85,8 +110,23 @@ class Examples:
     def __getitem__(self, index: int) -> Mapping[str, Any]:
         if index in self.kept:
             return self.kept[index]
-        example = self.example(self.rows[self.usable[index]])
+        row = self.rows[self.usable[index]]
+        try:
+            example = self.example(row)
+        except Unreadable as error:  # it could be read when the run began
+            raise LsloopError(error.problem, "Run it again: what cannot be read is left out.") from error
         size = sum(getattr(value, "nbytes", 0) for value in example.values())
         if self.bytes + size <= KEPT_BYTES:
             self.kept[index], self.bytes = example, self.bytes + size
         return example
+
+
+def _as_json(row: Row) -> bytes:
+    learnt = {name: value for name, value in row.items() if name != "external_id"}
+    return json.dumps(learnt, sort_keys=True, default=str).encode()
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, LsloopError):
+        return error.problem
+    return str(error).strip().partition("\n")[0] or type(error).__name__

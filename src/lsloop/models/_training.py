@@ -3,6 +3,7 @@
 What a family brings is a `Recipe`. The same code runs in one process and under torchrun, where only the first one writes.
 """
 
+import json
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +15,8 @@ from accelerate.utils import find_executable_batch_size
 
 from lsloop.errors import LsloopError
 from lsloop.models import Row, Training, _checkpoint, _predicting, _trainer
-from lsloop.models._recipe import Examples, Recipe, Settings, settings_of
+from lsloop.models._process import LEFT_OUT
+from lsloop.models._recipe import Examples, LeftOut, Recipe, Settings, settings_of
 from lsloop.models._resuming import first, last_whole, meet, prepare, processes
 from lsloop.text import counted
 
@@ -26,6 +28,7 @@ def run(recipe: Recipe, rows: Sequence[Row], validation: Sequence[Row], training
         PartialState(cpu=_predicting.device_of(settings.device).type == "cpu")
     learnt, watched = Examples(recipe, rows), Examples(recipe, validation)
     training.log({"step": 0, "rows": len(learnt), "left_out": len(rows) - len(learnt)})
+    _tell(training, [*learnt.left_out, *watched.left_out])
     _check_rows(learnt, watched, settings)
     start = prepare(training, learnt.digest)
     if start and out.is_dir():
@@ -35,10 +38,28 @@ def run(recipe: Recipe, rows: Sequence[Row], validation: Sequence[Row], training
     return out
 
 
+def _tell(training: Training, left_out: Sequence[LeftOut]) -> None:
+    """Write down what is left out, and why, for whoever ordered the run."""
+    if first():
+        (training.out / LEFT_OUT).unlink(missing_ok=True)
+    if first() and left_out:
+        training.out.mkdir(parents=True, exist_ok=True)
+        (training.out / LEFT_OUT).write_text(json.dumps([one._asdict() for one in left_out]), encoding="utf-8")
+
+
 def _check_rows(learnt: Examples, watched: Examples, settings: Settings) -> None:
+    if not learnt and learnt.misfit:
+        raise learnt.misfit
     if not learnt:
-        problem = f"The train split is empty: of {counted(len(learnt.rows), 'row')}, none can be learnt from."
+        why = f" The first: {learnt.left_out[0].reason}" if learnt.left_out else ""
+        rows = counted(len(learnt.rows), "row")
+        problem = f"The train split is empty: of {rows}, none can be learnt from.{why}"
         raise LsloopError(problem, "Accept more annotations, then export again.")
+    unreadable = [one for one in learnt.left_out if one.unreadable]
+    if len(unreadable) > len(learnt.rows) / 2:
+        of = counted(len(learnt.rows), "sample")
+        problem = f"Of {of}, {len(unreadable):,} cannot be read. The first: {unreadable[0].reason}"
+        raise LsloopError(problem, "Run `dvc pull`, then `lsloop export --include-exported`, and train again.")
     if settings.early_stopping and not watched:
         raise LsloopError(
             "The validation split is empty, and early stopping needs it.",

@@ -90,11 +90,9 @@ def train(rows: Sequence[Row], validation: Sequence[Row], training: Training) ->
             label[:length] = _labels(one["marks"], one["seconds"], length)
         return {**inputs, "labels": labels}
 
-    def unusable(row: Row) -> bool:
-        try:
-            return not _marks(row, config) or not _audio.seconds(row)
-        except _audio.Unreadable:
-            return True
+    def unusable(row: Row) -> str | None:
+        _audio.check(row)
+        return None if _marks(row, config) else "Nothing is marked in it."
 
     def model() -> Any:
         return _predicting.load(transformers.AutoModelForAudioFrameClassification, training.base)

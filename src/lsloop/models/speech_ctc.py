@@ -16,6 +16,9 @@ from lsloop.text import clean
 KINDS = ("transcript_correction",)
 ARCHITECTURES = ("ForCTC",)
 
+MOST_SYMBOLS = 100
+"""Characters a second: nobody speaks so fast, and a model has fewer frames than that to write them in."""
+
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
@@ -158,12 +161,14 @@ def _share(number: float) -> float:
     return min(1.0, max(0.0, number))
 
 
-def _unusable(row: Row) -> bool:
-    """Whether nothing can be learnt from a row."""
-    try:
-        return not clean(row.get("transcript")) or not _audio.seconds(row)
-    except _audio.Unreadable:
-        return True
+def _unusable(row: Row) -> str | None:
+    """Why nothing can be learnt from a row."""
+    if not (transcript := clean(row.get("transcript"))):
+        return "It has no transcript."
+    seconds = _audio.check(row)
+    if len(transcript) > MOST_SYMBOLS * max(1.0, seconds):
+        return f"Its transcript has {len(transcript):,} characters for {seconds:.1f} s."
+    return None
 
 
 def _make(folder: Path, alphabet: Iterable[str]) -> None:

@@ -116,8 +116,11 @@ def train(rows: Sequence[Row], validation: Sequence[Row], training: Training) ->
         sounds = [{name: heard for name, heard in one.items() if name != "labels"} for one in batch]
         return {**ears.inputs(sounds), "labels": ears.labels([one["labels"] for one in batch], start)}
 
-    def unusable(row: Row) -> bool:
-        return ears.unusable(row) or len(ears.tokens(row)) > longest
+    def unusable(row: Row) -> str | None:
+        if reason := ears.unusable(row):
+            return reason
+        count = len(ears.tokens(row))
+        return f"Its transcript has {count:,} tokens; the model writes {longest:,}." if count > longest else None
 
     options = ("language", "task")
     recipe = _recipe.Recipe(
@@ -172,13 +175,14 @@ class _Ears:
         padded = [torch.tensor(one) for one in cut]
         return torch.nn.utils.rnn.pad_sequence(padded, batch_first=True, padding_value=-100)
 
-    def unusable(self, row: Row) -> bool:
-        """Whether nothing can be learnt from a row: no transcript, no sound, or more of it than the model hears at once."""
-        try:
-            seconds = _audio.seconds(row)
-        except _audio.Unreadable:
-            return True
-        return not clean(row.get("transcript")) or (self.most is not None and seconds * self.rate > self.most)
+    def unusable(self, row: Row) -> str | None:
+        """Why nothing can be learnt from a row: no transcript, or more sound than the model hears at once."""
+        if not clean(row.get("transcript")):
+            return "It has no transcript."
+        seconds = _audio.check(row)
+        if self.most is not None and seconds * self.rate > self.most:
+            return f"It lasts {seconds:.1f} s; the model hears {self.most / self.rate:.0f} s at once."
+        return None
 
 
 def _guess(texts: list[str], confidence: list[float]) -> Guess:

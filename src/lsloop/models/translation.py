@@ -8,7 +8,8 @@ from typing import Any
 import torch
 import transformers
 
-from lsloop.errors import LsloopError, UsageError
+from lsloop import models
+from lsloop.errors import UsageError
 from lsloop.models import Guess, Row, Training, _checkpoint, _predicting, _recipe, _training, _writing
 from lsloop.text import clean
 
@@ -105,13 +106,13 @@ class _Pages:
         tokens = self.tokenizer(self.prefix + _source(row), text_target=clean(row["translation"]))
         return {"input_ids": list(tokens["input_ids"]), "labels": list(tokens["labels"])}
 
-    def unusable(self, row: Row) -> bool:
-        """Whether nothing can be learnt from a row: a text is missing, or longer than the model takes."""
-        if not clean(row.get("transcript")) or not clean(row.get("translation")):
-            return True
-        return self.longest is not None and any(
-            len(tokens) > self.longest for tokens in self.example(row).values()
-        )
+    def unusable(self, row: Row) -> str | None:
+        """Why nothing can be learnt from a row: a text is missing, or longer than the model takes."""
+        for name in ("transcript", "translation"):
+            if not clean(row.get(name)):
+                return f"It has no {name}."
+        count = max(map(len, self.example(row).values())) if self.longest is not None else 0
+        return f"It has {count:,} tokens; the model takes {self.longest:,}." if count > (self.longest or 0) else None
 
     def _token(self, language: str) -> int:
         by_code = getattr(self.tokenizer, "get_lang_id", self.tokenizer.convert_tokens_to_ids)
@@ -143,8 +144,12 @@ def _limit(config: Any) -> int | None:
 
 
 def _source(row: Row) -> str:
-    if not (source := clean(row.get("transcript"))):
-        raise LsloopError("There is no text to translate.")
+    try:
+        source = clean(row.get("transcript"))
+    except ValueError as error:
+        raise models.Unreadable(str(error)) from error
+    if not source:
+        raise models.Unreadable("There is no text to translate.")
     return source
 
 

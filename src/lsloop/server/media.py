@@ -11,33 +11,9 @@ from urllib.parse import quote
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-CHUNK = 256 * 1024  # bytes
+from lsloop.media import TYPES
 
-# Not the system's table: that differs between machines, and knows types that a browser would run.
-TYPES = {
-    suffix: kind
-    for kind, suffixes in {
-        "audio/wav": ".wav",
-        "audio/flac": ".flac",
-        "audio/mpeg": ".mp3",
-        "audio/ogg": ".ogg .oga .opus",
-        "audio/mp4": ".m4a",
-        "audio/aac": ".aac",
-        "audio/webm": ".weba",
-        "video/mp4": ".mp4 .m4v",
-        "video/webm": ".webm",
-        "video/quicktime": ".mov",
-        "image/png": ".png",
-        "image/jpeg": ".jpg .jpeg",
-        "image/webp": ".webp",
-        "image/gif": ".gif",
-        "image/bmp": ".bmp",
-        "image/tiff": ".tif .tiff",
-        "application/pdf": ".pdf",
-        "text/plain; charset=utf-8": ".txt",
-    }.items()
-    for suffix in suffixes.split()
-}
+CHUNK = 256 * 1024  # bytes
 
 _RANGE = re.compile(r"bytes\s*=\s*([0-9]*)\s*-\s*([0-9]*)\s*", re.IGNORECASE | re.ASCII)
 

@@ -223,9 +223,8 @@ def _guesses(asking: Asking, model: Loaded, samples: Sequence[Sample | None], hi
     """By the place of its task: a result, or why there is none."""
     known = {place: sample for place, sample in enumerate(samples) if sample is not None}
     told: Answers = dict.fromkeys(range(len(samples)), (None, "it is no task of a sample in the ledger"))
-    rows = [asking.row(sample, **hints) for sample in known.values()]
     try:
-        guesses = asking.answers(model, list(known.values()), rows) if rows else []
+        guesses = asking.ask(model, list(known.values()), **hints) if known else []
     except UsageError as error:  # the label config
         return dict.fromkeys(told, (None, error.problem))
     for (place, sample), guess in zip(known.items(), guesses, strict=True):

@@ -12,15 +12,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from lsloop import models
-from lsloop.errors import UsageError
+from lsloop.errors import LsloopError, UsageError
 from lsloop.labelstudio import interface
 from lsloop.ledger import Ledger, predictions
 from lsloop.ledger.predictions import Backlog, Worker
 from lsloop.models import Guess, Predictor
 from lsloop.records import Prediction, Sample
 from lsloop.task_types import Kind
-from lsloop.text import counted
+from lsloop.text import counted, has_nul
 
 FIRST, MOST = 128, 1024
 """Samples that are claimed before it is known how fast the model is, and at most at a time. What is claimed is sorted by
@@ -32,6 +34,8 @@ PIECE = 32
 
 SHORT, LONG = 3.0, 15.0
 """Seconds: after a piece that took less the next is twice as large, after one that took more half as large."""
+
+NO_ANSWER = "The model gave no answer."
 
 NAMED = 1000
 """So many failures are named; all are counted."""
@@ -85,13 +89,38 @@ class Asking:
         row = {**self.kind.training_row(sample, {}), **more}
         return {**row, "media": str(self.raw_dir / sample.media_path)} if sample.media_path else row
 
-    def answers(self, model: Loaded, samples: Sequence[Sample], rows: Sequence[models.Row]) -> list[Guess]:
-        """N answers for N rows, in order. One that does not fit the label config is a problem of that sample only."""
-        guesses = model.predictor.predict(rows)
-        if len(guesses) != len(rows):
-            raise RuntimeError(f"the model gave {counted(len(guesses), 'answer')} for {counted(len(rows), 'row')}")
+    def ask(self, model: Loaded, samples: Sequence[Sample], **more: Any) -> list[Guess]:
+        """An answer for each sample, in order. Whatever fails for one sample is a problem of that sample only."""
+        rows = [self._row(sample, more) for sample in samples]
+        asked = [(sample, row) for sample, row in zip(samples, rows, strict=True) if isinstance(row, dict)]
+        guesses = iter(self._guesses(model, asked))
+        found = [next(guesses) if isinstance(row, dict) else row for row in rows]
+        return self._fitting(model, samples, found)
+
+    def _row(self, sample: Sample, more: Mapping[str, Any]) -> models.Row | Guess:
+        try:
+            return self.row(sample, **more)
+        except Exception as error:  # a kind may meet anything in a sample's fields
+            return Guess(None, problem=_sentence(error), unreadable=True)
+
+    def _guesses(self, model: Loaded, asked: Sequence[tuple[Sample, models.Row]]) -> list[Guess]:
+        """N answers for N rows; where the model fails for all of them together, it is asked about one after the other."""
+        rows = [row for _, row in asked]
+        try:
+            if len(guesses := model.predictor.predict(rows) if rows else []) == len(rows):
+                return guesses
+            told = counted(len(guesses), "answer"), counted(len(rows), "sample")
+            reason = f"The model gave {told[0]} for {told[1]}."
+        except Exception as error:  # whatever a family raises: which row it is about is found below
+            reason = _sentence(error)
+        if len(rows) == 1:
+            return [Guess(None, problem=reason)]
+        return [self._guesses(model, [one])[0] for one in asked]
+
+    def _fitting(self, model: Loaded, samples: Sequence[Sample], guesses: Sequence[Guess]) -> list[Guess]:
+        """The guesses; one that does not fit the label config, or cannot be stored, is none."""
         shown = [self.shown(model, sample, guess) for sample, guess in zip(samples, guesses, strict=True)]
-        wrong = self._misfits([one for one in shown if isinstance(one, dict)])
+        wrong = iter(self._misfits([one for one in shown if isinstance(one, dict)]))
         return [
             guess if one is None else replace(guess, value=None, problem=one) if isinstance(one, str)
             else _checked(guess, next(wrong))
@@ -102,16 +131,34 @@ class Asking:
         """A guess as a Label Studio prediction; a sentence where it cannot be one, None without a value."""
         if guess.value is None:
             return None
-        if not all(number is None or math.isfinite(number) for number in (guess.score, guess.uncertainty)):
-            return "The model's score is not a number."
         try:
+            if not all(number is None or math.isfinite(number) for number in (guess.score, guess.uncertainty)):
+                return "The model's score is not a number."
             result = self.kind.to_result(guess.value, self.label_config, sample)
-        except ValueError as error:
-            return str(error)
+            if has_nul(orjson.dumps([result, guess.value]).decode()):
+                return "The model's answer has the character NUL in it, which cannot be stored."
+        except UsageError:
+            raise  # the label config: it is the same for every sample
+        except Exception as error:  # a model may answer anything
+            return _sentence(error)
         return {"result": result, "score": guess.score, "model_version": model.version}
 
-    def _misfits(self, shown: Sequence[dict[str, Any]]) -> Iterator[list[str]]:
-        return iter(interface.check_predictions(self.label_config, shown))
+    def _misfits(self, shown: Sequence[dict[str, Any]]) -> list[list[str]]:
+        try:
+            return list(interface.check_predictions(self.label_config, shown))
+        except UsageError:
+            raise
+        except Exception as error:
+            if len(shown) == 1:
+                return [[_sentence(error)]]
+        return [problems for one in shown for problems in self._misfits([one])]
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, LsloopError):
+        return error.problem
+    said = str(error).strip().partition("\n")[0]
+    return said if isinstance(error, ValueError) and said else f"{type(error).__name__}: {said}".rstrip(": ")
 
 
 def _checked(guess: Guess, problems: Sequence[str]) -> Guess:
@@ -199,7 +246,7 @@ class _Run:
 
     def _timed(self, samples: Sequence[Sample]) -> list[Guess]:
         began = time.monotonic()
-        guesses = self._asking.answers(self._model, samples, [self._asking.row(sample) for sample in samples])
+        guesses = self._asking.ask(self._model, samples)
         taken = time.monotonic() - began
         if taken < SHORT and len(samples) == self._size:
             self._size = min(self._size * 2, MOST)
@@ -212,11 +259,12 @@ class _Run:
         made = [None if g.value is None else Prediction(g.value, version, g.score, g.uncertainty) for g in guesses]
         self._worker.record(samples, made)
         failed = [(sample, guess) for sample, guess in zip(samples, guesses, strict=True) if guess.value is None]
+        taken = [sample for sample, guess in zip(samples, guesses, strict=True) if guess.value is not None]
+        self._worker.set_aside(taken, [(sample, guess.problem or NO_ANSWER) for sample, guess in failed])
         self._done.predicted += len(samples) - len(failed)
         self._done.failed += len(failed)
         for sample, guess in failed[: NAMED - len(self._done.problems)]:
-            problem = guess.problem or "The model gave no answer."
-            self._done.problems.append({"external_id": sample.external_id, "problem": problem})
+            self._done.problems.append({"external_id": sample.external_id, "problem": guess.problem or NO_ANSWER})
         self._advance(len(samples))
 
 

@@ -17,7 +17,7 @@ from lsloop.ledger import models as ledger_models
 from lsloop.ledger.models import Version
 from lsloop.models import _folders, _process
 from lsloop.records import Value
-from lsloop.reviewed import Data, Rows
+from lsloop.reviewed import Data
 from lsloop.secrecy import without_secrets
 from lsloop.task_types import Kind
 from lsloop.text import counted
@@ -138,6 +138,7 @@ class _Run:
         }
         digest = hashlib.sha256(json.dumps(self.identity, sort_keys=True).encode()).hexdigest()
         self.work = wanted.work_dir / digest[:16]
+        self.left_out: dict[str, str] = {}  # by sample: why
 
     def _params(self) -> dict[str, Any]:
         """Every setting that changes what comes out, and which weights the base has now."""
@@ -245,9 +246,21 @@ class _Run:
             kind=wanted.kind_name, base=start.path, data=str(data.folder), data_sha256=data.sha256, out=str(self.work),
             settings=wanted.settings.training, seed=wanted.settings.seed,
         )  # fmt: skip
-        if wanted.processes:
-            return _process.train_with_torchrun(order, wanted.processes)
-        return _process.train(order, self.progress.log)
+        try:
+            if wanted.processes:
+                return _process.train_with_torchrun(order, wanted.processes)
+            return _process.train(order, self.progress.log)
+        finally:
+            self.left_out = {one["sample_id"]: _named(one) for one in _process.left_out(self.work)}
+            self._set_aside(len(data.splits["train"]) + len(data.splits["validation"]))
+
+    def _set_aside(self, among: int) -> None:
+        """Name what nothing could be learnt from, or measured on; the rest is trained and measured."""
+        ledger_models.set_aside(self.ledger, self.wanted.task_type, self.left_out)
+        if self.left_out:
+            first = next(iter(self.left_out.values()))
+            told = f"{len(self.left_out):,} of {among:,} samples were left out; the first: {first}"
+            self.progress.say(f"{told} `lsloop problems` lists them.")
 
     def _version(self, data: Data, start: _Base, trained: Path) -> Version:
         wanted, weights = self.wanted, models.fingerprint(trained)
@@ -260,23 +273,39 @@ class _Run:
 
     def _judge(self, data: Data, before: _Base, trained: Path, version: Version, number: int) -> Done:
         """Measure both, decide, and write all of it down at once."""
-        wanted, tested = self.wanted, data.rows("test")
-        old, new = self._answers(before.path, tested), self._answers(str(trained), tested)
-        reports, verdict = _compared(wanted.kind, tested, list(data.groups.values()), old, new, wanted.settings.seed)
+        wanted = self.wanted
+        tested, groups, old, new = self._tested(data, before, trained)
+        reports, verdict = _compared(wanted.kind, tested, groups, old, new, wanted.settings.seed)
         decision = promotion.decide(verdict, len(tested), wanted.settings.minimum_test, wanted.rule, wanted.reason)
         counts = {split: len(ids) for split, ids in data.splits.items()}
         version.metrics.update(promotion.metrics(*reports, verdict, decision.promote, counts))
+        if self.left_out:
+            version.metrics["left_out"] = len(self.left_out)
         _folders.keep(trained, wanted.project_dir / version.path)
         _write_metrics(wanted.metrics_dir, version.metrics, self.work / "live" / "plots" / "metrics")
         actor = wanted.actor if decision.promote else None
         ledger_models.conclude(self.ledger, number, version, decision.why, actor, wanted.reason or decision.why)
         return Done(number, version.version, decision.promote, decision.why, metrics=version.metrics)
 
-    def _answers(self, model: str, rows: Rows) -> list[Value]:
-        """What a model answers; {} where it has no answer. It is not shown what people said."""
+    def _tested(
+        self, data: Data, before: _Base, trained: Path
+    ) -> tuple[list[dict[str, Any]], list[str | None], list[Value], list[Value]]:
+        """The test rows that can be read, their groups, and what the model before and the new one say of each."""
+        rows, broken = data.rows("test").readable()
+        old, new = self._answers(before.path, rows), self._answers(str(trained), rows)
+        unread = {i: one for both in (old, new) for i, one in enumerate(both) if one.unreadable}
+        self.left_out |= broken | {str(rows[i]["sample_id"]): one.problem or "" for i, one in unread.items()}
+        if broken or unread:
+            self._set_aside(sum(len(ids) for ids in data.splits.values()))
+        kept = [i for i in range(len(rows)) if i not in unread]
+        groups = [data.groups.get(str(rows[i]["sample_id"])) for i in kept]
+        return [rows[i] for i in kept], groups, [old[i].value or {} for i in kept], [new[i].value or {} for i in kept]
+
+    def _answers(self, model: str, rows: Sequence[dict[str, Any]]) -> list[models.Guess]:
+        """What a model answers. It is not shown what people said."""
         if not rows:
             return []
-        wanted, found = self.wanted, list[Value]()
+        wanted, found = self.wanted, list[models.Guess]()
         settings = wanted.settings.predicting
         family = models.family(wanted.kind_name, model)
         predictor = family.load(model, str(settings.get("device", "auto")), settings)
@@ -284,7 +313,7 @@ class _Run:
             # Nor what language its metadata claims: `lsloop predict` does not tell it, and "cs" is Czech to Whisper.
             known = (*wanted.kind.WRITES, "language")
             asked = [_without(row, known) for row in rows[start : start + _AT_ONCE]]
-            found += [guess.value or {} for guess in predictor.predict(asked)]
+            found += predictor.predict(asked)
         return found
 
     def _prune(self) -> None:
@@ -296,12 +325,12 @@ class _Run:
 
 
 def _compared(
-    kind: Kind, rows: Rows, groups: Sequence[str | None], old: list[Value], new: list[Value], seed: int
+    kind: Kind, rows: list[dict[str, Any]], groups: Sequence[str | None], old: list[Value], new: list[Value], seed: int
 ) -> tuple[tuple[dict[str, Any], dict[str, Any]], Verdict | None]:
     """What is measured of the new model and of the old one, overall and per language (per group where none is known)."""
-    references = list(rows)
-    if not references:
+    if not rows:
         return ({}, {}), None
+    references: list[Value] = rows
     measures = task_types.measures(kind)
     languages = [row.get("language") for row in references]
     groups = languages if any(languages) else groups
@@ -324,6 +353,11 @@ def _report(
         **({"unanswered": unanswered} if unanswered else {}),
         **({"by": by} if by else {}),
     }
+
+
+def _named(left_out: Mapping[str, str]) -> str:
+    name, reason = left_out["name"], left_out["reason"]
+    return reason if name in reason else f"{name}: {reason}"
 
 
 def _without(row: dict[str, Any], fields: Sequence[str]) -> dict[str, Any]:

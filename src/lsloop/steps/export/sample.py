@@ -3,10 +3,13 @@
 import hashlib
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from lsloop.ledger.exports import Entry
+from lsloop.media import duration
+from lsloop.media_paths import BadPath, RawData
 from lsloop.records import Reviewed, Sample
 from lsloop.task_types import Kind
 
@@ -21,37 +24,66 @@ class Making:
 
     kind: Kind
     raw_dir: str
+    raw: RawData
     label_config: str | None
 
     def reviewed(self, entry: Entry, document: dict[str, Any]) -> Reviewed:
-        """The sample of an entry, whose document was parsed. Raises NoMedia."""
+        """The sample of an entry, whose document was parsed. Raises NoMedia, and what its values make the kind raise."""
         media, answers = document["media"], document["answers"]
         value = {name: answer["value"] for name, answer in answers.items()}
+        file = self._media(entry, media) if media else None
         sample = Sample(
             UUID(entry.sample_id),
             document["external_id"],
             document["reads"] | value,
-            *((media["path"], media["md5"], media["duration"], media["width"], media["height"]) if media else ()),
+            *((media["path"], media["md5"], _duration(media, file), media["width"], media["height"]) if media else ()),
         )
         for answer in answers.values():
             value |= answer["remarks"]
-        file = self._media(entry, document["external_id"], media) if media else None
         result = tuple(self.kind.to_result(value, self.label_config, sample)) if self.label_config else ()
         row = self.kind.training_row(sample, value)
         return Reviewed(entry.sample_id, entry.split, entry.arrival, document, row, file, result)
 
-    def _media(self, entry: Entry, external_id: str, media: dict[str, Any]) -> str:
+    def _media(self, entry: Entry, media: dict[str, Any]) -> str:
         """The media file, which must be the one that people heard or saw."""
-        path = os.path.join(self.raw_dir, media["path"])
-        name = f"{external_id}: its media file {media['path']}"
         try:
-            found = os.stat(path)
-            same = (found.st_size, found.st_mtime_ns) == (entry.media_bytes, entry.media_mtime_ns)
-            if not same and _md5(path) != media["md5"]:
-                raise NoMedia(f"{name} changed since it was ingested.")
+            found = self.raw.find(media["path"])
+            path = os.path.join(self.raw_dir, found.path)  # of a link the link: its name says what it is
+            if _changed(found.size, found.mtime_ns, entry) and _md5(path) != media["md5"]:
+                raise NoMedia(f"its media file {media['path']} changed since it was ingested.")
+        except BadPath as why:
+            raise NoMedia(f"{why}.") from why
         except OSError as error:
-            raise NoMedia(f"{name} cannot be read: {error.strerror}.") from error
+            raise NoMedia(f"its media file {media['path']} cannot be read: {error.strerror}.") from error
         return path
+
+
+def _changed(size: int, mtime_ns: int, entry: Entry) -> bool:
+    """Whether a file has not the size or the time any more that it had when its content was looked at."""
+    return (size, mtime_ns) != (entry.media_bytes, entry.media_mtime_ns)
+
+
+def check_copy(entry: Entry, media: dict[str, Any], source: str, target: str) -> None:
+    """Raises NoMedia, and removes the copy, when the file was written to while it was copied."""
+    found = os.stat(source)
+    if _changed(found.st_size, found.st_mtime_ns, entry) and _md5(target) != media["md5"]:
+        os.unlink(target)
+        raise NoMedia(f"its media file {media['path']} was written to while it was exported.")
+
+
+def unreadable(path: str) -> str | None:
+    """Why a file cannot be read to its end; None for one that can."""
+    try:
+        _md5(path)
+    except OSError as error:
+        return error.strerror or type(error).__name__
+    return None
+
+
+def _duration(media: dict[str, Any], file: str | None) -> float | None:
+    """What was measured at the ingest, or, of a kind of file that it did not know then, now."""
+    known: float | None = media["duration"]
+    return duration(Path(file)) if known is None and file else known
 
 
 def _md5(path: str) -> str:

@@ -2,6 +2,7 @@
 
 import hashlib
 import platform
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -26,6 +27,7 @@ class Wanted:
     again: bool = False  # also write what is there already
     with_manifest: bool = True
     label_configs: dict[str, str] = field(default_factory=dict)  # by task type, where the layout needs results
+    also: Callable[[], Sequence[Path]] = tuple  # folders that links in raw_dir may lead to: DVC's cache
 
     @property
     def destination(self) -> str:
@@ -50,6 +52,12 @@ class Part:
     written: int = 0
     waiting: int = 0
     problems: list[str] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)  # by sample id: why
+
+    def leave_out(self, sample_id: str, name: str, reason: str) -> None:
+        """One sample could not be exported; the others are."""
+        self.problems.append(f"{name}: {reason}")
+        self.left_out[sample_id] = reason
 
 
 @dataclass

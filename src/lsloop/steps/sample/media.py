@@ -4,14 +4,14 @@ import hashlib
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import PurePosixPath
+from pathlib import Path
 
 from lsloop.ledger import samples
+from lsloop.media import duration
 from lsloop.media_paths import BadPath, RawData
 
 _AT_ONCE = 4
 _TOGETHER = 64  # files per piece of work: a small file takes less time than handing it to a thread
-_SOUNDS = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aiff", ".aif"}
 
 Failed = tuple[str, str]
 """A path, and why it cannot be read."""
@@ -51,17 +51,4 @@ def _measured(raw: RawData, path: str) -> samples.Media | Failed:
         return path, str(why)
     except OSError as error:
         return path, f"media file {path!r} cannot be read: {error.strerror or error}"
-    return samples.Media(path, md5, _duration(found.real), size=seen.st_size, mtime_ns=seen.st_mtime_ns)
-
-
-def _duration(path: str) -> float | None:
-    """Seconds of sound, where the file is one and can be decoded; a broken file is the annotator's to flag."""
-    if PurePosixPath(path).suffix.lower() not in _SOUNDS:
-        return None
-    import soundfile
-
-    try:
-        found: float = soundfile.info(path).duration
-    except (soundfile.LibsndfileError, ValueError, TypeError):
-        return None
-    return found
+    return samples.Media(path, md5, duration(Path(found.real)), size=seen.st_size, mtime_ns=seen.st_mtime_ns)
