@@ -71,10 +71,12 @@ def check_copy(entry: Entry, media: dict[str, Any], source: str, target: str) ->
         raise NoMedia(f"its media file {media['path']} was written to while it was exported.")
 
 
-def unreadable(path: str) -> str | None:
-    """Why a file cannot be read to its end; None for one that can."""
+def unreadable(raw: RawData, path: str) -> str | None:
+    """Why a media file cannot be read to its end; None for one that can."""
     try:
-        _md5(path)
+        _md5(raw.find(path).real)
+    except BadPath as why:
+        return str(why)
     except OSError as error:
         return error.strerror or type(error).__name__
     return None

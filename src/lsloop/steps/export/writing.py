@@ -154,7 +154,7 @@ class _Folder:
         if isinstance(error, layouts.Unfit):
             self.unfit = self.unfit or error.everywhere
         if isinstance(error, OSError):
-            why = unreadable(f"{making.raw_dir}/{media['path']}") if media else None
+            why = unreadable(making.raw, media["path"]) if media else None
             if why is None:
                 raise error
             return f"its media file {media['path'] if media else ''} cannot be read: {why}."
