@@ -58,10 +58,10 @@ class Rows(Sequence[dict[str, Any]]):
     """Training rows, `media` as a path that can be opened. Only their ids are in memory."""
 
     def __init__(self, folder: Path, sample_ids: Sequence[str]) -> None:
-        self._folder, self._ids = folder, sample_ids
+        self._folder, self.ids = folder, sample_ids
 
     def __len__(self) -> int:
-        return len(self._ids)
+        return len(self.ids)
 
     @overload
     def __getitem__(self, place: int) -> dict[str, Any]: ...
@@ -69,13 +69,13 @@ class Rows(Sequence[dict[str, Any]]):
     def __getitem__(self, place: slice) -> "Rows": ...
     def __getitem__(self, place: int | slice) -> "dict[str, Any] | Rows":
         if isinstance(place, slice):
-            return Rows(self._folder, self._ids[place])
-        return _row(self._folder / self._ids[place])
+            return Rows(self._folder, self.ids[place])
+        return _row(self._folder / self.ids[place])
 
     def readable(self) -> tuple[list[dict[str, Any]], dict[str, str]]:
         """All rows that can be read; and of the others, by sample id, why not."""
         rows, problems = [], dict[str, str]()
-        for sample_id in self._ids:
+        for sample_id in self.ids:
             try:
                 rows.append(_row(self._folder / sample_id))
             except LsloopError as error:

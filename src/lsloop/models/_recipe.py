@@ -10,6 +10,7 @@ import torch
 
 from lsloop.errors import LsloopError, UsageError
 from lsloop.models import Row, Unreadable, _predicting
+from lsloop.reviewed import Rows
 
 KEPT_BYTES = 256 * 2**20
 """Examples up to so many bytes are kept for the next epoch; those beyond are read and computed anew each time."""
@@ -101,7 +102,8 @@ class Examples:
         self.digest = digest.hexdigest()
 
     def _leave_out(self, index: int, row: Row, reason: str, *, unreadable: bool = False) -> None:
-        sample_id = str(row.get("sample_id") or f"row {index + 1}")
+        known = self.rows.ids[index] if isinstance(self.rows, Rows) else f"row {index + 1}"
+        sample_id = str(row.get("sample_id") or known)
         self.left_out.append(LeftOut(sample_id, str(row.get("external_id") or sample_id), reason, unreadable))
 
     def __len__(self) -> int:
