@@ -39,6 +39,8 @@ def examine(
         if ready and there:
             for name in config.params.task_types:
                 visit.check(name, partial(loop.inspect, ready, there, config, name))
+                if _has_model(ready, config, name):
+                    visit.check(f"model of {name}", partial(loop.inspect_model, ready, there, config, name))
         if there:
             _fly(visit, canary.Canary(there, opened.place if opened else "no ledger"), stack)
         if ready:
@@ -102,6 +104,13 @@ def _heard(config: Config, bird: canary.Canary) -> str:
     asked = signing.canary_url(config.media_url, config.secret, bird.key, expires)
     told = signing.canary_url(there, config.secret, bird.key, expires)
     return bird.heard(told, lambda: canary.has_arrived(asked))
+
+
+def _has_model(ledger: Ledger, config: Config, name: str) -> bool:
+    try:
+        return bool(loop.models_in_order(ledger, config, name))
+    except LsloopError:
+        return True  # the check says what is wrong
 
 
 def _playable(ledger: Ledger | None, config: Config) -> str:

@@ -14,6 +14,7 @@ import pytest
 from faults import processes
 from lsloop import commands, jobs, loop
 from lsloop.config import ML_USER, Config
+from lsloop.errors import Refused
 from lsloop.labelstudio import client, ml, tasks, webhooks
 from lsloop.labelstudio.client import LabelStudio
 from lsloop.ledger import Ledger, models
@@ -62,6 +63,7 @@ def test_setup_attaches_the_model_once_puts_it_right_and_proves_it(
         assert (done.problem, done.drift, done.ls_backend_id) == (None, [], empty.ls_backend_id)
         assert "answered, score" in (done.tested or "")
         assert done.model_version == loop.models_in_order(ledger, here, TRANSCRIPT)[0].known_version()
+        assert "answered, score" in loop.inspect_model(ledger, labels, here, TRANSCRIPT)
         urls = [one["url"] for one in webhooks.of_project(labels, there.ls_project_id or 0)]
         assert urls == [here.webhook_url]
 
@@ -80,11 +82,15 @@ def test_setup_attaches_the_model_once_puts_it_right_and_proves_it(
     other = replace(config, stack={**config.stack, "secret": "another one"})
     with served(other, ledger) as here:  # another port and another password
         wait_until(lambda: httpx.get(f"{here.ml_url}/{TRANSCRIPT}/health").status_code == 200)
+        with pytest.raises(Refused, match=f"asks the model at {done.url}, and it answers at {here.ml_url}/{TRANSCRIPT} now"):
+            loop.inspect_model(ledger, labels, here, TRANSCRIPT)
         moved = loop.attach_model(ledger, labels, here, there, test=True)
         assert moved
         assert (moved.problem, moved.ls_backend_id) == (None, done.ls_backend_id)
         assert moved.drift == ["the ML backend's url put right"]
 
+    with pytest.raises(Refused, match=r"does not reach the model at|test prediction failed"):
+        loop.inspect_model(ledger, labels, here, TRANSCRIPT)
     gone = loop.attach_model(ledger, labels, here, there)
     assert gone
     assert "does not reach it" in (gone.problem or "") or "is `lsloop serve` running" in (gone.problem or "")

@@ -59,6 +59,11 @@ def attach(studio: LabelStudio, ls_project_id: int, wanted: Backend) -> tuple[di
     return dict(studio.get(f"api/ml/{ours[0]['id']}")), drift
 
 
+def ours(studio: LabelStudio, ls_project_id: int, wanted: Backend) -> dict[str, Any] | None:
+    """The backend as Label Studio has it; None where it has none. Label Studio asks it first how it is."""
+    return next((one for one in of_project(studio, ls_project_id) if _is_ours(one, wanted)), None)
+
+
 def test_predict(studio: LabelStudio, ls_backend_id: int) -> list[dict[str, Any]]:
     """Have Label Studio ask the backend about a task that it chooses; the answer. Raises Uncertain when none comes."""
     told = studio.post(f"api/ml/{ls_backend_id}/predict/test", params={"random": "true"})

@@ -9,7 +9,7 @@ ledger and Label Studio once and passes them in. `rounds` plays the turns one af
 from lsloop.progress import SILENT, Progress
 
 # A place for people to work at: the project in Label Studio, where it sends events, which model it asks.
-from lsloop.loop.projects import attach_model, inspect, setup, task_types_here
+from lsloop.loop.projects import attach_model, inspect, inspect_model, setup, task_types_here
 
 # Samples come in: what kinds of task take, and where links in the raw data may lead.
 from lsloop.loop.given import kinds_of, links_to
@@ -33,6 +33,7 @@ from lsloop.loop.models import promote, retrain, roll_back
 
 __all__ = [
     "SILENT", "Accepted", "Progress", "accept", "asking", "attach_model", "attend", "export", "inspect",
+    "inspect_model",
     "kinds_of", "links_to", "load_model", "look", "media", "model_in_use", "models_in_order", "plan_push",
     "predict", "process_events", "promote", "pull", "push", "release", "retrain", "roll_back", "setup",
     "task_types_here", "watermark",

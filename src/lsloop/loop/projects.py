@@ -2,7 +2,7 @@
 
 from lsloop import resources
 from lsloop.config import ML_USER, Config
-from lsloop.errors import UsageError
+from lsloop.errors import Skipped, UsageError
 from lsloop.labelstudio import ml, webhooks
 from lsloop.labelstudio.client import LabelStudio
 from lsloop.ledger import Ledger, servers
@@ -85,8 +85,21 @@ def attach_model(
         return None
     if config.ml_url is None:
         return ml_backend.Attached("", problem=NO_URL)
-    wanted = ml.Backend(f"{config.ml_url}/{name}", f"lsloop {name}", ML_USER, config.ml_password)
-    return ml_backend.attach(ledger, studio, there, wanted, test=test, patience=patience)
+    return ml_backend.attach(ledger, studio, there, _backend(config, name), test=test, patience=patience)
+
+
+def inspect_model(ledger: Ledger, studio: LabelStudio, config: Config, task_type: str) -> str:
+    """Whether Label Studio asks the model of a task type and gets an answer that fits; changes nothing."""
+    name, _, _ = resolved(config, task_type)
+    if not models_in_order(ledger, config, name):
+        raise Skipped("there is no model for it")
+    if config.ml_url is None:
+        raise Skipped(NO_URL)
+    return ml_backend.inspect(studio, pushed(ledger, config, name), _backend(config, name))
+
+
+def _backend(config: Config, name: str) -> ml.Backend:
+    return ml.Backend(f"{config.ml_url}/{name}", f"lsloop {name}", ML_USER, config.ml_password)
 
 
 NO_URL = "Set LSLOOP_WEBHOOK_URL to where Label Studio reaches `lsloop serve`; until then, pulls bring everything."

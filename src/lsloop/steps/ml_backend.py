@@ -55,6 +55,25 @@ def attach(
     return done
 
 
+def inspect(studio: LabelStudio, project: Project, wanted: Backend) -> str:
+    """What Label Studio says of the backend, and what it answers about a task; changes nothing. Raises LsloopError."""
+    assert project.ls_project_id is not None
+    there, fix = ml.ours(studio, project.ls_project_id, wanted), f"Run `lsloop setup --task-type {project.task_type}`."
+    if there is None:
+        raise Refused(f"Label Studio asks no model about {project.task_type}, and there is one.", fix)
+    if there["url"] != wanted.url:
+        raise Refused(f"Label Studio asks the model at {there['url']}, and it answers at {wanted.url} now.", fix)
+    if there["state"] != ml.CONNECTED:
+        why = there["error_message"] or there["readable_state"]
+        problem = f"Label Studio does not reach the model at {wanted.url}: {why}."
+        raise Refused(problem, f"{wanted.url}/health says more. {fix}")
+    done = Attached(wanted.url, there["id"])
+    _test(studio, project, done)
+    if done.problem:
+        raise Refused(done.problem, fix)
+    return f"{wanted.url}: {done.tested}"
+
+
 def _patiently(
     studio: LabelStudio, ls_project_id: int, wanted: Backend, patience: float
 ) -> tuple[dict[str, Any], list[str]]:
