@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-import yaml
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from lsloop import address, resources, secrecy
+from lsloop import address, dotenv, misfits, resources, secrecy, weburl, yamlfile
 from lsloop.errors import UsageError
 from lsloop.records import Order
 
@@ -31,6 +30,9 @@ API_TOKEN = "api_token"  # noqa: S105  # the name of its file in the state folde
 
 NO_WEBHOOK = "none"
 """LSLOOP_WEBHOOK_URL where Label Studio is not to tell what people do."""
+
+WEBHOOKS = ("/webhook", "/v1/webhooks/label-studio")
+"""Where the server takes events; LSLOOP_WEBHOOK_URL may end in one of them, or in the path that the server is under."""
 
 ALIASES = {"transcript_verification": "transcript_correction"}
 """Names of task types that the field also uses."""
@@ -189,6 +191,7 @@ class Config:
     params: Params
     environment: Environment
     stack: dict[str, Any]  # what `.lsloop/stack.json` says; empty when the embedded stack never ran
+    odd: tuple[str, ...] = ()  # what somebody should look at in .env
 
     @property
     def state_dir(self) -> Path:
@@ -280,8 +283,7 @@ class Config:
             given = self.stack.get("server_url")
         if not given:
             return None
-        parts = urlsplit(str(given))
-        return str(given) if parts.path.strip("/") else f"{parts.scheme}://{parts.netloc}/webhook"
+        return str(given) if urlsplit(str(given)).path.endswith(WEBHOOKS) else weburl.below(str(given), "webhook")
 
     def without_webhook(self) -> "Config":
         """The same settings, but Label Studio is not asked to tell what people do: only pulls bring it."""
@@ -305,9 +307,21 @@ class Config:
             given = None if self.environment.label_studio_url else self.stack.get("server_url")
         if not given:
             return None
-        parts = urlsplit(str(given))
-        above = parts.path.rstrip("/").removesuffix("/webhook") if parts.path.rstrip("/").endswith("/webhook") else ""
-        return f"{parts.scheme}://{parts.netloc}{above}/ml"
+        return weburl.below(self._served_at(str(given)), "ml")
+
+    @staticmethod
+    def _served_at(webhook: str) -> str:
+        """Where Label Studio reaches `lsloop serve`: the address of the webhook without what is the webhook's own."""
+        parts = urlsplit(webhook)
+        path = parts.path
+        for end in WEBHOOKS:
+            path = path.removesuffix(end)
+        return f"{parts.scheme}://{parts.netloc}{path}"
+
+    @property
+    def served_at(self) -> str | None:
+        """Where Label Studio reaches `lsloop serve`; None where it does not."""
+        return self._served_at(self.webhook_url) if self.webhook_url else None
 
     @property
     def ml_password(self) -> str:
@@ -361,9 +375,9 @@ def _not_running(what: str, variable: str) -> str:
 def load(project_dir: Path) -> Config:
     """Read the settings of a project folder. Raises UsageError naming the file, the key and what is wrong."""
     project_dir = project_dir.resolve()
-    environment, stack = _environment(project_dir), read_stack(project_dir)
+    (environment, odd), stack = _environment(project_dir), read_stack(project_dir)
     secrecy.learn(_secrets(environment, stack))
-    return Config(project_dir, read_params(project_dir), environment, stack)
+    return Config(project_dir, read_params(project_dir), environment, stack, tuple(odd))
 
 
 _STACK_SECRETS = ("stack label_studio_password", "stack label_studio_api_key", "stack secret")
@@ -403,23 +417,76 @@ def read_params(project_dir: Path) -> Params:
     """The project folder's own params.yaml, else the shipped one. Raises UsageError."""
     own = project_dir / "params.yaml"
     path = own if own.is_file() else resources.path("params.yaml")
+    found, lines = yamlfile.read(path)
     try:
-        return Params.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
-    except (ValidationError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path.name} is not valid: {_first(error)}.", f"Correct {path} and run again.") from error
+        return Params.model_validate(_without_nothing(found))
+    except ValidationError as error:
+        keys, words = misfits.first(error, _known(Params))
+        line = next((lines[keys[:n]] for n in range(len(keys), 0, -1) if keys[:n] in lines), None)
+        where = path.name if line is None else f"{path.name}, line {line}"
+        raise UsageError(f"{where}: {words}.", f"Correct {path} and run again.") from error
 
 
-def _environment(project_dir: Path) -> Environment:
+def _without_nothing(found: dict[str, Any]) -> dict[str, Any]:
+    """A section whose lines are all comments is not there; a task type or a model may have no settings of its own."""
+    inner = {name: found[name] for name in ("task_types", "models") if isinstance(found.get(name), dict)}
+    named = {name: {key: {} if one is None else one for key, one in section.items()} for name, section in inner.items()}
+    return {name: value for name, value in (found | named).items() if value is not None}
+
+
+def _known(section: type[BaseModel]) -> set[str]:
+    """All names of settings in a section and below it."""
+    found = set(section.model_fields)
+    for field in section.model_fields.values():
+        for kind in (field.annotation, *getattr(field.annotation, "__args__", ())):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                found |= _known(kind)
+    return found
+
+
+def _names() -> dict[str, str]:
+    """What the environment calls the settings, and we: the names in capitals, and those of the fields."""
+    aliases = {"MEDIA_URL": "media_url", "AUDIO_SERVER_URL": "media_url"}
+    return aliases | {name.upper(): name for name in Environment.model_fields}
+
+
+def _environment(project_dir: Path) -> tuple[Environment, list[str]]:
+    """The environment, over `.env`; and what is odd about that file."""
+    path, names = project_dir / ".env", _names()
+    there = dotenv.given_in(os.environ, names)
+    found = dotenv.read(path, set(names), there)
+    over = {names[name] for name in there}
+    more: dict[str, Any] = {name: value for name, value in found.values.items() if names[name] not in over}
     try:
-        return Environment(_env_file=project_dir / ".env")  # type: ignore[call-arg]  # pydantic-settings' own parameter
-    except (ValidationError, UnicodeDecodeError) as error:
-        what = f"A setting is not valid: {_first(error)}."
-        raise UsageError(what, "Correct the environment or .env and run again.") from error
+        made = Environment(**{name if names[name] == "media_url" else names[name]: value for name, value in more.items()})
+        return _with_addresses(made), [*found.odd, *_open_to_others(path, found)]
+    except ValidationError as error:
+        keys, _ = misfits.first(error)
+        name = str(keys[0]).upper()
+        where = f"{path}, line {found.lines[name]}: {name}" if name in more else f"{name} in the environment"
+        _, words = misfits.first(error, called=where)
+        raise UsageError(f"{words}.", "Correct it and run again.") from error
 
 
-def _first(error: Exception) -> str:
-    """The first thing wrong, without the value: a value may be a secret."""
-    if isinstance(error, ValidationError):
-        detail = error.errors(include_input=False, include_url=False)[0]
-        return f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}"
-    return " ".join(str(error).split())
+def _with_addresses(environment: Environment) -> Environment:
+    """Every address read by one parser; what it cannot be is refused by the name of its setting."""
+    changed: dict[str, str] = {}
+    for name, shown in (("label_studio_url", "LABEL_STUDIO_URL"), ("media_url", "AUDIO_SERVER_URL")):
+        if given := getattr(environment, name):
+            changed[name] = weburl.checked(shown, given)
+    given = (environment.lsloop_webhook_url or "").strip()
+    if given and given.lower() != NO_WEBHOOK:
+        changed["lsloop_webhook_url"] = weburl.checked("LSLOOP_WEBHOOK_URL", given, query=True)
+    elif given:
+        changed["lsloop_webhook_url"] = NO_WEBHOOK
+    return environment.model_copy(update=changed)
+
+
+def _open_to_others(path: Path, found: dotenv.Found) -> list[str]:
+    secret = [name for name, value in found.values.items() if name.endswith(_SECRET) or "@" in value]
+    if not secret or not dotenv.is_open(path):
+        return []
+    return [f"Other users of this machine may read {path}, which holds {secret[0]}: chmod 600 {path}"]
+
+
+_SECRET = ("_KEY", "_SECRET", "_TOKEN")

@@ -35,6 +35,7 @@ def examine(
         if opened:
             stack.enter_context(opened.in_turn("lsloop doctor", progress.waiting))
         there = visit.look("Label Studio", lambda: _entered(stack, studio()), checkup.token)
+        visit.check("proxies", lambda: checkup.proxies(_addresses(config)))
         visit.check("server", lambda: canary.served(config.media_url))
         if ready and there:
             for name in config.params.task_types:
@@ -96,10 +97,20 @@ def _end(bird: canary.Canary) -> None:
         bird.end()
 
 
+def _addresses(config: Config) -> dict[str, str]:
+    """The services that are asked over HTTP, as far as the settings name them."""
+    found: dict[str, str] = {}
+    with suppress(LsloopError):
+        found["Label Studio"] = config.label_studio_url
+    with suppress(LsloopError):
+        found["media"] = config.media_url
+    return found
+
+
 def _heard(config: Config, bird: canary.Canary) -> str:
     if config.webhook_url is None:
         raise Skipped("nobody said where Label Studio reaches the server", "Set LSLOOP_WEBHOOK_URL.")
-    there = config.webhook_url.rpartition("/webhook")[0].removesuffix("/v1")
+    there = config.served_at or config.media_url
     expires = int(time.time()) + 600
     asked = signing.canary_url(config.media_url, config.secret, bird.key, expires)
     told = signing.canary_url(there, config.secret, bird.key, expires)

@@ -1,6 +1,9 @@
 """Files that travel with lsloop: SQL, templates, default parameters. In the wheel, else in the checkout."""
 
 from pathlib import Path
+from xml.parsers import expat
+
+from lsloop.errors import UsageError
 
 _PACKAGE = Path(__file__).parent
 _ROOT = _PACKAGE / "_shipped" if (_PACKAGE / "_shipped").is_dir() else _PACKAGE.parents[1]
@@ -14,11 +17,17 @@ def path(*parts: str) -> Path:
 def template(name: str, project_dir: Path | None = None) -> str:
     """A label config: the project folder's own `label_studio_templates/<name>.xml` wins over the shipped one.
 
-    Raises FileNotFoundError when neither exists.
+    Raises FileNotFoundError when neither exists, UsageError for what is no text or no XML.
     """
     own = project_dir / "label_studio_templates" / f"{name}.xml" if project_dir else None
     found = own if own and own.is_file() else path("label_studio_templates", f"{name}.xml")
-    return found.read_text(encoding="utf-8")
+    text = _text(found)
+    try:
+        expat.ParserCreate().Parse(text, True)
+    except expat.ExpatError as error:
+        what = f"The template {found} is not XML: {expat.ErrorString(error.code)}, line {error.lineno}."
+        raise UsageError(what, "Correct it, or take it away to use the one that comes with lsloop.") from error
+    return text
 
 
 def instruction(name: str, project_dir: Path | None = None) -> str:
@@ -29,4 +38,12 @@ def instruction(name: str, project_dir: Path | None = None) -> str:
     folder = project_dir / "label_studio_templates" if project_dir else None
     home = folder if folder and (folder / f"{name}.xml").is_file() else path("label_studio_templates")
     found = home / f"{name}.html"
-    return found.read_text(encoding="utf-8") if found.is_file() else ""
+    return _text(found) if found.is_file() else ""
+
+
+def _text(found: Path) -> str:
+    try:
+        return found.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise UsageError(f"The template {found}, line {line} is not UTF-8.", "Save it as UTF-8.") from error

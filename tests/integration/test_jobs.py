@@ -75,7 +75,7 @@ def test_a_job_has_the_params_that_are_there_when_it_begins(config: Config, monk
             os.utime(path, (1_000_000_000 + len(seen), 1_000_000_000 + len(seen)))
             jobs.add(config, "look")
             wait_until(lambda limit=limit, done=len(seen): seen[done:] == [limit], 20)
-    assert [line.partition(":")[0] for line in said] == ["params.yaml is not valid"]
+    assert [line.partition(":")[0] for line in said] == ["params.yaml, line 1"]
 
 
 def test_a_job_that_fails_is_tried_again_and_then_kept_as_failed(

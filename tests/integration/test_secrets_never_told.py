@@ -38,15 +38,20 @@ def _told(project: Path, capfd: pytest.CaptureFixture[str]) -> str:
 def test_a_password_is_not_told_whatever_is_wrong_with_the_url(
     password: str, project: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    for name in ("LSLOOP_WEBHOOK_URL",):
+    for name in ("HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, f"http://me:{password}@127.0.0.1:1")
     for name in ("LSLOOP_SECRET", "LSLOOP_API_TOKEN", "LSLOOP_WEBHOOK_SECRET", "LABEL_STUDIO_API_KEY"):
         monkeypatch.setenv(name, f"{name} {password}")
-    monkeypatch.setenv("LABEL_STUDIO_URL", f"http://me:{password}@127.0.0.1:1")
+    monkeypatch.setenv("LABEL_STUDIO_URL", "http://ls.invalid")
     told = ""
     for host in (f"127.0.0.1:{postgres.port}/lsloop", "127.0.0.1:port/lsloop"):
         monkeypatch.setenv("DATABASE_URL", f"postgresql://lsloop:{password}@{host}")
         told += _told(project, capfd)
+    for name in ("LABEL_STUDIO_URL", "AUDIO_SERVER_URL", "LSLOOP_WEBHOOK_URL"):
+        with monkeypatch.context() as one:
+            one.setenv(name, f"http://me:{password}@127.0.0.1:1")
+            assert main(["-C", str(project), "status", "-v"]) == 2
+    told += "".join(capfd.readouterr())
     assert password not in told
     assert "hunt" not in told, "not in part, and in no other spelling"
 

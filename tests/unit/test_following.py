@@ -45,7 +45,7 @@ def test_a_change_is_followed_and_a_broken_file_is_told_once_while_the_settings_
         written(tmp_path, broken, age=40 - len(broken) / 10)
         assert [now().params.push.limit for _ in range(3)] == [4, 4, 4]
         assert len(said) == 1
-        assert "params.yaml is not valid" in said[0]
+        assert said[0].startswith("params.yaml, line ")
         assert "Until then the settings before go on." in said[0]
     (tmp_path / "params.yaml").unlink()
     assert (now().params.push.limit, now().params.push.limit, len(said)) == (4, 4, 2)

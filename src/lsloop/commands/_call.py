@@ -44,7 +44,10 @@ class Call:
         """The settings of the project folder. Raises UsageError."""
         from lsloop import config
 
-        return config.load(self.project)
+        found = config.load(self.project)
+        for one in found.odd:
+            self.out.warn(one)
+        return found
 
     def path(self, given: Path) -> Path:
         """A path that the user typed: relative to where the command was called, as `git -C` does."""

@@ -1,7 +1,6 @@
 """One connection to one Label Studio: who we are, what is sent again, what is not, and what went wrong."""
 
 import http.cookiejar
-import ipaddress
 from collections.abc import Callable
 from functools import partial
 from types import TracebackType
@@ -18,6 +17,7 @@ from tenacity import (
     wait_random_exponential,
 )
 
+from lsloop import web
 from lsloop.errors import Refused, Unreachable, UsageError
 from lsloop.labelstudio import answers, credentials
 
@@ -94,7 +94,7 @@ class LabelStudio:
 
     def browser(self) -> httpx.Client:
         """A client with cookies and no token, for what only a signed-in person may do."""
-        return httpx.Client(base_url=self.url, timeout=self._client.timeout, trust_env=self._client.trust_env)
+        return web.client(self.url, base_url=self.url, timeout=self._client.timeout)
 
     def _build(self, method: str, path: str, params: Params | None, json: Any) -> httpx.Request:
         url = f"{self.url}/{path.lstrip('/')}"
@@ -137,7 +137,7 @@ class LabelStudio:
 
     def _unreachable(self, error: Exception) -> Unreachable:
         return Unreachable(
-            f"Label Studio at {self.url} does not answer: {_words(error)}.",
+            f"Label Studio at {self.url} does not answer{web.way(self.url)}: {_words(error)}.",
             "Start it (`lsloop up` starts the embedded one), or correct LABEL_STUDIO_URL.",
         )
 
@@ -149,13 +149,13 @@ def connect(url: str, api_key: str, *, timeout: float = 300.0) -> LabelStudio:
     """
     base = _checked(url)
     token = credentials.read(api_key)
-    client = httpx.Client(
+    client = web.client(
+        str(base),
         timeout=httpx.Timeout(timeout, connect=min(10.0, timeout)),
         # gunicorn closes an idle connection after 2 s; let it go before.
         limits=httpx.Limits(keepalive_expiry=1.5),
         # Every answer sets a session cookie; sent back beside a token it would ask for CSRF tokens.
         cookies=http.cookiejar.CookieJar(http.cookiejar.DefaultCookiePolicy(allowed_domains=[])),
-        trust_env=not _is_loopback(base),  # a company proxy knows nothing of this machine's own servers
     )
     return LabelStudio(str(base).rstrip("/"), token, client)
 
@@ -201,13 +201,6 @@ def _checked(url: str) -> httpx.URL:
             "LABEL_STUDIO_URL holds a user name.", "Take it out; LABEL_STUDIO_API_KEY is enough."
         )
     return found
-
-
-def _is_loopback(url: httpx.URL) -> bool:
-    try:
-        return ipaddress.ip_address(url.host).is_loopback
-    except ValueError:
-        return url.host == "localhost"
 
 
 def _words(error: Exception) -> str:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 import httpx
 
+from lsloop import web
 from lsloop.errors import Refused, Unauthorised, Unreachable
 from lsloop.labelstudio import answers, projects, tasks
 from lsloop.labelstudio.client import LabelStudio
@@ -212,10 +213,11 @@ def _asked(url: str) -> httpx.Response:
 
 def _get(url: str, headers: dict[str, str], head: bool = False) -> httpx.Response:
     try:
-        return httpx.request("HEAD" if head else "GET", url, headers=headers, timeout=10)
+        with web.client(url, timeout=10) as client:
+            return client.request("HEAD" if head else "GET", url, headers=headers)
     except httpx.HTTPError as error:
         where = url.partition("?")[0].partition("/media/")[0].partition("/canary/")[0]
         raise Unreachable(
-            f"The server at {where} does not answer: {error or type(error).__name__}.",
+            f"The server at {where} does not answer{web.way(url)}: {error or type(error).__name__}.",
             "Start it with `lsloop up` or `lsloop serve`, or correct AUDIO_SERVER_URL.",
         ) from error

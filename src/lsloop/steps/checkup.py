@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
+from lsloop import web
 from lsloop.errors import LsloopError, Refused, Skipped, Unreachable
 from lsloop.labelstudio import answers, people
 from lsloop.labelstudio.client import LabelStudio
@@ -73,6 +74,13 @@ def token(studio: LabelStudio) -> str:
     kind = studio.renew()
     who = people.whoami(studio)["email"]
     return f"{kind} of {who}{', renewed' if kind != 'legacy token' else ''}"
+
+
+def proxies(addresses: dict[str, str]) -> str:
+    """Through which proxy each of the services is reached; this machine's own never are."""
+    found = {name: web.proxy_of(url) for name, url in addresses.items()}
+    told = [f"{name} through the proxy of {proxy[0]} (NO_PROXY takes hosts out)" for name, proxy in found.items() if proxy]
+    return "; ".join(told) or "none is in the way"
 
 
 def worker(ledger: Ledger) -> str:

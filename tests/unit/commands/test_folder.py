@@ -8,7 +8,7 @@ import pytest
 from lsloop.commands import _folder, main
 from lsloop.errors import UsageError
 
-NAMES = ("DATABASE_URL", "LABEL_STUDIO_URL")
+NAMES = {"DATABASE_URL": "postgresql://127.0.0.1:1/x", "LABEL_STUDIO_URL": "http://127.0.0.1:1"}
 
 
 @pytest.fixture(autouse=True)
@@ -63,13 +63,13 @@ def test_outside_a_project_commands_are_refused_but_for_those_that_need_none(
 def test_without_a_project_the_services_that_are_named_are_enough(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, by: str
 ) -> None:
-    for names in (NAMES[:1], NAMES):
+    for names in (list(NAMES)[:1], list(NAMES)):
         if by == ".env":
-            (tmp_path / ".env").write_text("".join(f"{name}=postgresql://127.0.0.1:1/x\n" for name in names))
+            (tmp_path / ".env").write_text("".join(f"{name}={NAMES[name]}\n" for name in names))
         else:
-            monkeypatch.setenv(names[-1], "postgresql://127.0.0.1:1/x")
+            monkeypatch.setenv(names[-1], NAMES[names[-1]])
         assert _folder.project(tmp_path) == tmp_path
-        if names == NAMES:
+        if names == list(NAMES):
             assert _folder.of_a_stack(tmp_path) == tmp_path
         else:
             with pytest.raises(UsageError):
