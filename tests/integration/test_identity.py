@@ -146,6 +146,18 @@ def test_a_config_changed_by_hand_stays_whatever_runs_and_the_template_is_follow
 
 
 @pytest.mark.studio
+def test_the_page_that_an_older_version_wrote_is_brought_up_and_a_changed_one_is_not(world: World) -> None:
+    setup(world)
+    today = there(world)["label_config"]
+    older = (Path(__file__).parents[1] / "payloads" / "transcript_correction_before_0020.xml").read_text(encoding="utf-8")
+    for label_config, becomes in ((older, today), (with_header(older), with_header(older))):
+        as_before_0020(world)
+        projects.update(world.studio, world.ls_project_id, label_config=label_config)
+        setup(world)
+        assert there(world)["label_config"].split() == becomes.split()
+
+
+@pytest.mark.studio
 def test_a_control_whose_answers_cannot_be_read_is_named_and_the_other_answers_come_in(world: World) -> None:
     world.ingest(clips(3))
     world.push(limit=2)
