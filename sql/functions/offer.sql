@@ -9,11 +9,11 @@ RETURNS TABLE (task_key uuid, ls_task_id bigint, wanted integer) LANGUAGE sql ST
                    SELECT count(DISTINCT a.annotator)::integer FROM annotations a
                     WHERE a.task_key = t.task_key AND a.ls_task_id = t.ls_task_id AND a.says_nothing AND a.deleted_at IS NULL
                       AND NOT a.was_cancelled) AS wanted
-          FROM tasks t
+          FROM (SELECT a.task_key FROM annotations a WHERE a.says_nothing AND a.deleted_at IS NULL
+                UNION SELECT o.task_key FROM tasks o WHERE o.project_id = p_project_id AND o.ls_overlap IS NOT NULL) k
+          JOIN tasks t USING (task_key)
          WHERE t.project_id = p_project_id AND t.gone_at IS NULL AND t.ls_task_id IS NOT NULL
-           AND t.state NOT IN ('claimed', 'cancelled')
-           AND (t.ls_overlap IS NOT NULL OR t.state IN ('open', 'annotated') AND t.task_key IN (
-                   SELECT a.task_key FROM annotations a WHERE a.says_nothing AND a.deleted_at IS NULL))) w
+           AND (t.state IN ('open', 'annotated') OR t.ls_overlap IS NOT NULL AND t.state NOT IN ('claimed', 'cancelled'))) w
      WHERE wanted <> (SELECT coalesce(t.ls_overlap, t.overlap) FROM tasks t WHERE t.task_key = w.task_key)
      ORDER BY ls_task_id
 $$;

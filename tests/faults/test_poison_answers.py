@@ -16,7 +16,8 @@ from faults.proxy import Answer, Exchange, Proxy
 from lsloop import loop
 from lsloop.errors import Uncertain, Unreachable
 from lsloop.labelstudio import tasks
-from lsloop.ledger import problems, projects
+from lsloop.ledger import events, problems
+from lsloop.server import guard, webhook
 from poison import Poison
 from world import TRANSCRIPT, World, clips, transcript
 
@@ -49,6 +50,14 @@ class Wire:
         body = re.sub(r'"@(\d+)@"', lambda mark: raw[mark[1]], json.dumps(self._annotation(number, raw, True)))
         exchange.reply(Answer(200, body.encode()))
 
+    def told(self, ls_task_id: int, ls_project_id: int) -> bytes:
+        """The event that tells of an annotation."""
+        raw: dict[str, str] = {}
+        annotation = self._annotation(ls_task_id, raw, True)
+        event = {"action": "ANNOTATION_CREATED", "annotation": annotation, "project": {"id": ls_project_id}}
+        event["task"] = {"id": ls_task_id, "data": {}}
+        return re.sub(r'"@(\d+)@"', lambda mark: raw[mark[1]], json.dumps(event)).encode()
+
     def _annotation(self, ls_task_id: int, raw: dict[str, str], with_result: bool) -> dict[str, Any]:
         made: dict[str, Any] = {
             "id": 1000 + ls_task_id, "task": ls_task_id, "result": transcript(f"heard {ls_task_id}"), "was_cancelled": False,
@@ -64,6 +73,14 @@ class Wire:
         if not with_result:
             made.pop("result", None)
         return made
+
+
+def parsed(body: bytes) -> dict[str, Any] | None:
+    """A body that the webhook takes."""
+    try:
+        return webhook.parsed(body)
+    except guard.Problem:
+        return None
 
 
 def check_good(world: World, wire: Wire) -> None:
@@ -87,16 +104,19 @@ def test_every_kind_of_poison_is_set_aside_and_all_others_come_in(empty: World, 
     between.on("GET", r"^/api/tasks/\?", wire.rewrite)
     between.on("GET", r"^/api/annotations/", wire.one)
     seen = through(world, between)
-    (project,) = projects.of_server(world.ledger, world.config.label_studio_server)
     seen.pull()
     check_good(world, wire)
     before = world.rows("SELECT count(*), max(version) FROM annotation_history")
-    loop.look(world.ledger, seen.studio, world.config, project, wire.ids[::7])
+    told = [wire.told(number, world.ls_project_id) for number in wire.ids[::5]]
+    kept = [events.store(world.ledger, "/webhook", body, payload) for body in told if (payload := parsed(body))]
+    assert len(kept) > 40
+    done = loop.process_events(world.ledger, seen.studio, world.config)
+    assert (done.postponed, done.done + done.ignored) == (0, len(kept))
     check_good(world, wire)
     assert world.rows("SELECT count(*), max(version) FROM annotation_history") == before, "the same again is nothing new"
     listed, total = problems.listed(world.ledger, task_type=TRANSCRIPT)
     assert total > 100
-    assert all(one["reason"] and one["ls_task_id"] and one["ls_project_id"] == project.ls_project_id for one in listed)
+    assert all(one["reason"] and one["ls_task_id"] and one["ls_project_id"] == world.ls_project_id for one in listed)
     taken = world.rows("SELECT ls_task_id FROM annotations WHERE value IS NOT NULL OR was_cancelled")
     said = {one["ls_task_id"] for one in listed} | {row.ls_task_id for row in taken}
     assert [kind.name for number, kind in wire.poison.items() if number not in said] == [], "neither taken nor named"

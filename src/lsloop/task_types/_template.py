@@ -11,6 +11,7 @@ from typing import Any
 from lsloop import regions
 from lsloop.records import Result, Sample, Value
 from lsloop.regions import Control
+from lsloop.text import is_blank
 from lsloop.values.answers import OTHER, REGIONS, RELATIONS, Answers
 
 
@@ -43,8 +44,8 @@ class TemplateKind:
     def from_result(self, result: Result, config: str) -> Value:
         """The result items as a value. Raises ValueError when nothing is answered where something must be."""
         value = self._with(config).read(result)
-        if not value and not self._may_be_empty:
-            raise ValueError("Nothing is answered.")
+        if not self._may_be_empty and all(_says_nothing(part) for part in value.values()):
+            raise regions.Nothing("Nothing is answered.")
         return {**dict.fromkeys(self.WRITES), **value}
 
     @property
@@ -103,6 +104,14 @@ def _shown(config: str, reads: Mapping[str, str]) -> dict[str, str]:
 
 OWN = {"candidates", "sample_id", "task_key"}
 """Variables that lsloop gives itself."""
+
+
+def _says_nothing(part: Any) -> bool:
+    """Whether a part of an answer is empty, or text that shows nothing."""
+    if isinstance(part, str):
+        return is_blank(part)
+    several = part.values() if isinstance(part, dict) else part if isinstance(part, list) else [part]
+    return all(one is None or (isinstance(one, str | list | dict) and _says_nothing(one)) for one in several)
 
 
 def _refuse_unknown(setting: str, given: Mapping[str, str], known: set[str], what: str) -> None:

@@ -28,7 +28,7 @@ def answer(status: int, content: str | bytes = b"", method: str = "POST", **head
         (401, "POST", Unauthorised),
         (403, "GET", Unauthorised),
         (302, "GET", UsageError),
-        (500, "GET", Unreachable),
+        (500, "GET", answers.Failing),
         (500, "POST", Uncertain),
         (503, "PATCH", Uncertain),
         (504, "DELETE", Uncertain),
