@@ -91,7 +91,8 @@ class _Salvage:
         self._in_a_row += 1
         if self._in_a_row == MOST:
             raise why
-        self.tasks.append({"id": ls_task_id})
+        # Whoever looks for answers before removing a task is to find one.
+        self.tasks.append({"id": ls_task_id, "annotations": [{UNREADABLE: why.problem}]})
         self.partial.add(ls_task_id)
 
     def _with_annotations(self, task: TaskJson) -> TaskJson:

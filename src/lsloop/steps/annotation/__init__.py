@@ -15,6 +15,7 @@ from datetime import timedelta
 from uuid import UUID
 
 from lsloop.config import Pull
+from lsloop.errors import Entangled
 from lsloop.labelstudio import tasks
 from lsloop.labelstudio.client import LabelStudio
 from lsloop.labelstudio.keyset import Page
@@ -28,6 +29,7 @@ from lsloop.steps.annotation.reader import Pulled, Reader
 from lsloop.steps.annotation.telling import tell
 from lsloop.steps.annotation.writing import Writer
 from lsloop.task_types import Kind
+from lsloop.text import counted
 
 __all__ = ["Pulled", "Reader", "look", "offer_again", "pull", "tell"]
 
@@ -132,9 +134,13 @@ class _Taking:
         expect: Callable[[int], None] = lambda total: None,
         advance: Callable[[int], None] = lambda done: None,
     ) -> None:
-        """Write all pages down, and read again what somebody else wrote down meanwhile."""
+        """Write all pages down, and read again what somebody else wrote down meanwhile.
+
+        Raises Entangled where that goes on and on.
+        """
+        overtaken: list[int] = []
         for _ in range(TRIES):
-            overtaken: list[int] = []
+            overtaken = []
             for number, (page, received) in enumerate(self._both_at_once(pages)):
                 if number == 0:
                     expect(page.remaining)
@@ -145,6 +151,8 @@ class _Taking:
             if not overtaken:
                 return
             pages = tasks.of_ids(self.studio, _there(self.project), sorted(set(overtaken)), self.batch)
+        many = counted(len(overtaken), "task")
+        raise Entangled(f"{many} changed in the ledger each time they were read from Label Studio.", "Run it again.")
 
     def due_again(self) -> list[int]:
         """Tasks that were set aside and not read by this pull: some of them, those first that waited longest."""

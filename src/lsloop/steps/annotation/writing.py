@@ -61,19 +61,23 @@ class Writer:
     def _alone(
         self, task: Task, error: Exception, aside: list[Problem], asked: int, received: annotations.Received
     ) -> None:
-        """A task that cannot be written: without one of its answers, without all, or not at all."""
+        """A task that cannot be written: once more, without one of its answers, without all, or not at all.
+
+        It is set aside in any case, so that the next pull tries it whole.
+        """
         why = error.problem if isinstance(error, LsloopError) else f"{type(error).__name__}: {error}"
         kept = [storable.aside(a, f"The ledger cannot take it. {why}") for a in task.annotations]
         each = [
             (*task.annotations[:n], kept[n], *task.annotations[n + 1 :]) for n in range(len(kept)) if len(kept) > 1
         ]
-        for variant in [*each, tuple(kept)]:
+        for variant in [task.annotations, *each, tuple(kept)]:
             try:
                 received.include(self._receive([replace(task, annotations=variant)], asked))
             except OF_THE_DATA:
                 continue
-            self.reader.pulled.problems.append(f"task {task.ls_task_id}: {storable.as_text(why)}")
-            return
+            if variant is task.annotations:
+                return
+            break
         aside.append(self.reader.problem(task.ls_task_id, f"The ledger cannot take it. {storable.as_text(why)}", LOOK))
         self.reader.pulled.problems.append(f"task {task.ls_task_id}: {storable.as_text(why)}")
 
