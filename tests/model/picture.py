@@ -68,4 +68,7 @@ def take(connection: psycopg.Connection[Any]) -> Picture:
     """The picture now, in one trip to the ledger."""
     with connection.transaction(), connection.pipeline():
         found = {name: connection.execute(statement) for name, statement in TABLES.items()}
-        return Picture(**{name: {row["id"]: row for row in cursor.fetchall()} for name, cursor in found.items()})
+        rows = {name: {row["id"]: row for row in cursor.fetchall()} for name, cursor in found.items()}
+    for task in rows["tasks"].values():
+        del task["read_at"]  # that it was read again says nothing about it
+    return Picture(**rows)
