@@ -117,7 +117,7 @@ def test_where_namespaces_are_forbidden_root_runs_it_as_nobody(public: Path) -> 
     if reached.returncode:
         pytest.skip("this checkout is in a folder that other users may not enter")
     data, port = public / "data", ports.choose([])
-    namespace = Account(prefix=accounts.NAMESPACE)
+    namespace = Account(prefix=accounts.namespace(1000))
     for account in (nobody(), namespace, nobody()):  # what one way made, the other goes on with
         with started(data, port, account) as child:
             uid = psutil.Process(child.process.pid).uids().real

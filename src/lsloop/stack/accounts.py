@@ -1,6 +1,6 @@
 """Whom PostgreSQL runs as. It refuses to run as root, and containers mostly are root.
 
-As root, the first of these that works: a user namespace in which root is called 1000 (files keep their
+As root, the first of these that works: a user namespace in which root is called 1000, or nobody (files keep their
 owner, and any folder of root's can be reached), else the project folder's owner, else `nobody`.
 """
 
@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from lsloop.errors import LsloopError
-
-NAMESPACE = ("unshare", "--user", "--map-user=1000", "--")
 
 
 @dataclass(frozen=True)
@@ -42,7 +40,7 @@ class Account:
 def for_postgres(folder: Path, program: Path) -> Account:
     """The account that can run `program` on data in `folder`. Raises LsloopError when root has no way to."""
     if os.geteuid() != 0:
-        return Account()
+        return _of_this_user(folder, program)
     for account in _ways(folder):
         if _works(account, folder, program):
             return account
@@ -53,8 +51,34 @@ def for_postgres(folder: Path, program: Path) -> Account:
     )
 
 
+def _of_this_user(folder: Path, program: Path) -> Account:
+    """This user; one whom no list of users names, as containers have, is called `nobody` in a user namespace."""
+    if has_name(os.geteuid()):
+        return Account()
+    account = Account(prefix=namespace(pwd.getpwnam("nobody").pw_uid))
+    if _works(account, folder, program):
+        return account
+    raise LsloopError(
+        f"PostgreSQL does not start for a user without a name, and uid {os.geteuid()} has none.",
+        "Add a line for it to /etc/passwd, or set DATABASE_URL to a PostgreSQL of your own.",
+    )
+
+
+def has_name(uid: int) -> bool:
+    """Whether the machine's list of users names this one."""
+    try:
+        return bool(pwd.getpwuid(uid).pw_name)
+    except KeyError:
+        return False
+
+
+def namespace(uid: int) -> tuple[str, ...]:
+    """What runs a command in a user namespace where this user is called so; files keep their owner."""
+    return ("unshare", "--user", f"--map-user={uid}", "--")
+
+
 def _ways(folder: Path) -> Iterator[Account]:
-    yield Account(prefix=NAMESPACE)
+    yield Account(prefix=namespace(1000 if has_name(1000) else pwd.getpwnam("nobody").pw_uid))
     owner = folder.resolve().parent.stat()
     if owner.st_uid != 0:
         yield Account(user=(owner.st_uid, owner.st_gid))
