@@ -259,7 +259,7 @@ class _Run:
         ledger_models.set_aside(self.ledger, self.wanted.task_type, self.left_out)
         if self.left_out:
             first = next(iter(self.left_out.values()))
-            told = f"{len(self.left_out):,} of {among:,} samples were left out; the first: {first}"
+            told = f"{len(self.left_out):,} of {counted(among, 'sample')} left out; the first: {first}"
             self.progress.say(f"{told} `lsloop problems` lists them.")
 
     def _version(self, data: Data, start: _Base, trained: Path) -> Version:
