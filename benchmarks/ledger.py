@@ -6,10 +6,10 @@ import sys
 from collections.abc import Iterator
 
 from benchmarks.place import Place, fresh_ledger, write_metadata
-from benchmarks.rows import Row, told
+from benchmarks.rows import Row, at_most, told
 from benchmarks.timing import seconds
 from lsloop import ledger
-from lsloop.ledger import Ledger, projects
+from lsloop.ledger import Ledger, projects, refreshing
 from lsloop.ledger import tasks as ledger_tasks
 from lsloop.ledger.tasks import Plan
 from lsloop.records import Project
@@ -27,15 +27,26 @@ def speed(place: Place) -> Iterator[Row]:
         opened = ledger.connect(url)
         sample.ingest(opened, path, raw_dir=path.parent)
         project = projects.reserve(opened, PLAN.task_type, place.config.label_studio_server)
-        yield told(
-            f"claim of 500 out of {count:,} samples", seconds(lambda: _claim(opened, project, 500)), "s"
-        )
+        first = seconds(lambda: _claim(opened, project, 500))
+        yield told(f"claim of 500 out of {count:,} samples", first, "s")
         _claim(opened, project, count // 2 - 500)
-        yield told(
-            "the same when half of them are claimed", seconds(lambda: _claim(opened, project, 500)), "s"
-        )
+        later = seconds(lambda: _claim(opened, project, 500))
+        yield at_most("the same when half of them are claimed, against that", later / first, 1.5)
+        yield from _nothing_moved(opened, project)
         opened.close()
         yield told(f"`lsloop status` of {count:,} samples", seconds(lambda: _status(place, url)), "s")
+
+
+def _nothing_moved(opened: Ledger, project: Project) -> Iterator[Row]:
+    """What a push and a pull ask first: which open tasks show what is old."""
+    with opened.transaction() as transaction:
+        claimed = transaction.rows("SELECT task_key FROM tasks WHERE state = 'claimed'")
+    ledger_tasks.content(opened, [row.task_key for row in claimed])
+    ledger_tasks.opened(opened, project, {row.task_key: number for number, row in enumerate(claimed, 1)})
+    looked = seconds(lambda: refreshing.stale(opened, project, 100))
+    yield told(f"looking which of {len(claimed):,} open tasks show what is old", looked, "s")
+    again = seconds(lambda: refreshing.stale(opened, project, 100))
+    yield at_most("the same when nothing moved since, against that", again / looked, 0.1)
 
 
 def _claim(opened: Ledger, project: Project, count: int) -> None:

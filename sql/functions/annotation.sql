@@ -38,6 +38,7 @@ BEGIN
     RETURNING i.task_key, NULL::bigint, i.ls_task_id, 0::bigint, 0::bigint, 0::bigint;
     PERFORM give_up_ids(p_project_id, array_agg(i.task_key), array_agg(i.ls_task_id)) FROM incoming_tasks i
       JOIN tasks t ON t.task_key = i.task_key AND t.project_id = p_project_id;
+    PERFORM note_change() FROM incoming_tasks LIMIT 1;
     UPDATE tasks t SET ls_task_id = i.ls_task_id, state = 'open', opened_at = now(), finished_at = NULL, gone_at = NULL
       FROM (SELECT DISTINCT ON (incoming_tasks.task_key) * FROM incoming_tasks ORDER BY incoming_tasks.task_key, ls_task_id) i
      WHERE t.task_key = i.task_key AND t.project_id = p_project_id

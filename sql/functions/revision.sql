@@ -110,6 +110,7 @@ BEGIN
         PERFORM end_task(t.task_key, 'cancelled');
         RETURN;
     END IF;
+    PERFORM note_change();
     UPDATE tasks SET state = CASE WHEN has_answers(t) THEN 'annotated' ELSE 'open' END, finished_at = NULL
      WHERE task_key = t.task_key;
     PERFORM lock_task(t);

@@ -194,6 +194,7 @@ LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM hold_tasks(p_task_keys);
     PERFORM give_up_ids(p_project_id, p_task_keys, p_ls_task_ids);
+    PERFORM note_change();
     UPDATE tasks t SET ls_task_id = sent.ls_task_id, state = 'open', opened_at = now()
       FROM unnest(p_task_keys, p_ls_task_ids) sent(task_key, ls_task_id)
      WHERE t.task_key = sent.task_key AND t.state = 'claimed';
@@ -218,6 +219,7 @@ BEGIN
     -- ls_updated_at was the other one's: what is older than it may be news of this one.
     UPDATE tasks SET ls_task_id = p_ls_task_id, gone_at = NULL, ls_updated_at = NULL
      WHERE task_key = p_task_key AND (ls_task_id, gone_at) IS DISTINCT FROM (p_ls_task_id, NULL);
+    PERFORM note_change();
     -- It was deleted there, and is there again before its sample was sent anew.
     UPDATE tasks o SET state = 'open', opened_at = now(), finished_at = NULL
      WHERE task_key = p_task_key AND state = 'cancelled' AND is_wanted(o) AND NOT is_settled(o) RETURNING * INTO t;
@@ -286,8 +288,12 @@ CREATE OR REPLACE FUNCTION hear_ended_tasks(p_project_id integer) RETURNS SETOF 
 DECLARE
     v_keys uuid[] := ARRAY(SELECT task_key FROM unheard_tasks(p_project_id));
 BEGIN
+    IF v_keys = '{}' THEN
+        RETURN;
+    END IF;
     PERFORM 1 FROM samples s JOIN tasks t USING (sample_id) WHERE t.task_key = ANY (v_keys) ORDER BY sample_id FOR UPDATE OF s;
     PERFORM hold_tasks(v_keys);
+    PERFORM note_change();
     RETURN QUERY
     WITH heard AS (
         UPDATE tasks t SET state = 'open', opened_at = now(), finished_at = NULL

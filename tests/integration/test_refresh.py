@@ -6,6 +6,8 @@ import pytest
 
 from lsloop.labelstudio import tasks
 from lsloop.labelstudio.client import LabelStudio
+from lsloop.ledger import Ledger, refreshing
+from office import Office
 from world import World, clips, transcript
 
 FIRST = "xin chào meeting 1"
@@ -189,3 +191,34 @@ def test_a_new_recording_under_an_annotators_hands_goes_round_again_and_nothing_
     sent.pull()
     assert sent.current()["clip-001#reflow-1"] == "heard in the new recording"
     assert sent.current()["clip-001"] == FIRST
+
+
+def test_nothing_is_compared_again_until_a_transaction_that_changed_something_is_over(ledger: Ledger) -> None:
+    """Also one that began before the last look and ended after it, and a task that came to work in between."""
+    office = Office(ledger)
+    for name in ("a", "b"):
+        office.crawl(name, transcript="upstream")
+    office.send(limit=1)
+    as_it_was = "SELECT is_as_it_was(:id)"
+    project = office.project
+
+    def stale() -> list[str]:
+        return [one.claim.sample.external_id for one in refreshing.stale(ledger, project, 9)]
+
+    assert (office.value(as_it_was, id=project.project_id), stale()) == (False, [])
+    assert office.value(as_it_was, id=project.project_id)
+    with ledger.transaction() as slow:
+        slow.run("UPDATE samples SET media_md5 = 'other', sync_version = 2 WHERE external_id = 'a'")
+        assert stale() == []
+        assert office.value(as_it_was, id=project.project_id)
+    assert stale() == ["a"]
+    now = office.tick()
+    for one in refreshing.stale(ledger, project, 9):
+        refreshing.refreshed(ledger, one, None, since=now, until=now)
+    assert stale() == []
+    office.send()
+    assert not office.value(as_it_was, id=project.project_id)
+    assert stale() == []
+    office.value("UPDATE projects SET refreshed_at = refreshed_at - interval '11 minutes' RETURNING 1")
+    assert not office.value(as_it_was, id=project.project_id)
+    assert office.value("SELECT count(*) FROM sample_changes") <= 2
