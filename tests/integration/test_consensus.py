@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from annotating import Office, said, samples
+from lsloop import task_types
 from lsloop.config import TaskType
 from lsloop.ledger import Ledger, annotations, quality, tasks
 from lsloop.loop.tasks import choice_of
@@ -55,7 +56,9 @@ def test_answers_that_do_not_agree_wait_for_somebody_to_decide_between_them(offi
     assert office.pull().outcomes == {"adjudication": 1}
     assert office.rows("SELECT state, waits_for FROM tasks") == [("annotated", "adjudication")]
     assert office.current("a") == "crawled"
-    planned = task.plan(office.ledger, choice_of(office.config, TRANSCRIPT, None, ""), office.project, limit=10, batch=5)
+    made = task.Making(task_types.load(TRANSCRIPT), "<View/>", None, task.UPSTREAM)
+    choice = choice_of(office.config, TRANSCRIPT, None, "")
+    planned = task.plan(office.ledger, choice, office.project, made, limit=10, batch=5)
     assert (planned.adjudications, planned.tasks) == (1, 1)
     (decider,) = office.push(10)
     assert office.push(10) == []
