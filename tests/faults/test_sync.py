@@ -127,7 +127,7 @@ def test_while_label_studio_is_down_the_other_steps_go_on_and_the_failures_are_n
     promises.check_sent_once(project)
 
 
-@pytest.mark.parametrize(("args", "stopped"), [(("sync-daemon",), "Stopped after 1 cycles"), (("sync",), "stopped")])
+@pytest.mark.parametrize(("args", "stopped"), [(("sync-daemon",), "Stopped after 1 cycle,"), (("sync",), "stopped")])
 def test_sigterm_finishes_the_step_that_is_at_work_and_another_cycle_is_turned_away(
     project: World, studio: Studio, capsys: pytest.CaptureFixture[str], args: tuple[str, ...], stopped: str
 ) -> None:
