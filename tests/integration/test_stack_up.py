@@ -84,6 +84,16 @@ def test_up_in_the_background_returns_when_all_answers(detached: tuple[Project, 
     assert {"supervisor", "postgres", "server", "worker"} == set(project.processes())
 
 
+def test_services_elsewhere_that_do_not_answer_are_told_with_what_to_do(detached: tuple[Project, str, str]) -> None:
+    project, _, said = detached
+    assert "LABEL_STUDIO_URL is set, so no Label Studio was started here, and that one cannot be used" in said
+    assert "take LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY out of .env" in said
+    again = project.lsloop("up", AUDIO_SERVER_URL="http://127.0.0.1:9")
+    assert (again.returncode, "already running" in again.stdout) == (0, True)
+    assert "AUDIO_SERVER_URL is set (http://127.0.0.1:9), and nothing answers there" in again.stderr
+    assert f"lsloop serves them itself at {project.stack['server_url']}" in again.stderr
+
+
 def test_down_ends_all_and_commands_say_so(new_project: Project) -> None:
     assert new_project.lsloop("up", "--detach").returncode == 0
     assert new_project.lsloop("db", "status").returncode == 0

@@ -32,6 +32,8 @@ COMMANDS = (
     Row("init", "lsloop.commands.init:init", "Start", "Make a project folder ready to run."),
     Row("up", "lsloop.commands.up:up", "Start", "Start PostgreSQL, Label Studio, server and worker here."),
     Row("down", "lsloop.commands.up:down", "Start", "Stop what `up` started; the data stays."),
+    Row("logs", "lsloop.commands.logs:logs", "Start", "Show what the services wrote."),
+    Row("open", "lsloop.commands.open:open_", "Start", "Open Label Studio in the browser."),
     Row("demo", "lsloop.commands.demo:demo", "Start", "Run the whole loop on a small made-up dataset."),
     Row("ingest", "lsloop.commands.ingest:ingest", "The loop", "Read data/raw into the ledger."),
     Row("predict", "lsloop.commands.predict:predict", "The loop", "Have a model pre-annotate waiting samples."),

@@ -9,6 +9,7 @@ from lsloop import config, stack
 from lsloop.commands import _folder
 from lsloop.commands._call import Call
 from lsloop.commands._output import Table
+from lsloop.errors import LsloopError
 
 DetachOpt = Annotated[bool, typer.Option("--detach", "-d", help="Return when all of it answers; it runs on.")]
 
@@ -108,6 +109,43 @@ def _tell(call: Call, state: str) -> None:
     call.out.result(document, Table(("Service", "Where", ""), rows, title=f"lsloop is {state}."))
     for said in document["left_down"].values():
         call.out.warn(f"{said} `lsloop down` and `lsloop up` start it again.")
+    _warn_of_what_is_elsewhere(call, now)
+
+
+def _warn_of_what_is_elsewhere(call: Call, now: config.Config) -> None:
+    """What the environment names is not started here; say so when it does not answer, and what to do."""
+    if now.environment.label_studio_url and (problem := _label_studio_fails(now)):
+        call.out.warn(
+            f"LABEL_STUDIO_URL is set, so no Label Studio was started here, and that one cannot be used: {problem}"
+            " To have an embedded one, take LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY out of .env or the environment."
+        )
+    if now.environment.media_url and not _answers(now.media_url):
+        call.out.warn(
+            f"AUDIO_SERVER_URL is set ({now.media_url}), and nothing answers there: recordings will not play. Take it out of"
+            f" .env or the environment: lsloop serves them itself at {now.stack['server_url']}."
+        )
+
+
+def _label_studio_fails(now: config.Config) -> str:
+    from lsloop.labelstudio import client, people
+
+    try:
+        with client.connect(now.label_studio_url, now.label_studio_api_key, timeout=10) as studio:
+            people.whoami(studio)
+    except LsloopError as error:
+        return error.problem
+    return ""
+
+
+def _answers(url: str) -> bool:
+    """Whether anything at all speaks HTTP there."""
+    import httpx
+
+    try:
+        httpx.get(f"{url}/health", timeout=5)
+    except (httpx.TransportError, httpx.InvalidURL):
+        return False
+    return True
 
 
 def _token_at(now: config.Config) -> str:

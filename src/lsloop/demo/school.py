@@ -22,6 +22,7 @@ HELD_OUT = ("speaker-07", "speaker-08", "speaker-12", "speaker-18")
 TEST_CLIPS = 100  # besides the story's own of these speakers
 POOL = 160  # clips that the model may ask people about
 EACH_ROUND = 40  # of which it asks about so many
+ROUNDS, SAMPLES = 3, 60  # from so many rounds and clips of the story on, what the model learns is promised
 
 
 @dataclass
@@ -46,7 +47,7 @@ def teach(scene: Scene, crew: Crew, number: int) -> None:
     scene.report.rounds = lines
     with scene.report.act("check", scene.tell) as act:
         _hold_again(scene)
-        checks += [_same_test(scene, lines), *learning(lines)]
+        checks += [_same_test(scene, lines), *learning(lines, scene.report.samples)]
         scene.report.checks += checks
         promises = counted(len(scene.report.checks), "promise")
         act.told = f"{sum(not one.broken for one in scene.report.checks)} of {promises} kept"
@@ -149,6 +150,8 @@ def _rounds(school: School, number: int) -> list[Line]:
 
 def _told(at: Round) -> str:
     made, came = at.parts["pull"], at.parts["retrain"]
+    if "in_use" not in came["metrics"]:
+        return f"{made['answers']} asked; {came['why']}"
     was, now = (came["metrics"][which]["wer"] for which in ("old", "in_use"))
     verdict = "promoted" if came["promoted"] else "not promoted"
     unchanged = made["unchanged"] / made["answers"] if made["answers"] else 0.0
@@ -176,8 +179,14 @@ def _same_test(scene: Scene, lines: Sequence[Line]) -> Check:
     return Check(f"every model was tested on the same {clips}, of speakers it never heard", broken)
 
 
-def learning(lines: Sequence[Line]) -> list[Check]:
-    """What the rounds promise: the model errs less, so that people change less and submit more as it is."""
+def learning(lines: Sequence[Line], samples: int) -> list[Check]:
+    """What three rounds promise: the model errs less, so that people change less and submit more as it is.
+
+    Nothing where there were fewer rounds, or fewer clips before them: so little shows no trend.
+    """
+    if len(lines) <= ROUNDS or samples < SAMPLES:
+        return []
+    lines = lines[: ROUNDS + 1]
     errors = [line.value or 0.0 for line in lines]
     changed = [line.words_changed or 0 for line in lines[1:]]
     unchanged = [line.acceptance or 0.0 for line in lines[1:]]

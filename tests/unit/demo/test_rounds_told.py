@@ -18,12 +18,12 @@ ROUNDS = [
 
 
 def broken(*lines: Line) -> list[str]:
-    return [check.promise.partition(":")[0] for check in learning(lines) if check.broken]
+    return [check.promise.partition(":")[0] for check in learning(lines, 60) if check.broken]
 
 
 def test_a_model_that_learns_keeps_every_promise() -> None:
     assert broken(BEFORE, *ROUNDS) == []
-    assert [check.promise.partition(": ")[2] for check in learning([BEFORE, *ROUNDS])] == [
+    assert [check.promise.partition(": ")[2] for check in learning([BEFORE, *ROUNDS], 60)] == [
         "0.50 → 0.30 → 0.20 → 0.20", "90 → 50 → 20", "10% → 30% → 50%",
     ]  # fmt: skip
 
@@ -33,6 +33,15 @@ def test_each_promise_can_be_broken() -> None:
     assert broken(BEFORE, one, two, replace(three, value=0.25)) == ["WER on held-out speakers halved and more"]
     assert broken(BEFORE, one, two, replace(three, words_changed=50)) == ["people changed fewer words each round"]
     assert broken(BEFORE, one, two, replace(three, acceptance=0.3)) == ["people submitted more as it was each round"]
+
+
+def test_what_is_too_little_to_show_a_trend_is_not_judged_and_more_rounds_are_judged_by_the_first_three() -> None:
+    worse = Line(4, "wer", 0.9, GAIN, 100, 40, 40, 0.0, 99, 0.9, False, "Not promoted: it may be chance.")
+    for few in ([], [BEFORE], [BEFORE, ROUNDS[2]], [BEFORE, ROUNDS[2], ROUNDS[0]]):
+        assert learning(few, 60) == []
+    assert learning([BEFORE, worse, worse, worse], 59) == []
+    assert broken(BEFORE, *ROUNDS, worse) == []
+    assert len(broken(BEFORE, worse, worse, worse)) == 3
 
 
 def test_the_chart_and_the_picture_have_a_bar_for_each_number() -> None:
