@@ -230,7 +230,7 @@ def test_without_any_service_every_row_that_needs_one_says_so(
         "server",
     ]
     assert "→ Start it" in shown
-    assert "3 of 8 checks fail." in shown
+    assert "3 of 10 checks fail." in shown
     assert "hunter2" not in shown
 
 
