@@ -38,10 +38,12 @@ def first(studio: LabelStudio, ls_project_id: int, filters: list[Filter], batch:
     """The first page of a list by ascending id, whatever is in its tasks. Raises Unreachable where all fails."""
     try:
         return keyset.first(studio, ls_project_id, filters, batch, params)
-    except answers.Failing:
+    except answers.Failing as failing:
         lean = keyset.first(studio, ls_project_id, filters, batch, {"include": "id"})
         found = _Salvage(studio, ls_project_id, params)
         found.read([task["id"] for task in lean.tasks])
+        if len(found.tasks) > 1 and len(found.partial) == len(found.tasks):
+            raise failing  # nothing of any of them: then it is not they that fail
         return Page(found.tasks, lean.remaining, lean.server_time, found.broken, frozenset(found.partial))
 
 
