@@ -410,13 +410,15 @@ def read_stack(project_dir: Path) -> dict[str, Any]:
         raise UsageError(
             f"{STATE}/stack.json cannot be read: {error}.", "Run `lsloop down` and `lsloop up` to write it anew."
         ) from error
+    if not isinstance(found, dict):
+        raise UsageError(f"{STATE}/stack.json holds no settings.", "Run `lsloop down` and `lsloop up` to write it anew.")
     return found
 
 
 def read_params(project_dir: Path) -> Params:
     """The project folder's own params.yaml, else the shipped one. Raises UsageError."""
     own = project_dir / "params.yaml"
-    path = own if own.is_file() else resources.path("params.yaml")
+    path = own if dotenv.is_there(own) else resources.path("params.yaml")
     found, lines = yamlfile.read(path)
     try:
         return Params.model_validate(_without_nothing(found))

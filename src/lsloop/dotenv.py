@@ -18,6 +18,9 @@ _PAIR = re.compile(r"(?:export\s+)?([A-Za-z_][\w.-]*)\s*=(.*)")
 _QUOTED = re.compile(r"""(["'])(.*?)\1(?:\s+#.*)?\s*""")
 _OPENED = re.compile(r"""\s*(["'])((?!\1).)*""")
 _WORD = re.compile(r"(?:export\s+)?([A-Za-z_][\w.-]*)")
+_SET = re.compile(r"(?:^|[\s:$\"'{])([A-Z_]\w*)(?=[\"'}]?\s*[=:])")
+"""What a line of another language sets: `set X=…`, `$env:X = …`, `- X=…`, `"X": …`."""
+
 NEAR = 0.87
 """How alike two names are: LABEL_STUDIO_API_TOKEN is meant for LABEL_STUDIO_API_KEY, DATABASE_URL_TEST is not."""
 
@@ -34,7 +37,7 @@ class Found:
 def read(path: Path, known: Collection[str], there: Collection[str] = ()) -> Found:
     """What `path` says about the known names; `there`: those that the environment gives already. Raises UsageError."""
     found = Found()
-    if not path.is_file():
+    if not is_there(path):
         return found
     unknown: dict[str, int] = {}
     lines = re.split(r"\r\n|\n|\r", _text(path))
@@ -54,6 +57,21 @@ def read(path: Path, known: Collection[str], there: Collection[str] = ()) -> Fou
             _refuse_or_note(path, found, number, line, known)
     _refuse_misspelt(path, found, unknown, known, {*found.values, *there})
     return found
+
+
+def is_there(path: Path) -> bool:
+    """Whether there is such a file. Raises UsageError for what has its name and cannot be read as one.
+
+    To go on without it would be to use the embedded services, or the defaults, though somebody meant others.
+    """
+    if path.is_file():
+        return True
+    if path.is_symlink() and not path.exists():
+        what = f"{path} is a link to {path.readlink()}, which is not there."
+        raise UsageError(what, "Mount or make it, or take the link out.")
+    if path.exists():
+        raise UsageError(f"{path} is not a file.", "Put a file in its place, or take it out.")
+    return False
 
 
 def is_open(path: Path) -> bool:
@@ -106,6 +124,8 @@ def _refuse_or_note(path: Path, found: Found, number: int, line: str, known: Col
         raise UsageError(f"{path}, line {number}: {name} is not followed by `=`.", f"Write it as {name}=value.")
     if meant := difflib.get_close_matches(name, known, 1, NEAR):
         raise UsageError(f"{path}, line {number} is not NAME=value.", f"Write it as {meant[0]}=value.")
+    if ours := next((one for one in _SET.findall(line.upper()) if one in known), ""):
+        raise UsageError(f"{path}, line {number} is not NAME=value.", f"Write it as {ours}=value.")
     found.odd.append(f"{path}, line {number} is not NAME=value, and is not read.")
 
 

@@ -1,16 +1,20 @@
 """DVC, and the git it stands on, run as commands: only here. Importing DVC would cost a second and 100 MB."""
 
+import logging
 import os
 import re
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from lsloop import dvc_locks
 from lsloop.errors import LsloopError
+
+log = logging.getLogger(__name__)
 
 # Messages are read here, so they must not be translated; and making a folder is nobody else's business.
 _QUIETLY = {"LC_ALL": "C", "DVC_NO_ANALYTICS": "1"}
@@ -171,14 +175,26 @@ def repro(project_dir: Path, stage: str) -> str:
 def _dvc(project_dir: Path, *words: str) -> str:
     """Run DVC; what it said. Raises LsloopError with its last words."""
     found = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
-    done = _run(project_dir, *_DVC, *words, PATH=found)  # the `lsloop` of dvc.yaml is this one
+    done = _logged(project_dir, *words, PATH=found)  # the `lsloop` of dvc.yaml is this one
     if done.returncode and "rwlock" in (done.stdout + done.stderr).lower() and dvc_locks.release(project_dir):
-        done = _run(project_dir, *_DVC, *words, PATH=found)
+        done = _logged(project_dir, *words, PATH=found)
     if done.returncode:
         lines = [line.strip() for line in (done.stdout + done.stderr).splitlines() if line.strip()]
         said = " ".join(lines[-4:])
         raise LsloopError(f"dvc {' '.join(words[:2])} failed: {said}", _fix(project_dir, said))
     return done.stdout
+
+
+def _logged(project_dir: Path, *words: str, PATH: str) -> subprocess.CompletedProcess[str]:
+    """Run DVC; -v shows the command, what it said, and how it ended."""
+    began = time.monotonic()
+    log.info("dvc %s", " ".join(words))
+    done = _run(project_dir, *_DVC, *words, PATH=PATH)
+    for line in (done.stdout + done.stderr).splitlines():
+        if line.strip():
+            log.info("dvc %s: %s", words[0], line.rstrip())
+    log.info("dvc %s ended with %d after %.1f s", words[0], done.returncode, time.monotonic() - began)
+    return done
 
 
 def _fix(project_dir: Path, said: str) -> str:

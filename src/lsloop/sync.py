@@ -115,6 +115,7 @@ def _gone() -> Came:
 def _done(name: str, task_type: str | None, work: Callable[[], Came]) -> Step:
     """Do a step; whatever goes wrong is told, and is this step's alone."""
     began = time.monotonic()
+    log.info("%s begins", f"{name} {task_type}" if task_type else name)
     try:
         came = work()
         done = Step(name, task_type, "done", counts=came.counts, problems=came.problems[:_TOLD])
@@ -194,7 +195,7 @@ def _push(wanted: Wanted, task_type: str) -> Came:
     """Send as many samples as the backlog has room for; without room, only finish what was cut off."""
     config = wanted.config
     if not (wanted.push or config.params.task_types[task_type].sync_push):
-        raise Skipped("it sends nothing unless told: `sync_push: true` in params.yaml, or `lsloop sync --push`")
+        raise Skipped("it sends nothing unless told: `sync_push: true` in params.yaml, or `lsloop sync --send-samples`")
     if not loop.plan_push(wanted.ledger, config, task_type, limit=1).tasks:
         _require_pushed(wanted, task_type, "there is nothing to send")  # a project may have work that was cut off
     found = overview.tasks(wanted.ledger, servers.spelled(wanted.ledger, config.label_studio_server), task_type)

@@ -85,7 +85,7 @@ def test_a_cycle_asks_nobody_to_annotate_unless_it_is_told(project: World, capsy
         assert (code, states(done["run"])["push"], project.states()) == (0, "skipped", {})
         reason = next(step["reason"] for step in done["run"]["steps"] if step["name"] == "push")
         assert "sync_push: true" in reason
-    code, done, _ = sync(project, capsys, "sync", "--push")
+    code, done, _ = sync(project, capsys, "sync", "--send-samples")
     assert (code, states(done["run"])["push"], project.states()) == (0, "done", {"open": 6})
 
 

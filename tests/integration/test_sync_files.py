@@ -56,7 +56,10 @@ def test_upstreams_files_come_in_from_the_remote_and_reviewed_ones_go_out(
     run(folder, "dvc", "push", "-q")
     run(folder, "rm", "-rf", ".dvc/cache", "data/raw")  # another machine, which has git's part only
     project.accept({"c1": "xin chào"})
-    code, steps, _ = sync(project, capsys, "sync-daemon", "--once", "--push")
+    code, steps, said = sync(project, capsys, "sync-daemon", "--once", "--push", "-v")
+    assert "lsloop.sync: dvc pull begins" in said
+    assert "lsloop.pipeline: dvc pull data/raw.dvc" in said
+    assert "dvc push ended with 0" in said
     assert (code, steps["dvc pull"]["state"]) == (0, "done")
     assert steps["dvc pull"]["counts"]["fetched"] >= 6
     assert (raw / "audio" / "1.wav").is_file()

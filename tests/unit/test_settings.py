@@ -76,6 +76,10 @@ def test_any_word_is_taken_literally(tmp_path_factory: pytest.TempPathFactory, w
         ("X=1\nLSLOOP_SECRET=\xe9hunter2".encode("latin-1"), "line 2 is not UTF-8"),
         ("LSLOOP_SECRET=hunter2".encode("utf-16"), "is in UTF-16"),
         (b"LSLOOP_SECRET=hunter2\0", "NUL"),
+        ("set DATABASE_URL=postgresql://u:hunter2@h/d", "line 1 is not NAME=value"),
+        ('$env:LSLOOP_SECRET = "hunter2"', "line 1 is not NAME=value"),
+        ("- LABEL_STUDIO_API_KEY=hunter2", "line 1 is not NAME=value"),
+        ('"DATABASE_URL": "postgresql://u:hunter2@h/d",', "line 1 is not NAME=value"),
     ],
 )  # fmt: skip
 def test_a_line_that_is_not_read_as_meant_is_refused_by_its_number(
@@ -86,6 +90,30 @@ def test_a_line_that_is_not_read_as_meant_is_refused_by_its_number(
     assert str(tmp_path / ".env") in refused.value.problem
     assert "hunter" not in refused.value.problem + refused.value.fix
     assert refused.value.fix
+
+
+@pytest.mark.parametrize("name", [".env", "params.yaml"])
+def test_what_has_the_name_of_a_settings_file_and_is_none_is_refused(tmp_path: Path, name: str) -> None:
+    """Else the embedded services, or the defaults, would be used, though somebody meant others."""
+    path = tmp_path / name
+    path.symlink_to(tmp_path / "not-mounted")
+    with pytest.raises(UsageError, match=r"a link to .*not-mounted, which is not there"):
+        config.load(tmp_path)
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(UsageError, match="is not a file"):
+        config.load(tmp_path)
+    path.rmdir()
+    os.mkfifo(path)
+    with pytest.raises(UsageError, match="is not a file"):
+        config.load(tmp_path)
+
+
+def test_a_stack_file_that_holds_no_settings_is_told(tmp_path: Path) -> None:
+    (tmp_path / ".lsloop").mkdir()
+    (tmp_path / ".lsloop" / "stack.json").write_text("[1]")
+    with pytest.raises(UsageError, match="holds no settings"):
+        config.load(tmp_path)
 
 
 def test_what_belongs_to_other_programs_is_left_alone(

@@ -10,7 +10,7 @@ from lsloop.ledger.syncs import Run
 from lsloop.steps.lock import span
 from lsloop.text import counted
 
-_NAMES = {"label_studio": "Label Studio", "postgresql": "PostgreSQL"}
+_NAMES = {"label_studio": "Label Studio", "postgresql": "PostgreSQL", "server": "Server", "worker": "Worker"}
 
 _ALSO = {
     "conflicted": "in conflict", "claimed": "being sent", "to_decide": "to decide", "to_review": "to review",
@@ -46,7 +46,7 @@ def _apart(parts: list[str | Table]) -> list[str | Table]:
 
 def _services(services: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
     for key, said in services.items():
-        name = f"  {_NAMES[key]:<12}  "
+        name = f"  {_NAMES.get(key, key):<12}  "
         if "answer" in said:
             yield f"{name}answers   {said['answer']}"
         else:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +12,7 @@ from lsloop.commands import _status
 from lsloop.commands._call import Call
 from lsloop.commands._models import decisive
 from lsloop.commands._options import TaskTypeOpt
-from lsloop.config import Config
+from lsloop.config import Config, read_stack
 from lsloop.errors import LsloopError
 from lsloop.labelstudio import client, people
 from lsloop.ledger import models, overview, servers, syncs
@@ -50,7 +51,20 @@ def _looked(config: Config, task_type: str | None) -> dict[str, Any]:
     found: dict[str, Any] = {"services": {}, "tasks": [], "counts": {}}
     found["services"]["label_studio"] = _asked(lambda: _label_studio(config))
     found["services"]["postgresql"] = _asked(lambda: _ledger(config, task_type, found))
+    found["services"] |= _left_down(config.project_dir, found["services"])
     return found
+
+
+def _left_down(project_dir: Path, answers: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """Services that `lsloop up` gave up to start again, and that do not answer. Read anew: it may happen under --watch."""
+    said: dict[str, str] = read_stack(project_dir).get("left_down") or {}
+    named = {"postgresql" if name == "postgres" else name: (name.replace("_", "-"), why) for name, why in said.items()}
+    fix = "Read `lsloop logs {}`, then run `lsloop down` and `lsloop up`."
+    return {
+        name: {"problem": why, "fix": fix.format(log)}
+        for name, (log, why) in named.items()
+        if "answer" not in answers.get(name, {})
+    }
 
 
 def _asked(ask: Callable[[], str]) -> dict[str, str]:

@@ -28,19 +28,21 @@ def sync(
     ctx: typer.Context,
     interval: IntervalOpt = None,
     push: Annotated[
-        bool, typer.Option("--push", help="Send samples to annotators also where params.yaml has no `sync_push: true`.")
+        bool,
+        typer.Option("--send-samples", help="Send samples to annotators also where params.yaml has no `sync_push: true`."),
     ] = False,
 ) -> None:
     """Run one cycle: dvc pull → ingest → pull → accept → push, for every task type of params.yaml.
 
-    It asks nobody to annotate unless told: by `sync_push: true` of a task type in params.yaml, or by --push. One at a
-    time on a ledger, also across machines: a second one says so and is done. A step that fails does not stop the others;
-    each failure is named, and the exit code is 1, or 3 when a service does not answer. SIGTERM ends it after the step it
-    is at. What runs by cron is best given --interval and --quiet: it then says what failed, and nothing else.
+    It asks nobody to annotate unless told: by `sync_push: true` of a task type in params.yaml, or by --send-samples.
+    One at a time on a ledger, also across machines: a second one says so and is done. A step that fails does not stop
+    the others; each failure is named, and the exit code is 1, or 3 when a service does not answer. SIGTERM ends
+    it after the step it is at. What runs by cron is best given --interval and --quiet: it then says what failed, and
+    nothing else.
 
     Example:
       lsloop sync
-      lsloop sync --push
+      lsloop sync --send-samples
       lsloop sync --interval 5 --quiet
     """
     call = Call.of(ctx)

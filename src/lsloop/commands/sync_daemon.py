@@ -36,7 +36,7 @@ def daemon(
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="Run one cycle and stop.")] = False,
     push: Annotated[
-        bool, typer.Option("--push", help="End each cycle with an export and `dvc push`.")
+        bool, typer.Option("--push", help="Send files: end each cycle with an export and `dvc push`. No samples.")
     ] = False,
     status: Annotated[
         bool, typer.Option("--status", help="Show the last cycles and what DVC says; run none.")
@@ -46,7 +46,8 @@ def daemon(
 
     Any number of daemons and cron lines may share a ledger: a cycle is due when the last one that succeeded, anywhere,
     began so many minutes ago. After a failure it tries again soon, then less and less often, up to the interval. It asks
-    nobody to annotate unless params.yaml says `sync_push: true`; --push sends files, and pulls all the same.
+    nobody to annotate unless params.yaml says `sync_push: true`; --push sends files to the DVC remote, and pulls
+    all the same. -v shows each command of DVC, and what it said.
 
     Example:
       lsloop sync-daemon --interval 5

@@ -65,7 +65,7 @@ def down(project_dir: Path) -> bool:
     was_running = _end_supervisor(here)
     with state.held(here):
         found = leftovers.clear(here) or was_running
-        state.update(here, ready=False, pids={})
+        state.update(here, ready=False, left_down={}, pids={})
     return found
 
 

@@ -62,7 +62,7 @@ def _stop(here: Path, started: list[Service]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # a second Ctrl-C must not leave half of them running
     children.stop(service.child for service in reversed(started) if service.child)
-    state.update(here, ready=False, pids={})
+    state.update(here, ready=False, left_down={}, pids={})
 
 
 @contextmanager
