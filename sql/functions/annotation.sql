@@ -58,10 +58,10 @@ BEGIN
     WITH upserted AS (
         INSERT INTO annotations AS a (server, ls_annotation_id, task_key, ls_task_id, annotator, result, value, problem,
                                       result_hash, was_cancelled, ground_truth, lead_time, ls_created_at, ls_updated_at,
-                                      edited_by, says_nothing, raw)
+                                      edited_by, says_nothing, raw, own_mark)
         SELECT p_server, n.ls_annotation_id, i.task_key, i.ls_task_id, n.annotator, n.result, n.value, n.problem,
                n.result_hash, n.was_cancelled, n.ground_truth, n.lead_time, n.ls_created_at, n.ls_updated_at, n.edited_by,
-               n.says_nothing, n.raw
+               n.says_nothing, n.raw, n.ground_truth
           FROM incoming_annotations n JOIN incoming_tasks i USING (ls_task_id) ORDER BY n.ls_annotation_id
         ON CONFLICT (server, ls_annotation_id, task_key) DO UPDATE
            SET result = excluded.result, value = excluded.value, problem = excluded.problem, annotator = excluded.annotator,
@@ -70,10 +70,16 @@ BEGIN
                ls_updated_at = excluded.ls_updated_at, deleted_at = NULL, says_nothing = excluded.says_nothing,
                raw = excluded.raw,
                -- Who marks an answer as ground truth, or looks at it, has not edited it.
-               edited_by = CASE WHEN a.result_hash = excluded.result_hash THEN a.edited_by ELSE excluded.edited_by END
+               edited_by = CASE WHEN a.result_hash = excluded.result_hash THEN a.edited_by ELSE excluded.edited_by END,
+               own_mark = excluded.ground_truth AND (
+                   a.result_hash <> excluded.result_hash
+                   OR NOT (a.ground_truth AND NOT a.own_mark)
+                      AND coalesce(excluded.edited_by, excluded.annotator) = coalesce(a.edited_by, a.annotator))
          WHERE (a.result_hash, a.was_cancelled, a.ground_truth, a.problem, a.value, a.says_nothing, a.deleted_at)
                IS DISTINCT FROM (excluded.result_hash, excluded.was_cancelled, excluded.ground_truth, excluded.problem,
                                  excluded.value, excluded.says_nothing, NULL)
+            -- Somebody else marked it, too.
+            OR a.own_mark AND excluded.edited_by IS NOT NULL AND excluded.edited_by <> coalesce(a.edited_by, a.annotator)
         RETURNING a.task_key, a.xmax = 0 AS is_new),
     withdrawn AS (
         UPDATE annotations a SET deleted_at = now() FROM incoming_tasks i

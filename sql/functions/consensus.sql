@@ -5,11 +5,22 @@ CREATE OR REPLACE FUNCTION speaker(a annotations) RETURNS text LANGUAGE sql IMMU
     SELECT coalesce(a.edited_by, a.annotator)
 $$;
 
--- The answers that count for a task: understood, standing, and not held. One marked as ground truth always counts.
+-- Whether somebody looked at a held answer as it is now, and what they decided: released, rejected, or NULL.
+CREATE OR REPLACE FUNCTION review_of(a annotations) RETURNS text LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN a.reviewed_hash = a.result_hash THEN a.review END
+$$;
+
+-- Whether an answer waits for somebody to look at it. One that was marked as ground truth does not, unless who said it
+-- marked it.
+CREATE OR REPLACE FUNCTION waits_for_review(a annotations, p_task_type text) RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT NOT (a.ground_truth AND NOT a.own_mark) AND review_of(a) IS NULL AND is_held(speaker(a), p_task_type, a.ls_updated_at)
+$$;
+
+-- The answers that count for a task: understood, standing, not rejected, and not held.
 CREATE OR REPLACE FUNCTION counted_answers(t tasks) RETURNS SETOF annotations LANGUAGE sql STABLE AS $$
     SELECT a.* FROM annotations a
      WHERE a.task_key = t.task_key AND a.deleted_at IS NULL AND NOT a.was_cancelled AND a.value IS NOT NULL
-       AND (a.ground_truth OR NOT is_held(speaker(a), t.task_type, a.ls_updated_at))
+       AND review_of(a) IS DISTINCT FROM 'rejected' AND NOT waits_for_review(a, t.task_type)
 $$;
 
 -- Of those, what each person said last: an answer that somebody else edited is this one's. The numbers of Label Studio say
@@ -71,7 +82,7 @@ BEGIN
     SELECT CASE WHEN disagreed(t) THEN 'adjudication'
                 WHEN EXISTS (SELECT FROM annotations a
                               WHERE a.task_key = t.task_key AND a.deleted_at IS NULL AND NOT a.was_cancelled
-                                AND a.value IS NOT NULL AND is_held(speaker(a), t.task_type, a.ls_updated_at)) THEN 'review' END
+                                AND a.value IS NOT NULL AND waits_for_review(a, t.task_type)) THEN 'review' END
       INTO v_waits_for;
     UPDATE tasks SET waits_for = v_waits_for
      WHERE task_key = t.task_key AND state = 'annotated' AND waits_for IS DISTINCT FROM v_waits_for;

@@ -9,6 +9,7 @@ DECLARE
     s samples;
     v_reference jsonb := p_reference;
     v_authors text[] := '{}';
+    v_authors_of jsonb := '{}';
 BEGIN
     SELECT * INTO s FROM samples WHERE sample_id = p_sample_id FOR UPDATE;
     IF NOT FOUND OR s.deleted_at IS NOT NULL THEN
@@ -26,6 +27,11 @@ BEGIN
               JOIN revisions r ON r.sample_id = s.sample_id AND r.field = h.key AND r.version = h.value::integer
               JOIN annotations a USING (annotation_id) CROSS JOIN unnest(ARRAY[a.annotator, a.edited_by]) author
              WHERE author IS NOT NULL ORDER BY 1);
+        v_authors_of := (
+            SELECT coalesce(jsonb_object_agg(h.key, to_jsonb(array_remove(ARRAY[a.annotator, a.edited_by], NULL))), '{}')
+              FROM jsonb_each_text(s.held) h
+              JOIN revisions r ON r.sample_id = s.sample_id AND r.field = h.key AND r.version = h.value::integer
+              JOIN annotations a USING (annotation_id));
         IF v_reference = '{}' THEN
             RAISE 'Sample % has no accepted value that could be its reference.', s.external_id
                 USING HINT = 'Give the reference, or have the sample annotated and accepted first.';
@@ -39,8 +45,8 @@ BEGIN
         RETURN false;
     END IF;
     UPDATE gold_standards SET unset_by = p_executor, unset_at = now() WHERE sample_id = s.sample_id AND unset_at IS NULL;
-    INSERT INTO gold_standards (sample_id, reference, gold_score, sync_version, authors, set_by)
-    VALUES (s.sample_id, v_reference, p_gold_score, s.sync_version, v_authors, p_executor);
+    INSERT INTO gold_standards (sample_id, reference, gold_score, sync_version, authors, authors_of, set_by)
+    VALUES (s.sample_id, v_reference, p_gold_score, s.sync_version, v_authors, v_authors_of, p_executor);
     UPDATE samples SET is_gold_standard = true, updated_at = now() WHERE sample_id = s.sample_id;
     RETURN true;
 END $$;
@@ -120,6 +126,12 @@ BEGIN
     RETURN v_state;
 END $$;
 
+-- Whether the reference of one of these fields is this annotator's own answer: then it does not measure them.
+CREATE OR REPLACE FUNCTION is_author(g gold_standards, p_annotator text, p_fields text[]) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN g.authors_of IS NULL THEN p_annotator = ANY (g.authors)
+                ELSE EXISTS (SELECT FROM unnest(p_fields) field WHERE g.authors_of -> field ? p_annotator) END
+$$;
+
 -- Answers to probes whose latest version was not held to its reference yet, or not to the one the sample has now.
 -- Not those to content that the reference was not set for, nor those of whoever wrote the reference, nor those that
 -- somebody else than their annotator edited: they measure nobody.
@@ -137,7 +149,7 @@ LANGUAGE sql STABLE AS $$
        AND t.task_key = ANY (coalesce(p_task_keys, ARRAY(
                SELECT o.task_key FROM tasks o WHERE o.is_gold_probe AND o.project_id = p_project_id)))
        AND gold_fits(g, s, t.reads, t.writes) AND NOT changed_since(s.field_versions, t.reads, t.sync_version)
-       AND a.annotator <> ALL (g.authors) AND a.edited_by IS NULL
+       AND NOT is_author(g, a.annotator, t.writes) AND a.edited_by IS NULL
        AND NOT EXISTS (SELECT FROM gold_scores x
                         WHERE x.annotation_id = a.annotation_id AND x.version = h.version AND x.gold_id = g.gold_id)
 $$;
@@ -218,6 +230,49 @@ RETURNS TABLE (task_type text, since timestamptz) LANGUAGE sql AS $$
      WHERE q.annotator = p_annotator AND q.lifted_at IS NULL AND (p_task_type IS NULL OR q.task_type = p_task_type)
     RETURNING q.task_type, q.since
 $$;
+
+-- The answers of an annotator that wait for somebody to look at them.
+CREATE OR REPLACE FUNCTION held_answers(p_annotator text, p_task_type text) RETURNS SETOF annotations LANGUAGE sql STABLE AS $$
+    SELECT a.* FROM annotations a JOIN tasks t USING (task_key)
+     WHERE (a.annotator = p_annotator OR a.edited_by = p_annotator) AND speaker(a) = p_annotator
+       AND (p_task_type IS NULL OR t.task_type = p_task_type) AND NOT t.is_gold_probe
+       AND a.deleted_at IS NULL AND NOT a.was_cancelled AND a.value IS NOT NULL AND t.gone_at IS NULL
+       AND t.state IN ('open', 'annotated') AND waits_for_review(a, t.task_type)
+$$;
+
+-- Decides about held answers of an annotator, all or those to some tasks of Label Studio; the quarantine goes on. Answers whose
+-- tasks are to be settled anew.
+CREATE OR REPLACE FUNCTION review_held(
+    p_annotator text, p_task_type text, p_ls_task_ids bigint[], p_review text, p_actor text, p_reason text DEFAULT NULL
+) RETURNS TABLE (task_type text, task_key uuid) LANGUAGE plpgsql AS $$
+#variable_conflict use_column
+DECLARE
+    v_ids bigint[] := ARRAY(SELECT annotation_id FROM held_answers(p_annotator, p_task_type)
+                             WHERE p_ls_task_ids IS NULL OR ls_task_id = ANY (p_ls_task_ids));
+BEGIN
+    UPDATE annotations SET review = p_review, reviewed_hash = result_hash, reviewed_by = p_actor WHERE annotation_id = ANY (v_ids);
+    IF v_ids <> '{}' THEN
+        PERFORM write_audit(p_actor, p_review, 'annotator ' || p_annotator, p_reason, jsonb_build_object('annotations', v_ids));
+    END IF;
+    RETURN QUERY SELECT DISTINCT t.task_type, t.task_key FROM annotations a JOIN tasks t USING (task_key)
+     WHERE a.annotation_id = ANY (v_ids);
+END $$;
+
+-- Tasks of which no answer is left that counts, or may yet: their samples are sent anew, and the rejected answers stay where they are.
+CREATE OR REPLACE FUNCTION send_anew(p_task_keys uuid[]) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+    v_keys uuid[];
+BEGIN
+    PERFORM 1 FROM samples s JOIN tasks t USING (sample_id) WHERE t.task_key = ANY (p_task_keys) ORDER BY sample_id FOR UPDATE OF s;
+    PERFORM hold_tasks(p_task_keys);
+    v_keys := ARRAY(SELECT task_key FROM tasks t
+                     WHERE t.task_key = ANY (p_task_keys) AND t.state IN ('open', 'annotated')
+                       AND NOT EXISTS (SELECT FROM annotations a
+                                        WHERE a.task_key = t.task_key AND a.deleted_at IS NULL AND NOT a.was_cancelled
+                                          AND review_of(a) IS DISTINCT FROM 'rejected'));
+    PERFORM end_tasks(v_keys, 'cancelled');
+    RETURN cardinality(v_keys);
+END $$;
 
 -- Whether every answer to a probe of a project is to be looked at: references were set or unset, or settings changed,
 -- since that was last done. Remembers that it is.

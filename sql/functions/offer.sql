@@ -7,9 +7,11 @@ RETURNS TABLE (task_key uuid, ls_task_id bigint, wanted integer) LANGUAGE sql ST
     SELECT * FROM (
         SELECT t.task_key, t.ls_task_id, t.overlap + (
                    SELECT count(DISTINCT a.annotator)::integer FROM annotations a
-                    WHERE a.task_key = t.task_key AND a.ls_task_id = t.ls_task_id AND a.says_nothing AND a.deleted_at IS NULL
+                    WHERE a.task_key = t.task_key AND a.ls_task_id = t.ls_task_id AND a.deleted_at IS NULL
+                      AND (a.says_nothing OR review_of(a) = 'rejected')
                       AND NOT a.was_cancelled) AS wanted
           FROM (SELECT a.task_key FROM annotations a WHERE a.says_nothing AND a.deleted_at IS NULL
+                UNION SELECT a.task_key FROM annotations a WHERE a.review = 'rejected'
                 UNION SELECT o.task_key FROM tasks o WHERE o.project_id = p_project_id AND o.ls_overlap IS NOT NULL) k
           JOIN tasks t USING (task_key)
          WHERE t.project_id = p_project_id AND t.gone_at IS NULL AND t.ls_task_id IS NOT NULL

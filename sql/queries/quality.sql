@@ -8,7 +8,7 @@ SELECT w.annotator, w.task_type, w.answered, w.gold, w.gold::double precision / 
        CASE WHEN q.quarantine_id IS NOT NULL THEN (
            SELECT count(DISTINCT a.task_key) FROM annotations a JOIN tasks t USING (task_key)
             WHERE speaker(a) = w.annotator AND t.task_type = w.task_type AND a.deleted_at IS NULL AND NOT t.is_gold_probe
-              AND NOT a.was_cancelled AND t.waits_for = 'review' AND is_held(speaker(a), t.task_type, a.ls_updated_at)) END AS held
+              AND NOT a.was_cancelled AND t.waits_for = 'review' AND waits_for_review(a, t.task_type)) END AS held
   FROM (SELECT speaker(a) AS annotator, t.task_type, count(DISTINCT a.task_key) AS answered,
                count(DISTINCT a.task_key) FILTER (WHERE t.is_gold_probe) AS gold
           FROM annotations a JOIN tasks t USING (task_key)
@@ -32,3 +32,10 @@ SELECT t.task_type, c.remarks, count(*) AS times
   FROM consensus c JOIN tasks t USING (task_key)
  WHERE CAST(:task_type AS text) IS NULL OR t.task_type = :task_type
  GROUP BY 1, 2 ORDER BY 1, 2;
+
+-- What an annotator answered and nobody has looked at yet, the oldest first.
+-- name: held
+SELECT t.task_type, s.external_id, j.ls_project_id, a.ls_task_id, a.ls_annotation_id, a.ls_updated_at AS submitted_at, a.value
+  FROM held_answers(:annotator, :task_type) a JOIN tasks t USING (task_key) JOIN samples s USING (sample_id)
+  JOIN projects j USING (project_id)
+ ORDER BY a.ls_updated_at, a.ls_annotation_id;

@@ -34,7 +34,7 @@ class Folder:
         )
 
     def run(self, *args: str) -> subprocess.CompletedProcess[str]:
-        env = {**os.environ, "DATABASE_URL": self.url, "COLUMNS": "160"}
+        env = {**os.environ, "DATABASE_URL": self.url, "COLUMNS": "160", "LABEL_STUDIO_URL": "http://ls.invalid"}
         command = [sys.executable, "-m", "lsloop", "-C", str(self.path), *args]
         return subprocess.run(command, capture_output=True, text=True, env=env, timeout=60)
 
@@ -119,13 +119,21 @@ def test_the_screens_say_what_is_known_and_what_to_do(folder: Folder) -> None:
         who = ("an@example.com", "chi@example.com")[place % 2]
         office.answer(number, who, said("a b c d" if who.startswith("an") else "x y z d"))
     office.pull()
+    office.value("UPDATE projects SET ls_project_id = 7 RETURNING 1")
     shown = folder.run("annotators").stdout
     assert "held: 25.0 %, floor 60.0 %" in shown
-    assert "`lsloop annotators release chi@example.com`" in shown
+    assert "`lsloop annotators held chi@example.com`" in shown
     document = folder.document("annotators")
     assert [one["annotator"] for one in document["annotators"]] == ["an@example.com", "chi@example.com"]
     assert document["annotators"][1]["word_error_rate"] == 0.75
     assert folder.run("annotators", "release", "nobody").returncode == 2
+    held = folder.document("annotators", "held", "chi")["held"]
+    task = str(held[0]["ls_task_id"])
+    assert held[0]["url"].endswith(f"/data?task={task}")
+    assert f"/data?task={task}" in folder.run("annotators", "held", "chi").stdout
+    done = folder.run("annotators", "reject", "chi", "--task", task, "--by", "lead")
+    assert done.stdout == "Rejected answers of chi@example.com in transcript_correction. 1 task to be sent anew.\n"
+    assert len(folder.document("annotators", "held", "chi")["held"]) == len(held) - 1
     done = folder.run("annotators", "release", "chi", "--reason", "looked", "--by", "lead")
     assert done.stdout.startswith("Released chi@example.com in transcript_correction.")
     assert office.value("SELECT count(*) FROM tasks WHERE waits_for IS NOT NULL") == 0

@@ -251,9 +251,58 @@ def test_a_held_answer_that_somebody_marks_as_ground_truth_counts(office: Office
     numbers = work(office, "chi", "x", 2, probes="x x x x")
     office.pull()
     made = office.value("SELECT ls_annotation_id FROM annotations WHERE ls_task_id = :n", n=numbers[0])
-    office.edit(numbers[0], made, ground_truth=True)
+    office.edit(numbers[0], made, ground_truth=True, edited_by="lead")
     office.pull()
     assert (office.current(office.claims[numbers[0]].sample.external_id), waiting(office)) == ("x", 1)
+
+
+def test_who_is_held_ends_nothing_by_marking_an_answer_of_their_own(office: Office) -> None:
+    gold_and_ordinary(office, 20)
+    numbers = work(office, "chi", "x", 2, probes="x x x x")
+    office.pull()
+    made = office.value("SELECT ls_annotation_id FROM annotations WHERE ls_task_id = :n", n=numbers[0])
+    office.edit(numbers[0], made, ground_truth=True)
+    office.pull()
+    assert waiting(office) == 2
+    assert office.current(office.claims[numbers[0]].sample.external_id).startswith("crawled")
+    office.edit(numbers[0], made, ground_truth=True, edited_by="lead")  # the lead marks it, too
+    office.pull()
+    assert waiting(office) == 1
+    office.edit(numbers[0], made, ground_truth=True, edited_by=None, value=said("edited afterwards"))
+    office.pull()
+    assert waiting(office) == 2
+
+
+def test_held_answers_are_listed_and_released_or_rejected_one_by_one(office: Office) -> None:
+    gold_and_ordinary(office, 20)
+    one, other = work(office, "chi", "x", 2, probes="x x x x")
+    third = work(office, "chi", "x", 1, probes="x x x x")[0]
+    office.pull()
+    held = quality.held(office.ledger, "chi")
+    assert [row["ls_task_id"] for row in held] == [one, other, third]
+
+    def decide(number: int, review: Any) -> dict[str, dict[str, int]]:
+        return loop.review(office.ledger, office.config, "chi", None, [number], review, actor="lead", reason="heard it")
+
+    assert decide(one, "released") == {TRANSCRIPT: {"accepted": 1}}
+    assert office.current(office.claims[one].sample.external_id) == "x"
+    assert decide(other, "rejected") == {TRANSCRIPT: {"to be sent anew": 1}}
+    assert decide(other, "rejected") == {}
+    assert [row["ls_task_id"] for row in quality.held(office.ledger, "chi")] == [third]
+    assert office.value("SELECT count(*) FROM quarantines WHERE lifted_at IS NULL") == 1
+
+    name = office.claims[other].sample.external_id
+    again = [number for number in office.push(20) if office.claims[number].sample.external_id == name]
+    assert len(again) == 1, "a sample whose answer was rejected is sent anew"
+    office.answer(again[0], "an", said("heard by an"))
+    office.pull()
+    assert office.current(name) == "heard by an"
+    assert office.value("SELECT count(*) FROM annotations WHERE annotator = 'chi' AND review = 'rejected'") == 1
+    assert office.value("SELECT count(*) FROM audit WHERE action IN ('released', 'rejected')") == 2
+    # Released, what was rejected still does not count.
+    loop.release(office.ledger, office.config, "chi", None, actor="lead")
+    office.pull()
+    assert office.current(name) == "heard by an"
 
 
 def test_a_reference_that_is_taken_back_takes_its_quarantine_along(office: Office) -> None:
@@ -315,6 +364,35 @@ def test_nobody_is_measured_by_an_answer_of_their_own(office: Office) -> None:
     samples(office.ledger, {"a": "crawled a"})
     office.answer(office.push(1)[0], "an", said("by an"))
     office.pull()
+    gold.set_standard(office.ledger, office.sample("a"), 1, "lead")
+    samples(office.ledger, {"b": "crawled b"})
+    office.push(2)
+    (probe,) = office.probes()
+    office.answer(probe, "an", said("by an"))
+    office.answer(probe, "chi", said("by chi"))
+    office.pull()
+    assert [row.annotator for row in office.rows("SELECT annotator FROM gold_scores")] == ["chi"]
+
+
+def test_who_wrote_another_field_of_a_reference_is_measured_by_this_one(office: Office) -> None:
+    """A sample may be held in two fields, by two people of two task types; a probe measures one of them."""
+    samples(office.ledger, {"a": "crawled a"})
+    office.answer(office.push(1)[0], "an", said("by an"))
+    office.pull()
+    office.value(
+        """UPDATE samples SET fields = fields || '{"translation": "by chi"}', held = held || '{"translation": 1}'
+           RETURNING 1"""
+    )
+    office.value(
+        """INSERT INTO annotations (server, ls_annotation_id, task_key, ls_task_id, annotator, result, result_hash,
+                                    was_cancelled, ground_truth, ls_created_at, ls_updated_at, deleted_at)
+           SELECT 'other', 1, task_key, 1, 'chi', '[]', '', false, false, now(), now(), now() FROM tasks RETURNING 1"""
+    )
+    office.value(
+        """INSERT INTO revisions (sample_id, field, version, value, origin, annotation_id, actor)
+           SELECT sample_id, 'translation', 1, '"by chi"', 'human', annotation_id, 'chi'
+             FROM annotations JOIN tasks USING (task_key) WHERE annotator = 'chi' RETURNING 1"""
+    )
     gold.set_standard(office.ledger, office.sample("a"), 1, "lead")
     samples(office.ledger, {"b": "crawled b"})
     office.push(2)

@@ -22,6 +22,7 @@ Accuracy is the agreement with gold references, with the bounds between which it
 Example:
   lsloop annotators
   lsloop annotators --task-type transcript_correction --json
+  lsloop annotators held linh@example.com
 """,
 )
 
@@ -43,31 +44,100 @@ def annotators(ctx: typer.Context, task_type: TaskTypeOpt = None) -> None:
     return call.out.result(document, *_tables(people, agreed, remarks))
 
 
+NameArg = Annotated[
+    str, typer.Argument(metavar="NAME", help="An e-mail address, or how it begins.", show_default=False)
+]
+TasksOpt = Annotated[
+    list[int] | None,
+    typer.Option("--task", metavar="N", help="Only this task of Label Studio; may be given several times."),
+]
+ReasonOpt = Annotated[str | None, typer.Option("--reason", metavar="WHY", help="Kept with the decision.")]
+
+
 @app.command()
-def release(
-    ctx: typer.Context,
-    annotator: Annotated[
-        str, typer.Argument(metavar="NAME", help="An e-mail address, or how it begins.", show_default=False)
-    ],
-    task_type: TaskTypeOpt = None,
-    reason: Annotated[
-        str | None, typer.Option("--reason", metavar="WHY", help="Kept with the release.")
-    ] = None,
-    by: ByOpt = None,
-) -> None:
-    """Let an annotator's held work count again; the probes they answered so far are not held against them any more.
+def held(ctx: typer.Context, annotator: NameArg, task_type: TaskTypeOpt = None) -> None:
+    """List an annotator's answers that are held for review, with links, the oldest first.
 
     Example:
-      lsloop annotators release linh@example.com --reason "looked at 20 of them"
+      lsloop annotators held linh@example.com
     """
     call = Call.of(ctx)
     only = call.config.task_type(task_type)[0] if task_type else None
     with opened_ledger(call.config) as ledger:
         name = quality.find(ledger, annotator)
-        done = loop.release(ledger, call.config, name, only, actor=actor(by), reason=reason)
+        found = [
+            one | {"url": call.config.task_page(one["ls_project_id"], one["ls_task_id"])}
+            for one in quality.held(ledger, name, only)
+        ]
+    document = {"annotator": name, "held": found}
+    if not found:
+        return call.out.result(document, f"No answer of {name} is held for review.")
+    rows = [(one["task_type"], one["external_id"], one["ls_task_id"], one["submitted_at"], one["url"]) for one in found]
+    return call.out.result(
+        document,
+        Table(("task type", "sample", "task", "submitted", "link"), rows),
+        f"`lsloop annotators release {name}` lets them count; `reject` sends their samples to somebody again. "
+        "Both take --task N.",
+    )
+
+
+@app.command()
+def release(
+    ctx: typer.Context,
+    annotator: NameArg,
+    task_type: TaskTypeOpt = None,
+    tasks: TasksOpt = None,
+    reason: ReasonOpt = None,
+    by: ByOpt = None,
+) -> None:
+    """Let an annotator's held work count again; the probes they answered so far are not held against them any more.
+
+    With --task only the answers to these tasks count, and what else is held stays held.
+
+    Example:
+      lsloop annotators release linh@example.com --reason "looked at 20 of them"
+      lsloop annotators release linh@example.com --task 812 --task 815
+    """
+    call = Call.of(ctx)
+    only = call.config.task_type(task_type)[0] if task_type else None
+    with opened_ledger(call.config) as ledger:
+        name = quality.find(ledger, annotator)
+        if tasks:
+            done = loop.review(ledger, call.config, name, only, tasks, "released", actor=actor(by), reason=reason)
+        else:
+            done = loop.release(ledger, call.config, name, only, actor=actor(by), reason=reason)
     said = [f"Released {name} in {', '.join(done)}." if done else f"{name} is not held for review."]
-    said += [f"{counted(count, 'task')} {word}." for became in done.values() for word, count in sorted(became.items())]
-    call.out.result({"annotator": name, "released": done}, " ".join(said))
+    call.out.result({"annotator": name, "released": done}, " ".join([*said, *_became(done)]))
+
+
+@app.command()
+def reject(
+    ctx: typer.Context,
+    annotator: NameArg,
+    task_type: TaskTypeOpt = None,
+    tasks: TasksOpt = None,
+    reason: ReasonOpt = None,
+    by: ByOpt = None,
+) -> None:
+    """Set an annotator's held answers aside for good: they stay in the history, and their samples are sent again.
+
+    Without --task all that are held. The annotator stays held until they answer gold probes well, or are released.
+
+    Example:
+      lsloop annotators reject linh@example.com --reason "typed without listening"
+      lsloop annotators reject linh@example.com --task 812
+    """
+    call = Call.of(ctx)
+    only = call.config.task_type(task_type)[0] if task_type else None
+    with opened_ledger(call.config) as ledger:
+        name = quality.find(ledger, annotator)
+        done = loop.review(ledger, call.config, name, only, tasks, "rejected", actor=actor(by), reason=reason)
+    said = [f"Rejected answers of {name} in {', '.join(done)}." if done else f"No answer of {name} is held for review."]
+    call.out.result({"annotator": name, "rejected": done}, " ".join([*said, *_became(done)]))
+
+
+def _became(done: dict[str, dict[str, int]]) -> list[str]:
+    return [f"{counted(count, 'task')} {word}." for became in done.values() for word, count in sorted(became.items())]
 
 
 def _tables(
@@ -86,7 +156,7 @@ def _tables(
     shown: list[Table | str] = [Table(columns, [_row(one) for one in people])]
     shown += [
         f"{one['annotator']}: {counted(one['held'], 'answered task')} of {one['task_type']} held for review "
-        f"(`lsloop annotators release {one['annotator']}`)."
+        f"(`lsloop annotators held {one['annotator']}`)."
         for one in people
         if one["quarantined_at"]
     ]

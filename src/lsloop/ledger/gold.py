@@ -4,7 +4,7 @@ import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from uuid import UUID
 
 from lsloop.errors import UsageError
@@ -183,6 +183,39 @@ def release(
         annotator=annotator, task_type=task_type, actor=actor, reason=reason,
     )  # fmt: skip
     return {row.task_type: row.keys for row in rows}
+
+
+Review = Literal["released", "rejected"]
+
+
+def review_held(
+    transaction: Transaction,
+    annotator: str,
+    task_type: str | None,
+    ls_task_ids: Sequence[int] | None,
+    review: Review,
+    actor: str,
+    reason: str | None,
+) -> dict[str, list[UUID]]:
+    """Decide about held answers, all or those to some tasks of Label Studio; for each task type the tasks to settle anew."""
+    held = transaction.rows(
+        "SELECT task_type FROM quarantines WHERE annotator = :annotator AND lifted_at IS NULL", annotator=annotator
+    )
+    one_by_one(transaction, *(row.task_type for row in held))
+    rows = transaction.rows(
+        "SELECT * FROM review_held(:annotator, :task_type, CAST(:ids AS bigint[]), :review, :actor, :reason)",
+        annotator=annotator, task_type=task_type, ids=None if ls_task_ids is None else list(ls_task_ids), review=review,
+        actor=actor, reason=reason,
+    )  # fmt: skip
+    found: dict[str, list[UUID]] = {}
+    for row in rows:
+        found.setdefault(row.task_type, []).append(row.task_key)
+    return found
+
+
+def send_anew(transaction: Transaction, keys: Sequence[UUID]) -> int:
+    """End those of these tasks of which no answer is left that may count: their samples are sent anew. Answers how many."""
+    return int(transaction.value("SELECT send_anew(CAST(:keys AS uuid[]))", keys=list(keys)))
 
 
 def find_sample(ledger: Ledger, external_id: str, source: str | None) -> UUID:

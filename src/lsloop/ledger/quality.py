@@ -21,6 +21,13 @@ def remarks(ledger: Ledger, task_type: str | None = None) -> list[dict[str, Any]
     return _named(ledger, "remarks", task_type)
 
 
+def held(ledger: Ledger, annotator: str, task_type: str | None = None) -> list[dict[str, Any]]:
+    """The answers of an annotator that wait for somebody to look at them, the oldest first."""
+    with ledger.transaction() as transaction:
+        rows = transaction.rows(queries.named("quality")["held"], annotator=annotator, task_type=task_type)
+    return [dict(row._mapping) for row in rows]
+
+
 def find(ledger: Ledger, name: str) -> str:
     """The annotator called so: an e-mail address, or the beginning of one. Raises UsageError naming who there is."""
     with ledger.transaction() as transaction:

@@ -23,7 +23,7 @@ from lsloop.loop.tasks import plan_push, push
 
 # Answers come back, told by an event or found by a pull; scores, decisions and revisions follow.
 from lsloop.loop.events import attend, process_events
-from lsloop.loop.answers import Accepted, accept, look, pull, release
+from lsloop.loop.answers import Accepted, accept, look, pull, release, review
 
 # What people accepted leaves as files.
 from lsloop.loop.files import export, watermark
@@ -35,6 +35,6 @@ __all__ = [
     "SILENT", "Accepted", "Progress", "accept", "asking", "attach_model", "attend", "export", "inspect",
     "inspect_model",
     "kinds_of", "links_to", "load_model", "look", "media", "model_in_use", "models_in_order", "plan_push",
-    "predict", "process_events", "promote", "pull", "push", "release", "retrain", "roll_back", "setup",
+    "predict", "process_events", "promote", "pull", "push", "release", "retrain", "review", "roll_back", "setup",
     "task_types_here", "watermark",
 ]  # fmt: skip

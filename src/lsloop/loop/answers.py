@@ -157,6 +157,31 @@ def release(
     return done
 
 
+def review(
+    ledger: Ledger,
+    config: Config,
+    annotator: str,
+    task_type: str | None,
+    ls_task_ids: Sequence[int] | None,
+    decided: gold.Review,
+    *,
+    actor: str,
+    reason: str | None = None,
+) -> dict[str, dict[str, int]]:
+    """Decide about an annotator's held answers, all or those to some tasks; what became of the tasks, per task type.
+
+    Released ones count. Rejected ones stay in the history and never count; their samples are sent anew by the next push.
+    """
+    done: dict[str, dict[str, int]] = {}
+    with ledger.transaction() as transaction:
+        found = gold.review_held(transaction, annotator, task_type, ls_task_ids, decided, actor, reason)
+        for name, keys in found.items():
+            done[name] = annotations.settle(transaction, keys, jury_of(config, name).judge)
+            if decided == "rejected":
+                done[name] = {"to be sent anew": gold.send_anew(transaction, keys)}
+    return done
+
+
 @dataclass
 class Court:
     """What is looked at before tasks are settled: answers to gold probes, and answers of several annotators."""
