@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
+import numpy
 import pytest
+import soundfile
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 from lsloop import resources, signing, task_types
@@ -23,6 +25,7 @@ FLAGS = [
     "--no-first-run", "--mute-audio", "--autoplay-policy=no-user-gesture-required",
 ]  # fmt: skip
 LATER = 4_000_000_000
+SECONDS = 120  # at least: the recording is longer than one
 TEXT = {"transcript": "hôm nay mình có meeting", "translation": "today I have a meeting"}
 PLAYS = "() => [...document.querySelectorAll('audio')].some(a => !a.paused)"
 LOADED = "() => [...document.querySelectorAll('audio')].some(a => a.duration > 0.5)"
@@ -51,8 +54,9 @@ def connection(studio: Studio) -> Iterator[LabelStudio]:
 
 @pytest.fixture
 def media(tmp_path: Path, studio: Studio) -> Iterator[str]:
-    """The link to a recording of some seconds."""
-    (tmp_path / "voice.wav").write_bytes(RECORDINGS.read_bytes())
+    """The link to a recording that does not end before a slow browser has looked whether it plays."""
+    sound, rate = soundfile.read(RECORDINGS)
+    soundfile.write(tmp_path / "voice.wav", numpy.tile(sound, SECONDS), rate)
     with serving(tmp_path, studio=studio.url) as url:
         yield signing.signed_url(url, SECRET, "voice.wav", LATER)
 
