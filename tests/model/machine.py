@@ -144,7 +144,9 @@ class LoopMachine(RuleBasedStateMachine):
                 "SELECT unlock_sample(:id, :changed, :token)", id=sample_id, changed=changed, token=asked
             )
             assert done == bool(held)
-            self.crawler.versions[self._name(sample_id)] += bool(done and changed)
+            # What was written since the lock was taken was counted when it was written.
+            seen = bool(held) and self.before.samples[sample_id]["sync_version"] > held[0]["sync_version"]
+            self.crawler.versions[self._name(sample_id)] += bool(done and changed and not seen)
         self._over("lock", bool(self.tokens))
 
     # people in Label Studio
