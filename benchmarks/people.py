@@ -55,7 +55,7 @@ FILL = """
       FROM tasks t JOIN annotations a USING (task_key) WHERE t.state = 'accepted';
     UPDATE samples s SET sync_version = 2, field_versions = '{{"transcript": 2}}',
            fields = jsonb_build_object('transcript', 'tạm biệt meeting ' || s.arrival)
-      FROM tasks t WHERE t.sample_id = s.sample_id AND t.state = 'conflicted';
+      FROM tasks t, writing_of_ours(true) WHERE t.sample_id = s.sample_id AND t.state = 'conflicted';
     UPDATE tasks SET state = 'open' WHERE state = 'conflicted';
     SELECT open_conflict(t, s, a, moved_fields(t, s, a.value))
       FROM tasks t JOIN samples s USING (sample_id) JOIN annotations a USING (task_key) WHERE t.state = 'open';

@@ -49,7 +49,7 @@ $$;
 -- With a token: releases that lock. Without one: releases what lock_sample_for_annotation(sample, owner) took for every
 -- task type, never the lock of a task, which ends when the task does. Answers whether anything was released.
 -- p_increment_version says that the content changed. What changed in the ledger since the lock was taken was counted when it
--- was written; where nothing did, the change is one that only the next ingest can see, which reads the recording again.
+-- was written; where nothing did, the change is one that only the next ingest can see. It reads the recording again in any case.
 DROP FUNCTION IF EXISTS unlock_sample(uuid, boolean, uuid);
 CREATE FUNCTION unlock_sample(p_sample_id uuid, p_increment_version boolean DEFAULT false, p_token uuid DEFAULT NULL)
 RETURNS boolean LANGUAGE plpgsql AS $$
@@ -65,8 +65,9 @@ BEGIN
         RETURN false;
     END IF;
     IF p_increment_version THEN
-        UPDATE samples SET sync_version = sync_version + 1, media_mtime_ns = NULL, updated_at = now()
-         WHERE sample_id = p_sample_id AND sync_version <= coalesce(v_locked, sync_version);
+        UPDATE samples SET media_mtime_ns = NULL, updated_at = now(),
+               sync_version = sync_version + CASE WHEN sync_version <= coalesce(v_locked, sync_version) THEN 1 ELSE 0 END
+         WHERE sample_id = p_sample_id;
     END IF;
     RETURN true;
 END $$;

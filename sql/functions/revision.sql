@@ -50,13 +50,15 @@ $$;
 -- A field's value, for good or until people take it back; p_version NULL: what upstream says is current again.
 CREATE OR REPLACE FUNCTION set_field(p_sample_id uuid, p_field text, p_value jsonb, p_version integer) RETURNS void
 LANGUAGE sql AS $$
+    SELECT writing_of_ours(true);
     UPDATE samples s SET fields = n.fields, upstream = nullif(coalesce(s.upstream, s.fields), n.fields), updated_at = now(),
            held = CASE WHEN p_version IS NULL THEN s.held - p_field
                        ELSE s.held || jsonb_build_object(p_field, p_version) END
       FROM (SELECT CASE WHEN p_value IS NULL THEN fields - p_field
                         ELSE fields || jsonb_build_object(p_field, p_value) END AS fields
               FROM samples WHERE sample_id = p_sample_id) n
-     WHERE s.sample_id = p_sample_id
+     WHERE s.sample_id = p_sample_id;
+    SELECT writing_of_ours(false);
 $$;
 
 -- Writes what was answered into the samples, one revision for each field that an answer speaks of. The value may be
@@ -67,6 +69,7 @@ CREATE OR REPLACE FUNCTION write_revisions(
     p_task_keys uuid[], p_annotation_ids bigint[], p_values jsonb[], p_origin text, p_reasons text[] DEFAULT '{}'
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
+    PERFORM writing_of_ours(true);
     WITH written AS MATERIALIZED (
         SELECT s.sample_id, field, n.value -> field AS value,
                append_revision(s.sample_id, field, s.fields -> field, n.value -> field, p_origin, speaker(a), n.reason,
@@ -81,6 +84,7 @@ BEGIN
     UPDATE samples s SET fields = s.fields || n.fields, held = s.held || n.held, updated_at = now(),
            upstream = nullif(coalesce(s.upstream, s.fields), s.fields || n.fields)
       FROM now_current n WHERE s.sample_id = n.sample_id;
+    PERFORM writing_of_ours(false);
     UPDATE annotations SET superseded_at = NULL WHERE annotation_id = ANY (p_annotation_ids) AND superseded_at IS NOT NULL;
 END $$;
 

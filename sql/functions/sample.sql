@@ -83,14 +83,17 @@ CREATE OR REPLACE FUNCTION change_upstream(
 DECLARE
     v_old samples;
     v samples;
+    v_was boolean := is_writing_of_ours();
 BEGIN
     SELECT * INTO STRICT v_old FROM samples WHERE sample_id = p_sample_id FOR UPDATE;
     v := with_upstream(v_old, p_fields, p_media_path, p_media_md5, p_actor);
     IF v.sync_version <> v_old.sync_version THEN
+        PERFORM writing_of_ours(true);
         UPDATE samples SET fields = v.fields, upstream = v.upstream, field_versions = v.field_versions,
                sync_version = v.sync_version, media_path = v.media_path, media_md5 = v.media_md5,
                dvc_commit_hash = v.dvc_commit_hash, updated_at = now()
          WHERE sample_id = p_sample_id;
+        PERFORM writing_of_ours(v_was);
     END IF;
     RETURN v.sync_version;
 END $$;

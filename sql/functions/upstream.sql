@@ -22,6 +22,9 @@ $$;
 CREATE OR REPLACE FUNCTION writing_of_ours(p_is boolean) RETURNS void LANGUAGE sql AS $$
     SELECT set_config('lsloop.writing', CASE WHEN p_is THEN 'on' ELSE '' END, true)
 $$;
+CREATE OR REPLACE FUNCTION is_writing_of_ours() RETURNS boolean LANGUAGE sql STABLE AS $$
+    SELECT current_setting('lsloop.writing', true) IS NOT DISTINCT FROM 'on'
+$$;
 
 CREATE OR REPLACE FUNCTION sample_inserted() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -36,7 +39,8 @@ CREATE OR REPLACE TRIGGER sample_inserted BEFORE INSERT ON samples FOR EACH ROW
     EXECUTE FUNCTION sample_inserted();
 
 -- A statement of somebody else's changed the content: that is what upstream says now. What it left as it was, it did not
--- speak of; where people hold a field, their value stays, and what was written stands beside it.
+-- speak of; where people hold a field, their value stays, and what was written stands beside it. Who holds what, and what
+-- changed when, is the ledger's to say: a program that writes back the whole row that it read writes back what was so then.
 CREATE OR REPLACE FUNCTION sample_changed_by_sql() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     v_spoken text[];
@@ -55,6 +59,7 @@ BEGIN
     v := with_upstream(OLD, coalesce(OLD.upstream, OLD.fields) - v_spoken || only_fields(NEW.fields, v_spoken),
                        NEW.media_path, NEW.media_md5, NEW.source);
     NEW.fields := v.fields;
+    NEW.held := OLD.held;
     NEW.upstream := v.upstream;
     NEW.field_versions := v.field_versions;
     NEW.sync_version := greatest(v.sync_version, NEW.sync_version);
@@ -64,10 +69,10 @@ BEGIN
     NEW.updated_at := now();
     RETURN NEW;
 END $$;
--- Our own functions say which fields people hold, or at which version what changed, whenever they change the content.
 CREATE OR REPLACE TRIGGER sample_changed_by_sql BEFORE UPDATE ON samples FOR EACH ROW
-    WHEN ((OLD.fields, OLD.media_path, OLD.media_md5) IS DISTINCT FROM (NEW.fields, NEW.media_path, NEW.media_md5)
-          AND (OLD.held, OLD.upstream, OLD.field_versions) IS NOT DISTINCT FROM (NEW.held, NEW.upstream, NEW.field_versions)
+    WHEN (((OLD.fields, OLD.media_path, OLD.media_md5, OLD.held, OLD.upstream, OLD.field_versions) IS DISTINCT FROM
+           (NEW.fields, NEW.media_path, NEW.media_md5, NEW.held, NEW.upstream, NEW.field_versions)
+           OR NEW.sync_version < OLD.sync_version)
           AND current_setting('lsloop.writing', true) IS DISTINCT FROM 'on')
     EXECUTE FUNCTION sample_changed_by_sql();
 

@@ -135,7 +135,7 @@ def test_what_people_hold_is_not_overwritten_by_upstream(upstream: Upstream) -> 
                SELECT append_revision(sample_id, 'transcript', fields -> 'transcript', '"human"', 'human', 'p') AS n
                  FROM samples)
            UPDATE samples SET upstream = fields, fields = '{"transcript": "human"}',
-                  held = jsonb_build_object('transcript', v.n) FROM v RETURNING 1"""
+                  held = jsonb_build_object('transcript', v.n) FROM v, writing_of_ours(true) RETURNING 1"""
     )
     assert upstream.ingest({"external_id": "a", "transcript": "raw"}).upserted.changed == 0
     assert upstream.ingest({"external_id": "a", "transcript": "crawled anew"}).upserted.changed == 1

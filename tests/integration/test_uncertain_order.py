@@ -35,7 +35,7 @@ def predict(ledger: Ledger, uncertainties: Mapping[str, float]) -> None:
 
 
 def planned(ledger: Ledger, plan: Plan = PLAN, limit: int = 100) -> list[str]:
-    return [sample.external_id for sample in tasks.eligible(ledger, plan, limit)]
+    return [sample.external_id for sample in tasks.eligible(ledger, plan, limit, "")]
 
 
 def claimed(ledger: Ledger, plan: Plan, limit: int, batch: int) -> list[str]:
@@ -73,6 +73,7 @@ def test_what_was_predicted_of_older_content_does_not_count(ledger: Ledger) -> N
     crawl(ledger, {"a": None, "b": None})
     predict(ledger, {"a": 0.9, "b": 0.1})
     with ledger.transaction() as transaction:
+        transaction.run("SELECT writing_of_ours(true)")
         transaction.run("""UPDATE samples SET sync_version = 2, field_versions = '{"media": 2}' WHERE external_id = 'a'""")
     assert planned(ledger) == ["b", "a"]
 

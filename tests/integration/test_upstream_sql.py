@@ -18,6 +18,9 @@ WAYS = {
     "INSERT … ON CONFLICT": """INSERT INTO samples AS s (source, external_id, fields, media_path, media_md5)
                                VALUES ('crawler', 'a', '{"transcript": "two", "translation": "eins"}', 'a.wav', 'md5 1')
                                ON CONFLICT (source, external_id) DO UPDATE SET fields = excluded.fields""",
+    "a whole row, as it was read long ago": """
+        UPDATE samples SET fields = fields || '{"transcript": "two"}', held = '{}', upstream = NULL, field_versions = '{}',
+               sync_version = 1 WHERE external_id = 'a'""",
     "under a lock": """DO $$ DECLARE v uuid := (SELECT sample_id FROM samples WHERE external_id = 'a'); BEGIN
                            PERFORM lock_sample_for_annotation(v, 'crawler', 'nothing that is sent');
                            UPDATE samples SET fields = fields || '{"transcript": "two"}' WHERE sample_id = v;
@@ -92,6 +95,22 @@ def test_a_whole_row_that_says_what_upstream_said_before_says_nothing_new(office
     assert (now["upstream"], now["field_versions"]) == ({"transcript": "one", "translation": "zwei"}, {"translation": 2})
 
 
+def test_a_row_that_was_read_before_somebody_answered_takes_nothing_from_them(office: Office, crawler: Crawler) -> None:
+    columns = "fields, held, upstream, field_versions, sync_version"
+    ((read,),) = crawler("SELECT to_jsonb(s)::text FROM samples s")
+    crawler("""SELECT upsert_sample('crawler', 'a', '{"transcript": "one", "translation": "zwei"}', 'a.wav')""")
+    office.send()
+    office.answer("a", "heard")
+    before = content(office)
+    stale = f"UPDATE samples SET ({columns}) = (SELECT {columns} FROM jsonb_populate_record(NULL::samples, %s))"
+    crawler(stale, read)
+    now = content(office)
+    assert (now["fields"]["transcript"], now["held"]) == ("heard", before["held"])
+    assert (now["upstream"]["transcript"], now["sync_version"]) == ("one", 3), "the old translation is what it says now"
+    crawler("UPDATE samples SET held = '{}', sync_version = 1")
+    assert content(office) == now
+
+
 def test_the_same_again_is_no_change(office: Office, crawler: Crawler) -> None:
     before = content(office)
     ((_, version, became),) = crawler(
@@ -152,8 +171,10 @@ def test_unlocking_counts_a_change_that_the_ledger_cannot_see_once(office: Offic
     assert office.value("SELECT media_mtime_ns FROM samples") is None, "the next ingest reads the recording again"
     crawler(take)
     crawler("""SELECT upsert_sample('crawler', 'a', '{"transcript": "two"}', 'a.wav')""")
+    office.rows("UPDATE samples SET media_mtime_ns = 7 RETURNING 1")
     crawler("SELECT unlock_sample(sample_id, TRUE) FROM samples")
     assert content(office)["sync_version"] == 3
+    assert office.value("SELECT media_mtime_ns FROM samples") is None
 
 
 def test_our_own_writing_in_the_same_transaction_does_not_hide_somebody_elses(office: Office, database_url: str) -> None:
