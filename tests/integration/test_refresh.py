@@ -54,6 +54,16 @@ def test_a_task_nobody_started_shows_the_new_content(sent: World, turn: str) -> 
     )
 
 
+def test_what_people_put_into_a_task_by_hand_stays_when_it_is_refreshed(sent: World) -> None:
+    task = sent.tasks()["clip-001"]
+    tasks.update_data(sent.studio, task["id"], {**task["data"], "note": "Linh knows this speaker"})
+    change(sent)
+    assert sent.push().refreshed == 1
+    now = sent.tasks()["clip-001"]["data"]
+    assert (now["note"], now["text"]) == ("Linh knows this speaker", "crawled anew")
+    assert now.keys() == {*task["data"], "note"}
+
+
 def test_what_is_answered_after_a_refresh_is_no_conflict(sent: World) -> None:
     change(sent)
     sent.push()

@@ -1,5 +1,6 @@
 """Tasks that nobody has started and whose sample changed: read, and written down when Label Studio shows the new content."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -14,12 +15,14 @@ from lsloop.records import Claim, Project
 
 @dataclass(frozen=True)
 class Stale:
-    """A task that shows what its sample was. `base` is what it is to show, `claim` what that is made from."""
+    """A task that shows what its sample was. `base` is what it is to show, `claim` what that is made from; `moved` are the
+    fields that upstream ever changed or took away."""
 
     claim: Claim
     ls_task_id: int
     base: dict[str, Any]
     prediction_id: int | None
+    moved: Sequence[str] = ()
 
     @property
     def task_key(self) -> UUID:
@@ -30,7 +33,8 @@ def stale(ledger: Ledger, project: Project, limit: int) -> list[Stale]:
     """Tasks to refresh, at most `limit`, oldest first. Where nothing that is shown changed, the base moves on at once."""
     with ledger.transaction() as transaction:
         rows = transaction.rows(
-            f"""SELECT {CLAIM}, t.ls_task_id, p.prediction_id, snapshot(s, t.reads || t.writes) AS base
+            f"""SELECT {CLAIM}, t.ls_task_id, p.prediction_id, snapshot(s, t.reads || t.writes) AS base,
+                       ARRAY(SELECT jsonb_object_keys(s.field_versions)) AS moved
                   FROM (SELECT task_key FROM stale_tasks(CAST(:project_id AS integer)) task_key LIMIT :limit) k
                   JOIN tasks t USING (task_key) JOIN samples s USING (sample_id)
                   LEFT JOIN LATERAL (SELECT (current_prediction(s, t.task_type, t.reads)).*) p ON true
@@ -38,7 +42,7 @@ def stale(ledger: Ledger, project: Project, limit: int) -> list[Stale]:
             project_id=project.project_id,
             limit=limit,
         )
-    return [Stale(claim_of(row), row.ls_task_id, row.base, row.prediction_id) for row in rows]
+    return [Stale(claim_of(row), row.ls_task_id, row.base, row.prediction_id, row.moved) for row in rows]
 
 
 def refreshed(

@@ -135,7 +135,8 @@ def _refresh(
         done.started += 1
         return
     _show(studio, ls_project_id, task.ls_task_id, there["predictions"], content["predictions"])
-    changed = tasks.update_data(studio, task.ls_task_id, content["data"])
+    theirs = {k: v for k, v in there["data"].items() if k not in task.moved}  # what people put beside ours stays
+    changed = tasks.update_data(studio, task.ls_task_id, {**theirs, **content["data"]})
     since = datetime.fromisoformat(changed["updated_at"])
     version = next((p["model_version"] for p in content["predictions"]), None)
     done.refreshed += refreshing.refreshed(ledger, task, version, since=since, until=since + loading)
