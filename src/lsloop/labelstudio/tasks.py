@@ -77,6 +77,12 @@ def find_by_key(studio: LabelStudio, ls_project_id: int, keys: Sequence[str]) ->
     return [(ls_task_id, key) for ls_task_id, key in found if key in set(keys)]
 
 
+def above(studio: LabelStudio, ls_project_id: int, ls_task_id: int) -> Iterator[Page]:
+    """Tasks with greater numbers than this one, by number, with their data."""
+    filters = [keyset.above(ls_task_id)]
+    yield from keyset.pages(studio, ls_project_id, filters, MOST, {"include": "id,data"})
+
+
 def changed(
     studio: LabelStudio, ls_project_id: int, since: datetime | None = None, batch: int = 500
 ) -> Iterator[Page]:

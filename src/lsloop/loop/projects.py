@@ -36,6 +36,8 @@ def setup(
     """
     wanted, kind = _wanted(config, task_type, reading=reading)
     done = project.setup(ledger, studio, wanted, kind, recreate=recreate, also_here=also_here, lost=lost)
+    if not done.created:
+        done.drift += project.adopt(ledger, studio, done.project, kind, wanted.settings.overlap)
     if hook := _hook(config):
         project.register_webhook(ledger, studio, done, hook, verify=verify_webhook)
     else:

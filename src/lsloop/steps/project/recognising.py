@@ -8,7 +8,7 @@ from typing import Any
 from lsloop.errors import Refused, UsageError
 from lsloop.labelstudio import identity, projects, tasks
 from lsloop.labelstudio.client import LabelStudio
-from lsloop.ledger import Ledger, servers
+from lsloop.ledger import Ledger, adopting, servers
 from lsloop.ledger import projects as ledger_projects
 from lsloop.ledger import tasks as ledger_tasks
 from lsloop.ledger.servers import Server
@@ -143,9 +143,23 @@ def find(ledger: Ledger, studio: LabelStudio, project: Project, settle: float = 
     marked = [one["id"] for one in _marked(ledger, studio, project, settle) if one["id"] != project.ls_project_id]
     keys = ledger_tasks.sent_keys(ledger, project)
     if not keys:
-        return projects.get(studio, marked[0]) if marked else None
+        number = marked[0] if marked else _made_before(ledger, studio, project)
+        return projects.get(studio, number) if number is not None else None
     every = [*marked, *(one["id"] for one in projects.every(studio) if one["id"] not in marked)]
     return _only(studio, project, (number for number in every if holds_any(studio, number, keys[: tasks.MOST])))
+
+
+def _made_before(ledger: Ledger, studio: LabelStudio, project: Project) -> int | None:
+    """A project that this ledger made and does not know any more, as after a restore: our samples are in it."""
+    if project.ls_project_id is not None:
+        return None
+    for one in projects.every(studio):
+        if (one.get("description") or "").startswith(f"{project.task_type}, kept by lsloop ("):
+            page = next(tasks.above(studio, one["id"], 0), None)
+            told = [str(task["data"].get("sample_id")) for task in page.tasks] if page else []
+            if adopting.knows_any(ledger, told):
+                return int(one["id"])
+    return None
 
 
 def _only(studio: LabelStudio, project: Project, found: Iterable[int]) -> ThereJson | None:
