@@ -439,6 +439,35 @@ def test_a_second_machine_whose_label_studio_is_another_leaves_tasks_and_events_
         assert other.push().sent == 6
 
 
+def test_one_that_does_not_say_any_more_what_it_is_is_known_by_our_project_in_it(
+    turns: tuple[str, Callable[[Store], None]],
+    tmp_path: Path,
+    ledger: Ledger,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    url, put = turns
+    first = store()
+    put(first)
+    settings = config(tmp_path, database_url, url, LSLOOP, push=Push(settle_seconds=0, batch=10)).without_webhook()
+    settings.raw_dir.mkdir(parents=True)
+    with client.connect(url, LSLOOP) as connection:
+        world = World(settings, ledger, connection)
+        world.ingest(clips(2))
+        world.push()
+        identity = world.value("SELECT identity FROM servers")
+        assert identity
+        known = [one for one in model_studio.ROUTES if "organizations" not in one[1]]
+        monkeypatch.setattr(model_studio, "ROUTES", known)
+        tasks.annotate(world.studio, 1, transcript("said"))
+        assert world.pull().received.added == 1
+        assert world.push().sent == 0
+        assert world.value("SELECT identity FROM servers") == identity
+        put(store())
+        with pytest.raises(UsageError, match="is not the one that 1 task"):
+            world.push()
+
+
 def test_the_command_line_says_in_words_that_it_reaches_another_label_studio(
     turns: tuple[str, Callable[[Store], None]],
     tmp_path: Path,

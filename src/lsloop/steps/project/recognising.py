@@ -29,13 +29,14 @@ class Place:
 def recognise(ledger: Ledger, studio: LabelStudio, spelling: str) -> Place:
     """Find out which of the ledger's Label Studios the one at hand is. Writes nothing.
 
-    It is known by what it says it is. One that the ledger has never asked, or that does not say, is known by our
+    It is known by what it says it is. One that the ledger has never asked, or that does not say (any more), is known by our
     projects in it. `spelling` is the setting under which it was reached: a name for one that was never met.
     """
     said, known = identity.told(studio), servers.known(ledger)
     found = [one for one in known if said is not None and one.identity == said]
     for one in known:
-        if one.identity is None and (not found or one.name == spelling) and _has_ours(ledger, studio, one.name):
+        is_untold = one.identity is None or said is None
+        if is_untold and (not found or one.name == spelling) and _has_ours(ledger, studio, one.name):
             found.append(Server(one.name, said))
     if not found:
         return Place(Server(_new_name(ledger, known, spelling, said), said), False)
