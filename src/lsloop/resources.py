@@ -20,14 +20,23 @@ def template(name: str, project_dir: Path | None = None) -> str:
     Raises FileNotFoundError when neither exists, UsageError for what is no text or no XML.
     """
     own = project_dir / "label_studio_templates" / f"{name}.xml" if project_dir else None
+    if own and not own.is_file() and (own.is_symlink() or own.exists()):  # the shipped one is not what was meant
+        what = f"The template {own} is {'a link to nowhere' if own.is_symlink() else 'not a file'}."
+        raise UsageError(what, "Put a file in its place, or take it away to use the one that comes with lsloop.")
     found = own if own and own.is_file() else path("label_studio_templates", f"{name}.xml")
     text = _text(found)
+    parser = expat.ParserCreate()
+    parser.StartDoctypeDeclHandler = lambda *_: _refuse_doctype(found)
     try:
-        expat.ParserCreate().Parse(text, True)
+        parser.Parse(text, True)
     except expat.ExpatError as error:
         what = f"The template {found} is not XML: {expat.ErrorString(error.code)}, line {error.lineno}."
         raise UsageError(what, "Correct it, or take it away to use the one that comes with lsloop.") from error
     return text
+
+
+def _refuse_doctype(found: Path) -> None:
+    raise UsageError(f"The template {found} has a <!DOCTYPE>, which Label Studio refuses.", "Take it out.")
 
 
 def instruction(name: str, project_dir: Path | None = None) -> str:

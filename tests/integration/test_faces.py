@@ -119,6 +119,20 @@ def test_a_new_project_begins_with_instructions_and_a_tidy_list_that_are_peoples
 
 
 @pytest.mark.studio
+def test_a_template_that_is_wrong_keeps_no_other_project_from_being_made(
+    world: World, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "params.yaml").write_text(f"task_types: {{silent: {{}}, {TRANSCRIPT}: {{}}}}\n")
+    (folder / "label_studio_templates").mkdir(exist_ok=True)
+    template = folder / "label_studio_templates" / "silent.xml"
+    template.write_text('<View><Text name="t" value="$transcript"/></View>')
+    assert main(["-C", str(folder), "setup", "--json"]) == 2
+    told = capsys.readouterr()
+    assert list(json.loads(told.out)) == [TRANSCRIPT]
+    assert "silent: the template has no control" in told.err
+
+
+@pytest.mark.studio
 def test_the_page_of_segments_shows_the_transcript_that_people_corrected(world: World, folder: Path) -> None:
     world.ingest(clips(1))
     world.push()

@@ -273,8 +273,16 @@ def test_a_template_is_named_when_it_is_no_text_or_no_xml(tmp_path: Path) -> Non
         (b"<View>\n<Text></View>", r"mine\.xml is not XML: mismatched tag, line 2"),
         (b"", r"mine\.xml is not XML: no element found"),
         ("<View/>".encode("utf-16"), r"mine\.xml, line 1 is not UTF-8"),
+        (b'<!DOCTYPE x [<!ENTITY a "b">]><View/>', r"mine\.xml has a <!DOCTYPE>, which Label Studio refuses"),
     ):
         (folder / "mine.xml").write_bytes(content)
         with pytest.raises(UsageError, match=told):
             resources.template("mine", tmp_path)
     assert os.listdir(folder) == ["mine.xml"]
+
+
+def test_a_template_that_is_a_link_to_nowhere_is_not_replaced_by_the_shipped_one(tmp_path: Path) -> None:
+    (tmp_path / "label_studio_templates").mkdir()
+    (tmp_path / "label_studio_templates" / "transcript_correction.xml").symlink_to("gone.xml")
+    with pytest.raises(UsageError, match="is a link to nowhere"):
+        resources.template("transcript_correction", tmp_path)

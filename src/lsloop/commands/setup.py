@@ -9,8 +9,9 @@ from lsloop.commands._call import Call
 from lsloop.commands._options import TaskTypeOpt
 from lsloop.commands._output import Output, Table
 from lsloop.commands._services import both
-from lsloop.errors import UsageError
+from lsloop.errors import LsloopError, Unreachable, UsageError
 from lsloop.steps.ml_backend import Attached
+from lsloop.steps.project import Setup
 
 
 def setup(
@@ -49,17 +50,20 @@ def setup(
     if not task_type and any(flags.values()):
         flag = next(name for name, given in flags.items() if given)
         raise UsageError(f"{flag} needs to be told which project.", "Add --task-type T.")
+    failed: dict[str, LsloopError] = {}
+    done: dict[str, Setup] = {}
+    asked: dict[str, Attached | None] = {}
     with both(call.config) as (ledger, studio):
-        done = {
-            name: loop.setup(
-                ledger, studio, call.config, name, recreate=recreate, also_here=also_here, lost=lost, verify_webhook=True
-            )
-            for name in names
-        }
-        asked = {
-            name: loop.attach_model(ledger, studio, call.config, s.project, test=test_predict)
-            for name, s in done.items()
-        }
+        for name in names:
+            try:
+                done[name] = found = loop.setup(
+                    ledger, studio, call.config, name, recreate=recreate, also_here=also_here, lost=lost, verify_webhook=True
+                )
+                asked[name] = loop.attach_model(ledger, studio, call.config, found.project, test=test_predict)
+            except LsloopError as error:  # one template's fault must not keep the others' projects from being made
+                if len(names) == 1 or isinstance(error, Unreachable):
+                    raise
+                failed[name] = error
     url = call.config.label_studio_url
     rows = [
         (name, str(s.project.ls_project_id), "created" if s.created else "verified", "; ".join(s.drift) or "none",
@@ -73,7 +77,7 @@ def setup(
                 "created": s.created,
                 "drift": s.drift,
                 "no_events": s.no_events,
-                "model": asked[name],
+                "model": asked.get(name),
             }
             for name, s in done.items()
         },
@@ -83,6 +87,10 @@ def setup(
     _tell_models(call.out, asked)
     for why in sorted({s.no_events for s in done.values() if s.no_events}):
         call.out.note(f"Label Studio sends no events. {why}")
+    for name, trouble in failed.items():
+        call.out.warn(f"{name}: {trouble.problem.removeprefix(f'{name}: ')} {trouble.fix}")
+    if failed:
+        raise typer.Exit(max(trouble.exit_code for trouble in failed.values()))
     if any(found and found.problem and (found.url or test_predict) for found in asked.values()):
         raise typer.Exit(1)
 

@@ -94,7 +94,7 @@ def _follow(here: Path, child: Child, begin: int, say: Say) -> dict[str, Any]:
 
 def _end_supervisor(here: Path) -> bool:
     """End the `lsloop up` that runs here, which ends what it started; whether there was one."""
-    process = state.supervisor(here)
+    process = state.last_supervisor(here)
     if process is None:
         return False
     try:

@@ -13,6 +13,7 @@ from lsloop.errors import LsloopError
 from lsloop.stack import children, files
 
 FILE = "stack.json"
+SUPERVISOR = "up.pid"
 PATIENCE_SECONDS = 60.0  # ending what a crash left takes some
 
 
@@ -61,7 +62,7 @@ def held(here: Path) -> Iterator[None]:
     deadline = time.monotonic() + PATIENCE_SECONDS
     with (here / "up.lock").open("w") as lock:
         while not _taken(lock):
-            if supervisor(here) or time.monotonic() > deadline:
+            if last_supervisor(here) or time.monotonic() > deadline:
                 raise Held("The stack is already running here.", "Stop it with `lsloop down`.") from None
             time.sleep(0.02)
         yield
@@ -87,6 +88,16 @@ def supervisor(here: Path) -> Any:
     return children.find(known) if known else None
 
 
+def last_supervisor(here: Path) -> Any:
+    """Likewise, also where `stack.json` was lost or damaged under it: else nobody could stop it any more."""
+    if found := supervisor(here):
+        return found
+    try:
+        return children.find(json.loads((here / SUPERVISOR).read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
+        return None
+
+
 def record(here: Path, name: str, pid: int, stop_signal: int) -> None:
     """Write down a process, so that a later `up` or `down` can end it if this one cannot."""
     pids = read(here).get("pids", {})
@@ -95,4 +106,6 @@ def record(here: Path, name: str, pid: int, stop_signal: int) -> None:
 
 def record_self(here: Path) -> None:
     """Write down that this process runs the stack, which is not ready yet."""
-    update(here, ready=False, left_down={}, pids={"supervisor": children.identity(os.getpid())})
+    this = children.identity(os.getpid())
+    files.write(here / SUPERVISOR, json.dumps(this))
+    update(here, ready=False, left_down={}, pids={"supervisor": this})

@@ -6,6 +6,7 @@ import signal
 import stat
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
@@ -96,6 +97,20 @@ def test_a_stack_is_running_only_while_its_process_lives(tmp_path: Path) -> None
     assert state.running(tmp_path)
     children.stop([child])
     assert not state.running(tmp_path)
+
+
+def test_a_stack_is_found_though_its_file_was_damaged_under_it(tmp_path: Path) -> None:
+    with state.held(tmp_path):
+        state.record_self(tmp_path)
+        (tmp_path / state.FILE).write_text("{")
+        assert state.supervisor(tmp_path) is None
+        assert state.last_supervisor(tmp_path).pid == os.getpid()
+        began = time.monotonic()
+        with pytest.raises(Held), state.held(tmp_path):
+            pass
+        assert time.monotonic() - began < state.PATIENCE_SECONDS / 2
+    (tmp_path / state.SUPERVISOR).write_text("[]")
+    assert state.last_supervisor(tmp_path) is None
 
 
 def test_a_later_process_with_the_same_number_is_another_one() -> None:
