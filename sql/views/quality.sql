@@ -47,16 +47,18 @@ $$;
 CREATE VIEW v_annotator_accuracy AS
 SELECT annotator, task_type, n, mean, low, high, errors, words, word_error_rate,
        CASE WHEN words > 0 THEN word_bounds[1] END AS word_error_low,
-       CASE WHEN words > 0 THEN word_bounds[2] END AS word_error_high, last_probe_at,
+       CASE WHEN word_error_rate <= 1 THEN word_bounds[2]
+            -- Words that nobody said are errors, too, so there may be more errors than words: that is no rate of yes and no.
+            WHEN words > 0 THEN word_error_rate + CASE WHEN n > 1 THEN t_quantile(n - 1) * sqrt(greatest(variance, 0)) ELSE 0 END
+       END AS word_error_high, last_probe_at,
        n AS total_gold_annotations, expected AS avg_expected_score,
        (SELECT round(100.0 * count(*) FILTER (WHERE NOT a.was_cancelled) / nullif(count(*), 0), 1)
           FROM annotations a JOIN tasks t USING (task_key)
          WHERE t.is_gold_probe AND a.annotator = bounded.annotator AND t.task_type = bounded.task_type
            AND a.deleted_at IS NULL) AS completion_rate
   FROM (
-    SELECT sums.*, bounds[1] AS low, bounds[2] AS high,
-           rate_interval(word_error_rate, effective_number(
-               word_error_rate, ratio_variance(n, errors, words, errors2, both_, words2), n, words, words)) AS word_bounds
+    SELECT sums.*, bounds[1] AS low, bounds[2] AS high, variance,
+           rate_interval(word_error_rate, effective_number(word_error_rate, variance, n, words, words)) AS word_bounds
       FROM (
         SELECT g.annotator, g.task_type, count(*) AS n, avg(g.score ORDER BY g.score) AS mean,
                rate_interval(avg(g.score ORDER BY g.score), effective_number(
@@ -66,7 +68,8 @@ SELECT annotator, task_type, n, mean, low, high, errors, words, word_error_rate,
                sum(g.errors::double precision ^ 2) AS errors2, sum(g.errors::double precision * g.words) AS both_,
                sum(g.words::double precision ^ 2) AS words2, max(g.submitted_at) AS last_probe_at,
                avg(s.gold_score) AS expected
-          FROM current_gold_scores() g JOIN gold_standards s USING (gold_id) GROUP BY 1, 2) sums) bounded;
+          FROM current_gold_scores() g JOIN gold_standards s USING (gold_id) GROUP BY 1, 2) sums,
+           ratio_variance(n, errors, words, errors2, both_, words2) variance) bounded;
 
 -- Every gold sample, with what annotators made of it.
 CREATE VIEW v_gold_standard_samples AS

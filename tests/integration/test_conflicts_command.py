@@ -115,6 +115,8 @@ def test_many_are_decided_at_once_and_those_that_cannot_be_are_named(shell: Shel
     )
     assert done["decided"] == [2]
     assert shell.text("list") == "There are no open conflicts.\n"
+    shell.text("undo", "2")
+    assert shell.text("list").startswith("1 open conflict ")
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import pytest
 
 from annotating import Office, said, samples
 from lsloop.config import Gold, TaskType
-from lsloop.ledger import Ledger
+from lsloop.ledger import Ledger, gold
 from world import TRANSCRIPT, config
 
 PARAMS = """
@@ -142,3 +142,22 @@ def test_the_screens_say_what_is_known_and_what_to_do(folder: Folder) -> None:
     assert [(one["annotator"], one["n"]) for one in report["drift"]] == [
         (one["annotator"], one["n"]) for one in document["annotators"]
     ]
+
+
+def test_who_met_too_few_probes_is_not_called_ok_and_more_errors_than_words_lie_within_their_bounds(folder: Folder) -> None:
+    """As many words again that nobody said make more errors than there are words."""
+    office = folder.office
+    samples(office.ledger, dict.fromkeys("abcdef", "one two"))
+    for name in "abc":
+        gold.set_standard(office.ledger, office.sample(name), 1, "lead", {"transcript": "one two"})
+    numbers = [number for number in office.push(6) if number in office.probes()]
+    measured = []
+    for number, heard in zip(numbers, ["x y z", "x y z u v", "one two"], strict=True):
+        office.answer(number, "an@example.com", said(heard))
+        office.pull()
+        (one,) = folder.document("annotators")["annotators"]
+        assert one["word_error_low"] <= one["word_error_rate"] <= one["word_error_high"], one
+        measured.append(one["word_error_rate"])
+        if one["n"] == 1:
+            assert "too few to judge: 1 of 2" in folder.run("annotators").stdout
+    assert measured == [1.5, 2.0, pytest.approx(8 / 6)]

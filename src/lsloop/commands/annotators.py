@@ -41,7 +41,7 @@ def annotators(ctx: typer.Context, task_type: TaskTypeOpt = None) -> None:
     document = {"annotators": people, "agreement": agreed, "remarks": remarks}
     if not people:
         return call.out.result(document, "Nobody has answered a task yet.")
-    return call.out.result(document, *_tables(people, agreed, remarks))
+    return call.out.result(document, *_tables(people, agreed, remarks, call.config.params.gold.window))
 
 
 NameArg = Annotated[
@@ -141,7 +141,7 @@ def _became(done: dict[str, dict[str, int]]) -> list[str]:
 
 
 def _tables(
-    people: list[dict[str, Any]], agreed: list[dict[str, Any]], remarks: list[consensus.Remark]
+    people: list[dict[str, Any]], agreed: list[dict[str, Any]], remarks: list[consensus.Remark], window: int
 ) -> list[Table | str]:
     columns = (
         "annotator",
@@ -153,7 +153,7 @@ def _tables(
         "word errors (95 %)",
         "state",
     )
-    shown: list[Table | str] = [Table(columns, [_row(one) for one in people])]
+    shown: list[Table | str] = [Table(columns, [_row(one, window) for one in people])]
     shown += [
         f"{one['annotator']}: {counted(one['held'], 'answered task')} of {one['task_type']} held for review "
         f"(`lsloop annotators held {one['annotator']}`)."
@@ -174,18 +174,21 @@ def _tables(
     return shown
 
 
-def _row(one: dict[str, Any]) -> tuple[Any, ...]:
+def _row(one: dict[str, Any], window: int) -> tuple[Any, ...]:
     return (
         one["annotator"], one["task_type"], one["answered"], f"{one['gold']:,} ({percent(one['gold_rate'])})",
         one["n"], bounds(one["mean"], one["low"], one["high"]),
-        bounds(one["word_error_rate"], one["word_error_low"], one["word_error_high"]), _state(one),
+        bounds(one["word_error_rate"], one["word_error_low"], one["word_error_high"]), _state(one, window),
     )  # fmt: skip
 
 
-def _state(one: dict[str, Any]) -> str:
-    if not one["quarantined_at"]:
-        return "ok" if one["n"] else "not measured"
-    return f"held: {percent(one['quarantine_score'])}, floor {percent(one['quarantine_floor'])}"
+def _state(one: dict[str, Any], window: int) -> str:
+    if one["quarantined_at"]:
+        return f"held: {percent(one['quarantine_score'])}, floor {percent(one['quarantine_floor'])}"
+    if not one["n"]:
+        return "not measured"
+    # Before so many probes nobody is held, however bad they are.
+    return "ok" if one["n"] >= window else f"too few to judge: {one['n']} of {window}"
 
 
 def _waiting(one: dict[str, Any]) -> str:

@@ -77,10 +77,10 @@ def list_(
     with opened_ledger(call.config) as ledger:
         found = conflicts.find(ledger, which, limit or SHOWN)
         total = conflicts.count(ledger, which)
-    kind = "conflicts" if status == "all" else status + " conflicts"
+    kind = "conflict" if status == "all" else f"{status} conflict"
     if not found:
-        return call.out.result({"conflicts": [], "total": 0}, f"There are no {kind}.")
-    shown = [_list(found, f"{total:,} {kind}")]
+        return call.out.result({"conflicts": [], "total": 0}, f"There are no {kind}s.")
+    shown = [_list(found, counted(total, kind))]
     more = [f"… and {total - len(found):,} more: --limit shows them."] if total > len(found) else []
     return call.out.result({"conflicts": found, "total": total}, *shown, *more)
 

@@ -117,7 +117,7 @@ def _then(name: str, pulled: Pulled) -> str:
     decided = [f"{count:,} {strategy}" for strategy, count in sorted(pulled.decided.items())]
     said = [f"conflicts decided as params.yaml says: {', '.join(decided)}"] if decided else []
     if pulled.refreshed:
-        said.append(f"{counted(pulled.refreshed, 'task')} updated to the latest content; nobody had started on them")
+        said.append(f"{counted(pulled.refreshed, 'task')} that nobody had started updated to the latest content")
     if pulled.links:
         said.append(f"new media links in {counted(pulled.links, 'task')}")
     if pulled.offered:

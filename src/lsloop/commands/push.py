@@ -91,7 +91,7 @@ def _answer(out: Output, pushed: Pushed, page: str | None) -> None:
     if pushed.adjudications:
         said.append(f"Asked to decide between answers that differ: {counted(pushed.adjudications, 'task')}.")
     if pushed.refreshed:
-        said.append(f"Updated {counted(pushed.refreshed, 'task')} to the latest content; nobody had started on them.")
+        said.append(f"Updated {counted(pushed.refreshed, 'task')} that nobody had started to the latest content.")
     if pushed.links:
         said.append(f"Renewed the media links of {counted(pushed.links, 'task')}.")
     where = [f"People answer here: {page}"] if page else []

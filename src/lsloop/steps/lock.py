@@ -29,7 +29,8 @@ def _claimed(lock: Lock) -> str:
 def _open(lock: Lock) -> str:
     assert lock.opened_at is not None
     skipped = f", skipped {counted(lock.skips, 'time')}" if lock.skips else ""
-    waiting = "open in Label Studio, no answer for " + span(lock.now - lock.opened_at)
+    answers = "no usable answer" if lock.answers else "no answer"
+    waiting = f"open in Label Studio, {answers} for " + span(lock.now - lock.opened_at)
     return f"{_task(lock)} is {waiting}{skipped}"
 
 
