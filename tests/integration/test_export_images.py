@@ -15,7 +15,7 @@ from lsloop import layouts
 from lsloop.errors import LsloopError, UsageError
 from lsloop.labelstudio import conversion
 from lsloop.layouts import Layout
-from lsloop.ledger import Ledger
+from lsloop.ledger import Ledger, problems
 from lsloop.steps import export
 from world import config
 
@@ -36,9 +36,10 @@ def settings(tmp_path: Path, database_url: str) -> Any:
 
 
 def exported(
-    folder: Path, ledger: Ledger, settings: Any, layout: Layout, *regions: dict[str, Any], label_config: str = CONFIG
+    folder: Path, ledger: Ledger, settings: Any, layout: Layout, *regions: dict[str, Any], label_config: str = CONFIG,
+    other: tuple[dict[str, Any], ...] = (),
 ) -> Path:
-    """Two accepted samples with pictures, of which the first has these regions; played as transcripts of the ledger."""
+    """Two accepted samples with pictures: the first has these regions, the second `other`. Played as transcripts."""
     project = Speech(settings, ledger, Office(ledger, settings))
     if not settings.raw_dir.exists():
         settings.raw_dir.joinpath("p").mkdir(parents=True)
@@ -47,7 +48,7 @@ def exported(
         project.ingest([{**row, "media": f"p/{row['external_id'][1:]}.png", "group": "one"} for row in rows(2)])
         project.accept({"c1": "regions", "c2": "none"})
     kind = SimpleNamespace(
-        to_result=lambda value, given, sample: [*regions] if value["transcript"] == "regions" else [],
+        to_result=lambda value, given, sample: [*regions] if value["transcript"] == "regions" else [*other],
         training_row=lambda sample, value: {},
     )
     wanted = export.Wanted(
@@ -107,6 +108,36 @@ def test_what_a_format_cannot_hold_is_not_left_out_in_silence(tmp_path: Path, le
     assert not (tmp_path / "voc").exists()
     split = exported(tmp_path / "coco", ledger, settings, layouts.load("coco"), *given)
     assert len(json.loads((split / "result.json").read_text())["annotations"]) == 2
+
+
+RELATED = {"type": "relation", "from_id": "a", "to_id": "b"}
+OUTLINE = region("b", {"points": [[0, 0], [50, 0], [50, 50]], "polygonlabels": ["cat"]}, "polygonlabels") | {
+    "from_name": "outline"
+}
+WRONG = {
+    "coco": [
+        region("a", {**BOX, "x": "10"}), {**region("a", BOX), "original_width": None}, {**region("a", BOX), "value": "x"},
+    ],
+    "voc": [OUTLINE, region("a", {k: v for k, v in BOX.items() if k != "width"})],
+    "yolo": [region("a", {**BOX, "x": None}), {**OUTLINE, "value": {"points": "q", "polygonlabels": ["cat"]}}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", WRONG)
+def test_regions_that_cannot_be_converted_leave_out_their_picture_by_name_and_no_other(
+    tmp_path: Path, ledger: Ledger, settings: Any, form: str
+) -> None:
+    layout = layouts.load(form)
+    for number, wrong in enumerate(WRONG[form]):
+        split = exported(tmp_path / f"{number}", ledger, settings, layout, wrong, other=(region("a", BOX), RELATED))
+        (line,) = (split.parent / "index.jsonl").read_text().splitlines()
+        assert json.loads(line)["external_id"] == "c2"
+        assert [path.stem for path in (split / "images").iterdir()] == [json.loads(line)["sample_id"]]
+        named = [one for one in problems.listed(ledger)[0] if one["external_id"] == "c1"]
+        assert len(named) == number + 1, "by destination"
+    exported(tmp_path / "0", ledger, settings, layout, region("a", BOX), other=(region("a", BOX), RELATED))
+    assert len(list((split.parents[2] / "0" / TRANSCRIPT / split.name / "images").iterdir())) == 2
+    assert len(problems.listed(ledger)[0]) == len(WRONG[form]) - 1
 
 
 def test_what_is_not_about_images_is_refused(settings: Any, ledger: Ledger) -> None:

@@ -33,17 +33,17 @@ _LESS: tuple[Params, ...] = (
 MOST = 20
 """Tasks in a row of which nothing can be read: then it is not they that fail."""
 
+_NOBODY = 0  # an id that no task has
+
 
 def first(studio: LabelStudio, ls_project_id: int, filters: list[Filter], batch: int, params: Params) -> Page:
     """The first page of a list by ascending id, whatever is in its tasks. Raises Unreachable where all fails."""
     try:
         return keyset.first(studio, ls_project_id, filters, batch, params)
-    except answers.Failing as failing:
+    except answers.Failing:
         lean = keyset.first(studio, ls_project_id, filters, batch, {"include": "id"})
         found = _Salvage(studio, ls_project_id, params)
         found.read([task["id"] for task in lean.tasks])
-        if len(found.tasks) > 1 and len(found.partial) == len(found.tasks):
-            raise failing  # nothing of any of them: then it is not they that fail
         return Page(found.tasks, lean.remaining, lean.server_time, found.broken, frozenset(found.partial))
 
 
@@ -58,6 +58,7 @@ class _Salvage:
     broken: dict[int, str] = field(default_factory=dict)
     partial: set[int] = field(default_factory=set)
     _in_a_row: int = 0
+    _works: bool = False  # whether it was seen that the list can be had when no task is in it
 
     def read(self, ids: Sequence[int]) -> None:
         """Read tasks by ascending id, in halves where that fails."""
@@ -91,11 +92,21 @@ class _Salvage:
             self._add([self._with_annotations(task) for task in found])
             return
         self._in_a_row += 1
-        if self._in_a_row == MOST:
+        if self._in_a_row == MOST or self._fails_without_any():
             raise why
         # Whoever looks for answers before removing a task is to find one.
         self.tasks.append({"id": ls_task_id, "annotations": [{UNREADABLE: why.problem}]})
         self.partial.add(ls_task_id)
+
+    def _fails_without_any(self) -> bool:
+        """Whether the list fails also when no task is in it: then it is no task that it fails for."""
+        if not self._works:
+            try:
+                self._list([_NOBODY], self.params)
+                self._works = True
+            except answers.Failing:
+                return True
+        return False
 
     def _with_annotations(self, task: TaskJson) -> TaskJson:
         """The task with each annotation as it is given by itself; where even that fails, with what the list says of it."""

@@ -37,7 +37,7 @@ def merged(kind: Kind, conflict: Conflict) -> Value | None:
     base, theirs = (_written(kind, side["fields"]) for side in (conflict.base, conflict.theirs))
     try:
         return kind.merge(base, conflict.ours, theirs)
-    except ValueError:  # what upstream says cannot be understood, so nothing can be merged with it
+    except Exception:  # what upstream says cannot be understood, so nothing can be merged with it; people look
         return None
 
 

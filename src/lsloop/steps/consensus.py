@@ -28,8 +28,11 @@ class Jury:
         return ()
 
     def _verdict(self, task: ledger_consensus.Undecided) -> ledger_consensus.Verdict:
-        agreed = agreement.mean_pairwise(task.said, self.kind.agree)
-        central = agreement.most_central(task.said, self.kind.agree)
+        try:
+            agreed = agreement.mean_pairwise(task.said, self.kind.agree)
+            central = agreement.most_central(task.said, self.kind.agree)
+        except Exception:  # what a kind cannot compare does not agree: somebody decides, and other tasks are not held up
+            agreed, central = 0.0, 0
         share = 1.0 if agreed is None else min(max(agreed, 0.0), 1.0)
         remarks = sorted((_remarks(said, self.kind.WRITES) for said in task.said), key=repr)
         return ledger_consensus.Verdict(task, share, task.annotation_ids[central], remarks)

@@ -39,7 +39,7 @@ class Examiner:
         try:
             agreed = self.kind.agree(answer.answer, answer.reference)
             counted = self.kind.word_errors(answer.answer, answer.reference)
-        except ValueError as error:
+        except Exception as error:  # whatever a kind makes of a reference, the others are scored
             self.problems.append(f"the gold reference of {answer.external_id} cannot be used: {error}")
             return None
         errors, words = counted or (None, None)
@@ -57,7 +57,7 @@ def check_reference(reference: Value, kinds: Sequence[Kind]) -> None:
     for kind in writers:
         try:
             kind.agree(reference, reference)
-        except ValueError as error:
+        except Exception as error:  # a kind may meet anything in it
             raise UsageError(
                 f"The reference cannot be understood: {error}", "Correct it and run again."
             ) from error

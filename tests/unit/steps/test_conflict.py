@@ -51,6 +51,7 @@ THEIR_LAST = [*SEGMENTS[:2], segment(2, 3, "Noise")]
         ("audio_segmentation", SEGMENTS, OUR_FIRST, THEIR_LAST, [OUR_FIRST[0], SEGMENTS[1], THEIR_LAST[2]]),
         ("audio_segmentation", SEGMENTS, OUR_FIRST, [segment(0, 1, "Noise"), *SEGMENTS[1:]], None),
         ("audio_segmentation", SEGMENTS, OUR_FIRST, "not segments", None),
+        ("audio_segmentation", SEGMENTS, OUR_FIRST, 7, None),
     ],
 )  # fmt: skip
 def test_a_merge_has_both_sides_changes_or_is_left_to_people(

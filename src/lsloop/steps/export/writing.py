@@ -167,4 +167,7 @@ class _Folder:
             return
         for unit in sorted(path.name for path in self.path.iterdir()):
             if difference is None or unit in difference.dirty:
-                conversion.convert(self.path / unit, self.wanted.label_configs[self.name], form)
+                bad = conversion.convert(self.path / unit, self.wanted.label_configs[self.name], form)
+                for sample_id, why in bad.items():
+                    self.part.written -= 1
+                    self.part.leave_out(sample_id, orjson.loads(self.lines.pop(sample_id))["external_id"], why)
