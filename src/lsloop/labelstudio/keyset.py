@@ -103,6 +103,9 @@ def first(
     asked: Params = {"page": 1, "page_size": batch, "resolve_uri": "false", **params}
     response = studio.send("GET", "api/tasks/", params=asked, json=body, patient=patient)
     found = answers.parsed(response)
+    for task in found["tasks"]:
+        if not isinstance(task.get("data", {}), dict):  # somebody put a list or a text there: nothing in it has a name
+            task["data"] = {}
     return Page(found["tasks"], int(found["total"]), _time(response))
 
 

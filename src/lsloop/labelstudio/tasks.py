@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from lsloop.errors import Refused, Uncertain
-from lsloop.labelstudio import keyset, salvage
+from lsloop.labelstudio import answers, keyset, salvage
 from lsloop.labelstudio.client import LabelStudio, Params
 from lsloop.labelstudio.keyset import Page, TaskJson
 from lsloop.records import Result
@@ -68,12 +68,10 @@ def carry(studio: LabelStudio, ls_project_id: int, pairs: Sequence[tuple[int, st
 
 
 def find_by_key(studio: LabelStudio, ls_project_id: int, keys: Sequence[str]) -> list[tuple[int, str]]:
-    """(task id, key) of every task whose data.task_key is in `keys`, twins included."""
+    """(task id, key) of every task whose data.task_key is in `keys`, twins included, whatever else is in its data."""
     found: list[tuple[int, str]] = []
     for chunk in _chunks(keys, MOST):
-        wanted = keyset.where(f"data.{KEY}", "in_list", "List", chunk)
-        for page in keyset.pages(studio, ls_project_id, [wanted], MOST, {"include": "id,data"}):
-            found += [(task["id"], str(task["data"].get(KEY))) for task in page.tasks]
+        found += _by_key(studio, ls_project_id, chunk)
     return [(ls_task_id, key) for ls_task_id, key in found if key in set(keys)]
 
 
@@ -81,6 +79,20 @@ def above(studio: LabelStudio, ls_project_id: int, ls_task_id: int) -> Iterator[
     """Tasks with greater numbers than this one, by number, with their data."""
     filters = [keyset.above(ls_task_id)]
     yield from keyset.pages(studio, ls_project_id, filters, MOST, {"include": "id,data"})
+
+
+def _by_key(studio: LabelStudio, ls_project_id: int, keys: list[str]) -> list[tuple[int, str]]:
+    """Where the list fails for what is in a task, it is asked for each key alone, and for no data."""
+    wanted = [keyset.where(f"data.{KEY}", "in_list", "List", keys)]
+    try:
+        pages = list(keyset.pages(studio, ls_project_id, wanted, MOST, {"include": "id,data"}))
+        return [(task["id"], str(task["data"].get(KEY))) for page in pages for task in page.tasks]
+    except answers.Failing:
+        if len(keys) == 1:
+            pages = list(keyset.pages(studio, ls_project_id, wanted, MOST, {"include": "id"}))
+            return [(task["id"], keys[0]) for page in pages for task in page.tasks]
+    middle = len(keys) // 2
+    return [*_by_key(studio, ls_project_id, keys[:middle]), *_by_key(studio, ls_project_id, keys[middle:])]
 
 
 def changed(
@@ -193,13 +205,16 @@ def delete(studio: LabelStudio, ls_project_id: int, ids: Sequence[int]) -> None:
 
 
 def place(studio: LabelStudio, ls_project_id: int, ids: Sequence[int]) -> dict[int, TaskJson]:
-    """Of these tasks that are there, by id: what decides whether people are given them."""
+    """Of these tasks that are there, by id: what decides whether people are given them.
+
+    Those that Label Studio cannot list are left out: nothing is done to them.
+    """
     asked: Params = {"include": "id,data,overlap,is_labeled,total_annotations,cancelled_annotations"}
     found: dict[int, TaskJson] = {}
     for chunk in _chunks(ids, MOST):
         wanted = keyset.where("id", "in_list", "List", chunk)
-        for page in keyset.pages(studio, ls_project_id, [wanted], MOST, asked):
-            found |= {task["id"]: task for task in page.tasks}
+        for page in keyset.pages(studio, ls_project_id, [wanted], MOST, asked, salvage.first):
+            found |= {task["id"]: task for task in page.tasks if task["id"] not in page.broken}
     return found
 
 
@@ -240,12 +255,12 @@ def shown(studio: LabelStudio, ls_project_id: int, ids: Sequence[int]) -> dict[i
 
 
 def data_of(studio: LabelStudio, ls_project_id: int, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
-    """The data of these tasks by id; deleted ones are left out."""
+    """The data of these tasks by id; deleted ones are left out, and those that Label Studio cannot list."""
     found: dict[int, dict[str, Any]] = {}
     for chunk in _chunks(ids, 500):
         wanted = keyset.where("id", "in_list", "List", chunk)
-        for page in keyset.pages(studio, ls_project_id, [wanted], 500, {"include": "id,data"}):
-            found |= {task["id"]: task["data"] for task in page.tasks}
+        for page in keyset.pages(studio, ls_project_id, [wanted], 500, {"include": "id,data"}, salvage.first):
+            found |= {task["id"]: task["data"] for task in page.tasks if task["id"] not in page.broken}
     return found
 
 

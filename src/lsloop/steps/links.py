@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 from urllib.parse import urlsplit
 from uuid import UUID
 
-from lsloop.errors import Refused
-from lsloop.labelstudio import tasks
+from lsloop.errors import Refused, Uncertain
+from lsloop.labelstudio import answers, tasks
 from lsloop.labelstudio.client import LabelStudio
 from lsloop.ledger import Ledger, links
 from lsloop.ledger.links import Linked
@@ -19,6 +19,9 @@ from lsloop.records import Project
 from lsloop.signing import Link, Media, links_in
 
 _PIECE = 100  # tasks that are read at a time: what somebody changes by hand between a read and a write would be lost
+MOST = 3
+"""Tasks in a row for which Label Studio fails: then it is not they that fail."""
+
 _LOOKS = 20  # so many times the limit is looked at in one run
 
 _LOCAL = ("localhost", "127.0.0.1", "::1")
@@ -68,6 +71,7 @@ class _Run:
         assert project.ls_project_id is not None
         self.ledger, self.studio, self.project, self.media = ledger, studio, project, media
         self.ls_project_id, self.works, self.done = project.ls_project_id, works, done
+        self.failing = 0  # tasks in a row that Label Studio failed for
         self.judged: dict[tuple[str, str], bool] = {}  # whether links of a base with a fault are left as they are
 
     def go(self, limit: int) -> None:
@@ -106,9 +110,15 @@ class _Run:
     def _put(self, task: Linked, data: dict[str, object]) -> bool:
         try:
             tasks.update_data(self.studio, task.ls_task_id, data)
-        except Refused as refusal:  # this one task: the others go on, and it is tried again
-            self.done.problems.append(f"the link of task {task.ls_task_id} was not renewed: {refusal.problem}")
+        except (Refused, answers.Failing, Uncertain) as trouble:  # this one task: the others go on, and it is tried again
+            if isinstance(trouble, Uncertain) and not trouble.answered:
+                raise
+            self.failing += not isinstance(trouble, Refused)
+            if self.failing == MOST:
+                raise
+            self.done.problems.append(f"the link of task {task.ls_task_id} was not renewed: {trouble.problem}")
             return False
+        self.failing = 0
         self.done.renewed += 1
         return True
 
