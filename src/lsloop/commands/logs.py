@@ -80,7 +80,7 @@ def _path(folder: Path, service: str) -> Path:
 
 
 def _more(path: Path, begin: int) -> Iterator[str]:
-    """The lines that are written after `begin`, for ever; a log that was put aside goes on with its successor."""
+    """The lines that are written after `begin`, without end; a log that was put aside goes on with its successor."""
     while True:
         if path.is_file() and path.stat().st_size < begin:
             begin = 0
