@@ -76,9 +76,9 @@ def find_by_key(studio: LabelStudio, ls_project_id: int, keys: Sequence[str]) ->
 
 
 def above(studio: LabelStudio, ls_project_id: int, ls_task_id: int) -> Iterator[Page]:
-    """Tasks with greater numbers than this one, by number, with their data."""
+    """Tasks with greater numbers than this one, by number, with their data; of those that cannot be listed without."""
     filters = [keyset.above(ls_task_id)]
-    yield from keyset.pages(studio, ls_project_id, filters, MOST, {"include": "id,data"})
+    yield from keyset.pages(studio, ls_project_id, filters, MOST, {"include": "id,data"}, salvage.first)
 
 
 def _by_key(studio: LabelStudio, ls_project_id: int, keys: list[str]) -> list[tuple[int, str]]:

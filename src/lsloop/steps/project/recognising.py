@@ -157,7 +157,7 @@ def _made_before(ledger: Ledger, studio: LabelStudio, project: Project) -> int |
     for one in projects.every(studio):
         if (one.get("description") or "").startswith(f"{project.task_type}, kept by lsloop ("):
             page = next(tasks.above(studio, one["id"], 0), None)
-            told = [str(task["data"].get("sample_id")) for task in page.tasks] if page else []
+            told = [str(task.get("data", {}).get("sample_id")) for task in page.tasks] if page else []
             if adopting.knows_any(ledger, told):
                 return int(one["id"])
     return None
