@@ -102,7 +102,11 @@ BEGIN
             format('lock %s belongs to task %s, which is %s', p_lock_id, coalesce(t.ls_task_id::text, t.task_key::text), t.state),
             CASE WHEN t.state = 'claimed' THEN format('`lsloop push --task-type %s` finishes what was cut off.', t.task_type)
                  WHEN t.state = 'conflicted' THEN format('Decide first: `lsloop conflicts show %s`.', v_conflict)
-                 ELSE format('Delete task %s in Label Studio and run `lsloop pull`: the lock ends with its task.', t.ls_task_id) END);
+                 WHEN EXISTS (SELECT FROM annotations a WHERE a.task_key = t.task_key AND a.deleted_at IS NULL)
+                 THEN format('Task %s has answers: the lock ends once one counts. `lsloop problems` says why one does not.',
+                             t.ls_task_id)
+                 ELSE format('The lock ends when task %s is answered or skipped. Where nobody is at it, delete it in Label '
+                             'Studio and run `lsloop pull`.', t.ls_task_id) END);
     END IF;
     UPDATE locks SET released_at = now() WHERE lock_id = p_lock_id;
     PERFORM write_audit(p_actor, 'release', 'lock ' || p_lock_id, p_reason, to_jsonb(l) - 'token');

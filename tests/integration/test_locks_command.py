@@ -123,7 +123,7 @@ def test_a_lock_outside_label_studio_can_be_released_and_its_token_is_worth_noth
     ("state", "fix"),
     [
         ("claimed", "`lsloop push"),
-        ("open", "Delete task 1 in Label Studio"),
+        ("open", "The lock ends when task 1 is answered or skipped."),
         ("conflicted", "`lsloop conflicts show 1`"),
     ],
 )

@@ -72,7 +72,10 @@ def held(ctx: typer.Context, annotator: NameArg, task_type: TaskTypeOpt = None) 
     document = {"annotator": name, "held": found}
     if not found:
         return call.out.result(document, f"No answer of {name} is held for review.")
-    rows = [(one["task_type"], one["external_id"], one["ls_task_id"], one["submitted_at"], one["url"]) for one in found]
+    rows = [
+        (one["task_type"], one["external_id"], one["ls_task_id"], f"{one['submitted_at']:%Y-%m-%d %H:%M}", one["url"])
+        for one in found
+    ]  # fmt: skip
     return call.out.result(
         document,
         Table(("task type", "sample", "task", "submitted", "link"), rows),
@@ -106,7 +109,8 @@ def release(
             done = loop.review(ledger, call.config, name, only, tasks, "released", actor=actor(by), reason=reason)
         else:
             done = loop.release(ledger, call.config, name, only, actor=actor(by), reason=reason)
-    said = [f"Released {name} in {', '.join(done)}." if done else f"{name} is not held for review."]
+    what = f"{counted(len(tasks), 'answer')} of {name}" if tasks else name
+    said = [f"Released {what} in {', '.join(done)}." if done else f"{name} is not held for review."]
     call.out.result({"annotator": name, "released": done}, " ".join([*said, *_became(done)]))
 
 
