@@ -157,7 +157,7 @@ def test_a_page_that_postgresql_cannot_take_is_told_and_not_kept(ledger: Ledger)
     """COPY is psycopg's own, and so are its errors."""
     project = projects.bind(ledger, projects.reserve(ledger, TRANSCRIPT, "http://studio"), 1, "<View/>")
     too_large = Task(2**63, uuid.uuid4(), datetime.now(UTC), ())
-    with pytest.raises(LsloopError, match=r"The ledger failed: .*out of range"):
+    with pytest.raises(LsloopError, match=r"The ledger cannot hold it: .*out of range"):
         annotations.receive(ledger, project, [too_large])
 
 
