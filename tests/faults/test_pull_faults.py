@@ -69,7 +69,7 @@ def test_a_page_that_fails_once_is_read_again(
 def test_a_pull_that_cannot_go_on_says_so_and_the_next_one_finishes(
     scene: World, between: Proxy, answers: list[promises.Answer]
 ) -> None:
-    between.on(*READ, proxy.answering(500), lambda count: count >= 3)
+    between.on(*READ, proxy.answering(500), lambda count: count >= 5)
     failed = processes.run(scene.config.project_dir, *PULL)
     assert failed.wait() == 3
     assert "500" in failed.said
