@@ -13,7 +13,10 @@ TABLES = {
     "samples": "SELECT sample_id AS id, * FROM samples",
     "revisions": "SELECT revision_id AS id, * FROM revisions",
     "values": "SELECT ROW(sample_id, field, version)::text AS id, * FROM v_revisions",
-    "tasks": "SELECT task_key AS id, * FROM tasks",
+    "tasks": """SELECT task_key AS id, *,
+                  (SELECT coalesce(jsonb_agg(e.base), '[]') FROM earlier_bases e
+                    WHERE e.task_key = tasks.task_key) AS earlier
+                  FROM tasks""",
     "locks": """SELECT lock_id AS id, *, expires_at IS NULL OR expires_at > now() AS counts
                   FROM locks WHERE released_at IS NULL""",
     "annotations": "SELECT annotation_id AS id, * FROM annotations",
