@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
+from lsloop import resources
 from lsloop.config import Conflicts
 from lsloop.ledger import Ledger, exports
+from lsloop.media_paths import RawData
 from lsloop.steps.export.sample import Making
 from office import Office
 
@@ -34,7 +36,7 @@ def reviewed(office: Office, raw: Path | None = None) -> list[Any]:
         return documents
     (raw / "a.wav").write_bytes(b"1")
     os.utime(raw / "a.wav", ns=(1, 1))
-    making = Making(office.kind, str(raw), None)
+    making = Making(office.kind, str(raw), RawData(raw), resources.template(office.task_type))
     return [making.reviewed(entry, document).row for entry, document in zip(found, documents, strict=True)]
 
 
