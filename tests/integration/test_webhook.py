@@ -186,7 +186,7 @@ def test_a_push_makes_the_webhook_with_the_project_and_asks_for_it_no_more(world
     assert (found.no_events, len(webhooks.of_project(world.studio, world.ls_project_id))) == ("", 1)
     telling(world, "http://127.0.0.1:8/elsewhere").push()  # an address that is new is told at once
     (made,) = webhooks.of_project(world.studio, world.ls_project_id)
-    assert made["url"] == "http://127.0.0.1:8/elsewhere"
+    assert made["url"] == "http://127.0.0.1:8/elsewhere/webhook"
 
 
 @pytest.mark.studio
