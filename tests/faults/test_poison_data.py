@@ -8,7 +8,7 @@ import pytest
 from pydantic import SecretStr
 
 from integration.test_links import elsewhere
-from lsloop.labelstudio import tasks
+from lsloop.labelstudio import salvage, tasks
 from lsloop.ledger import problems
 from world import TRANSCRIPT, World, clips
 
@@ -51,3 +51,17 @@ def test_poison_in_the_data_of_a_task_stops_no_other(world: World) -> None:
     assert data["text"] == "changed upstream"
     listed, _ = problems.listed(world.ledger, task_type=TRANSCRIPT)
     assert there[0]["id"] in {one["ls_task_id"] for one in listed}, "what Label Studio cannot list is named"
+
+
+def test_many_tasks_in_a_row_that_cannot_be_listed_stop_no_other(world: World) -> None:
+    world.ingest(clips(salvage.MOST + 4))
+    world.push(limit=100)
+    there = list(world.tasks().values())
+    for task in there[:-2]:
+        patch(world, task, json.dumps(task["data"])[:-1] + f', "x": {MORE["half a pair"]}}}')
+    world.annotate(there[-1], "heard")
+    world.pull()
+    assert world.value("SELECT count(*) FROM annotations WHERE value IS NOT NULL") == 1
+    assert len(problems.listed(world.ledger, task_type=TRANSCRIPT)[0]) == len(there) - 2
+    world.push()
+    assert tasks.count(world.studio, world.ls_project_id) == len(there)

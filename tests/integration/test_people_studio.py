@@ -100,7 +100,7 @@ def test_three_people_are_asked_compared_and_somebody_decides(world: World) -> N
     assert world.push().sent == 0
 
 
-def test_an_adjudication_that_nobody_needs_any_more_leaves_label_studio(world: World) -> None:
+def test_an_adjudication_that_nobody_needs_any_more_is_put_away(world: World) -> None:
     world = settings(world, task_types={TRANSCRIPT: TaskType(overlap=2, agreement=0.7)})
     world.ingest(clips(1))
     world.push()
@@ -113,5 +113,6 @@ def test_an_adjudication_that_nobody_needs_any_more_leaves_label_studio(world: W
     tasks.update_annotation(world.studio, other["id"], ground_truth=True)
     world.pull()
     assert world.current()["clip-001"] == "x y z"
-    assert tasks.fetch(world.studio, world.ls_project_id, [decider]) == []
+    there = tasks.place(world.studio, world.ls_project_id, [decider])
+    assert tasks.is_put_away(there[decider]), "it is asked of nobody, and deleted by nobody"
     assert world.pull().gone == 0

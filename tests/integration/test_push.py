@@ -275,7 +275,7 @@ def test_a_project_deleted_in_label_studio_is_not_made_anew_unasked(world: World
     world.ingest(clips(2))
     world.push()
     world.studio.delete(f"api/projects/{world.ls_project_id}/")
-    with pytest.raises(UsageError, match="the ledger knows 2 tasks in it"):
+    with pytest.raises(UsageError, match="it had 2 tasks of the ledger"):
         world.push()
     loop.setup(world.ledger, world.studio, world.config, TRANSCRIPT, recreate=True)
     assert world.push().sent == 2

@@ -94,6 +94,7 @@ def test_the_cron_line_of_the_guide_runs_where_cron_runs_it_and_says_nothing_whe
     run(folder, "dvc", "remote", "add", "-q", "--default", "store", str(tmp_path / "remote"))
     run(folder, "dvc", "push", "-q")
     (folder / ".env").write_text(f"DATABASE_URL={database_url}\n")
+    (folder / ".env").chmod(0o600)
     guide = (Path(__file__).parents[2] / "docs" / "guides" / "sync.md").read_text()
     (line,) = [text.split(maxsplit=5)[5] for text in guide.splitlines() if text.strip().startswith("*/5 ")]
     line = line.replace("/srv/speech/.venv/bin", str(Path(sys.executable).parent)).replace("/srv/speech", str(folder))

@@ -31,7 +31,7 @@ _LESS: tuple[Params, ...] = (
 """The same with less and less in it: without durations, without results, with the numbers of the annotations alone."""
 
 MOST = 20
-"""Tasks in a row of which nothing can be read: then it is not they that fail."""
+"""Tasks in a row of which nothing can be read: then it is asked again whether it is they that fail."""
 
 _NOBODY = 0  # an id that no task has
 
@@ -92,7 +92,9 @@ class _Salvage:
             self._add([self._with_annotations(task) for task in found])
             return
         self._in_a_row += 1
-        if self._in_a_row == MOST or self._fails_without_any():
+        if self._in_a_row % MOST == 0:
+            self._works = False
+        if self._fails_without_any():
             raise why
         # Whoever looks for answers before removing a task is to find one.
         self.tasks.append({"id": ls_task_id, "annotations": [{UNREADABLE: why.problem}]})
