@@ -16,7 +16,7 @@ from typing import Any
 
 from benchmarks.place import KIND, Place, fresh_ledger
 from benchmarks.rows import Row, told
-from lsloop import agreement, config, ledger, loop
+from lsloop import config, ledger, loop
 from lsloop.config import Config
 from lsloop.demo import dataset
 from lsloop.demo.language import WORDS, Utterance, utterance
@@ -27,6 +27,7 @@ from lsloop.models import Row as Example
 from lsloop.models import Training
 from lsloop.records import Order
 from lsloop.steps import sample
+from lsloop.values import agreement
 
 SEEDS, ROUNDS = 5, 3
 BASE, POOL, EACH, TESTED = 34, 200, 40, 110
@@ -122,19 +123,19 @@ def _rounds(world: _World, order: Order) -> list[float]:
 
 
 def _fresh(folder: Path, seed: int) -> Path:
-    from lsloop.models import speech_ctc
+    from lsloop.models.families import speech_ctc
 
     return speech_ctc.fresh(folder, sorted(set("".join(WORDS))), seed)
 
 
 def _trained(out: Path, base: Path, learnt: Sequence[Example], seed: int) -> Path:
-    from lsloop.models import speech_ctc
+    from lsloop.models.families import speech_ctc
 
     return speech_ctc.train(learnt, [], Training(str(base), out, TRAINING, seed))
 
 
 def _word_error_rate(model: Path, tested: Sequence[Example]) -> float:
-    from lsloop.models import speech_ctc
+    from lsloop.models.families import speech_ctc
 
     answers = speech_ctc.load(str(model), "cpu").predict(tested)
     errors: list[tuple[int, int]] = [

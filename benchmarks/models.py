@@ -114,7 +114,7 @@ def _ask(client: httpx.Client, url: str, body: bytes, password: str) -> None:
 
 @contextmanager
 def _made(settings: Config, url: str) -> Iterator[Scene]:
-    from lsloop.models import speech_ctc
+    from lsloop.models.families import speech_ctc
 
     with tempfile.TemporaryDirectory(prefix="lsloop-bench-models-") as name:
         folder = Path(name)

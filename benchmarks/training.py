@@ -27,7 +27,7 @@ def speed(place: Place) -> Iterator[Row]:
 
 def measured(folder: Path, database_url: str, rounds: int) -> Iterator[Row]:
     """In an empty folder, on an empty ledger. Each round trains with another seed."""
-    from lsloop.models import speech_ctc
+    from lsloop.models.families import speech_ctc
 
     speech_ctc.fresh(folder / "data" / "base", sorted(set("".join(language.WORDS))))
     export(folder / "data" / "reviewed" / KIND)

@@ -10,8 +10,8 @@ from uuid import UUID
 from lsloop.config import Config
 from lsloop.ledger import Ledger, annotations, projects
 from lsloop.ledger import tasks as ledger_tasks
-from lsloop.loop.answers import court_of
-from lsloop.loop.tasks import choice_of
+from lsloop.loop.pull import court_of
+from lsloop.loop.push import choice_of
 from lsloop.records import Annotation, Claim, Project, Task, Value
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

@@ -13,8 +13,8 @@ from exporting import TRANSCRIPT, Project
 from lsloop import config
 from lsloop.commands import main
 from lsloop.config import Config
-from lsloop.ledger import Ledger, models
-from lsloop.ledger.models import Version
+from lsloop.ledger import Ledger, versions
+from lsloop.ledger.versions import Version
 
 STEPS = 60  # enough for the tiny model to get about six words in ten right
 TRAINING = {"max_steps": STEPS, "learning_rate": 0.004, "scheduler": "cosine", "batch_size": 8, "save_steps": 20}
@@ -36,10 +36,10 @@ class Learner(Project):
         return self.lsloop("retrain", "--task-type", TRANSCRIPT, "--by", "linh", *words)
 
     def versions(self) -> list[Version]:
-        return models.versions(self.ledger, TRANSCRIPT)
+        return versions.listed(self.ledger, TRANSCRIPT)
 
     def trainings(self) -> list[dict[str, Any]]:
-        return models.trainings(self.ledger, TRANSCRIPT)
+        return versions.trainings(self.ledger, TRANSCRIPT)
 
     def write_params(self, milestones: Sequence[int] = (), **changes: Any) -> None:
         """params.yaml, its model's settings changed so."""
@@ -83,6 +83,6 @@ def clips(folder: Path) -> list[dict[str, Any]]:
 
 def base(folder: Path) -> str:
     """An untrained wav2vec2-bert with a CTC head."""
-    from lsloop.models import speech_ctc
+    from lsloop.models.families import speech_ctc
 
     return str(speech_ctc.fresh(folder / "model", tiny_models.ALPHABET))

@@ -5,7 +5,8 @@ import os
 import sys
 from pathlib import Path
 
-from lsloop.models import Training, speech_ctc
+from lsloop.models import Training
+from lsloop.models.families import speech_ctc
 
 
 def tell(metrics: object) -> None:

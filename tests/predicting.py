@@ -27,7 +27,7 @@ class Speech:
 
     @classmethod
     def made(cls, folder: Path, count: int = 40) -> "Speech":
-        from lsloop.models import speech_ctc
+        from lsloop.models.families import speech_ctc
 
         rows = tiny_models.recordings(folder / "clips", count)
         one, two = (speech_ctc.fresh(folder / f"model-{seed}", tiny_models.ALPHABET, seed) for seed in (0, 1))

@@ -1,7 +1,7 @@
 -- Upstream by SQL: what a crawler writes into `samples`, by upsert_sample or by statements of its own, means what the same
 -- line of metadata.jsonl would mean to an ingest: versions, history, conflicts and refreshes follow.
 
--- The one spelling of a path inside data/raw. Raises for what names no file there (as lsloop.media_paths does).
+-- The one spelling of a path inside data/raw. Raises for what names no file there (as lsloop.media.paths does).
 CREATE OR REPLACE FUNCTION plain_path(p_path text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
     IF p_path ~ '^/|/$|(^|/)\.\.(/|$)|\\|[[:cntrl:]]' THEN

@@ -7,8 +7,9 @@ import pytest
 from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 
-from lsloop import candidates, signing
+from lsloop import signing
 from lsloop.labelstudio import projects, tasks
+from lsloop.values import showing
 from services import Studio
 from serving import SECRET, serving
 from world import World
@@ -77,7 +78,7 @@ def test_hostile_text_in_a_task_is_shown_and_does_nothing(page: Page, world: Wor
         {"translation": HOSTILE, "notes": HOSTILE},
         {"translation": f"{HOSTILE} not", HOSTILE: [HOSTILE]},
     ]
-    shown = candidates.html(answers, ("translation",))
+    shown = showing.html(answers, ("translation",))
     tasks.update_data(world.studio, task["id"], {**task["data"], "candidates": shown})
     page.goto(f"{studio.url}/projects/{ls_project_id}/data?task={task['id']}")
     expect(page.locator("textarea[name^=translation]")).to_have_value(HOSTILE, timeout=60_000)

@@ -21,7 +21,7 @@ import psutil
 
 WARM = [
     "lsloop.commands", "lsloop.loop", "lsloop.stack", "label_studio_sdk.label_interface", "yoyo",
-    "lsloop.models.speech_ctc",
+    "lsloop.models.families.speech_ctc",
 ]  # fmt: skip
 LONGEST = 60.0  # seconds that a command may take
 

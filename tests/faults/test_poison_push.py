@@ -12,7 +12,7 @@ from lsloop import loop
 from lsloop.errors import LsloopError
 from lsloop.ledger import problems
 from lsloop.ledger import tasks as ledger_tasks
-from lsloop.loop.projects import pushed
+from lsloop.loop.setup import pushed
 from world import TRANSCRIPT, World, clips
 
 IMPORT = ("POST", r"/import\b")

@@ -9,7 +9,7 @@ from annotating import Office, said, samples
 from lsloop import task_types
 from lsloop.config import TaskType
 from lsloop.ledger import Ledger, annotations, quality, tasks
-from lsloop.loop.tasks import choice_of
+from lsloop.loop.push import choice_of
 from lsloop.steps import consensus, task
 from world import TRANSCRIPT, config
 

@@ -10,10 +10,10 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from lsloop import jobs
 from lsloop.errors import LsloopError, UsageError
 from lsloop.ledger import connect, migrations, queue
 from lsloop.ledger.listening import Watch
+from lsloop.running import jobs
 from services import Postgres
 from world import config as settings_of
 

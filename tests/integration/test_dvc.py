@@ -10,7 +10,7 @@ import pytest
 
 from annotating import Office
 from exporting import TRANSCRIPT, Project, contents, identity, rows
-from lsloop import config, pipeline, resources
+from lsloop import config, dvc, resources
 from lsloop.commands import main
 from lsloop.errors import LsloopError
 from lsloop.ledger import Ledger
@@ -55,20 +55,20 @@ def project(
 
 def test_the_dvc_yaml_of_the_checkout_is_what_init_writes_for_its_task_types() -> None:
     names = list(config.load(resources.path()).params.task_types)
-    assert resources.path("dvc.yaml").read_text() == pipeline.stages(names)
+    assert resources.path("dvc.yaml").read_text() == dvc.stages(names)
 
 
 def test_repro_writes_then_does_nothing_then_writes_the_one_sample_that_was_accepted(project: Project) -> None:
     folder = project.config.project_dir
-    assert "Running stage 'export_reviewed'" in pipeline.repro(folder, "export_reviewed")
+    assert "Running stage 'export_reviewed'" in dvc.repro(folder, "export_reviewed")
     assert project.exported() == {"c1", "c2", "c3"}
     before = identity(project.target / TRANSCRIPT)
 
-    assert "Stage 'export_reviewed' didn't change, skipping" in pipeline.repro(folder, "export_reviewed")
+    assert "Stage 'export_reviewed' didn't change, skipping" in dvc.repro(folder, "export_reviewed")
     assert identity(project.target / TRANSCRIPT) == before
 
     project.accept({"c4": "mới"})
-    assert "Running stage 'export_reviewed'" in pipeline.repro(folder, "export_reviewed")
+    assert "Running stage 'export_reviewed'" in dvc.repro(folder, "export_reviewed")
     assert project.exported() == {"c1", "c2", "c3", "c4"}
     now = identity(project.target / TRANSCRIPT)
     assert {path for path in before if now[path] != before[path]} == {"index.jsonl"}
@@ -83,11 +83,11 @@ def test_the_manifest_says_the_watermark_and_all_travels_by_push_and_pull_and_th
     commit(folder)
     assert run(folder, "git", "ls-files", "data/reviewed") == "data/reviewed/manifest.json"
     run(folder, "dvc", "remote", "add", "--default", "store", str(tmp_path / "remote"))
-    pipeline.repro(folder, "generate_manifest")
+    dvc.repro(folder, "generate_manifest")
     manifest = project.target / "manifest.json"
     first = manifest.read_bytes()
     assert b'"samples": 3' in first
-    pipeline.repro(folder, "generate_manifest")
+    dvc.repro(folder, "generate_manifest")
     assert manifest.read_bytes() == first
     assert main(["-C", str(folder), "export", "--quiet"]) == 0
     assert manifest.read_bytes() == first
@@ -109,26 +109,26 @@ def test_the_manifest_says_the_watermark_and_all_travels_by_push_and_pull_and_th
 def test_a_stage_that_fails_is_told_with_what_dvc_said(project: Project) -> None:
     (project.config.raw_dir / "audio" / "1.wav").unlink()
     with pytest.raises(LsloopError, match="export_reviewed"):
-        pipeline.repro(project.config.project_dir, "export_reviewed")
+        dvc.repro(project.config.project_dir, "export_reviewed")
 
 
 def test_params_without_models_are_enough_for_dvc_and_an_older_dvc_yaml_says_what_to_add(project: Project) -> None:
     folder = project.config.project_dir
     (folder / "params.yaml").write_text(f"task_types:\n  {TRANSCRIPT}: {{}}\n")
-    assert "data/reviewed/manifest.json" in pipeline.status(folder)
+    assert "data/reviewed/manifest.json" in dvc.status(folder)
     stages = (folder / "dvc.yaml").read_text()
     (folder / "dvc.yaml").write_text(stages[: stages.index("vars:")] + stages[stages.index("stages:") :])
     with pytest.raises(LsloopError) as refused:
-        pipeline.status(folder)
+        dvc.status(folder)
     assert "models: {}" in refused.value.fix
 
 
 def test_dvc_with_hard_links_keeps_the_export_incremental(project: Project) -> None:
     folder = project.config.project_dir
     run(folder, "dvc", "config", "cache.type", "hardlink")
-    pipeline.repro(folder, "export_reviewed")
+    dvc.repro(folder, "export_reviewed")
     project.change_mind("c1", "changed")
-    pipeline.repro(folder, "export_reviewed")
+    dvc.repro(folder, "export_reviewed")
     assert project.metadata("c1")["training_row"]["transcript"] == "changed"
     assert run(folder, "dvc", "status", "export_reviewed").count("deleted") == 0
 
@@ -140,13 +140,13 @@ def test_new_content_remembers_the_commit_that_the_data_was_at(project: Project)
         found = project.office.rows("SELECT external_id, dvc_commit_hash FROM samples ORDER BY arrival")
         return {row.external_id: row.dvc_commit_hash for row in found}
 
-    assert pipeline.data_commit(folder) is None
+    assert dvc.data_commit(folder) is None
     assert set(remembered().values()) == {None}
     project.ingest(rows(6))
     first = commit(folder)
-    assert pipeline.data_commit(folder) == first
+    assert dvc.data_commit(folder) == first
     (folder / "data" / "raw" / "new.wav").write_bytes(b"new")
-    assert pipeline.data_commit(folder) is None
+    assert dvc.data_commit(folder) is None
 
     project.ingest(rows(7))
     second = commit(folder)
@@ -161,11 +161,11 @@ def test_new_content_remembers_the_commit_that_the_data_was_at(project: Project)
 def test_data_that_dvc_tracks_is_at_a_commit_while_dvc_finds_it_unchanged(project: Project) -> None:
     folder = project.config.project_dir
     run(folder, "dvc", "add", "-q", "data/raw")
-    assert pipeline.data_commit(folder) is None
+    assert dvc.data_commit(folder) is None
     head = commit(folder)
-    assert pipeline.data_commit(folder) == head
+    assert dvc.data_commit(folder) == head
     (project.config.raw_dir / "audio" / "9.wav").write_bytes(b"new")
-    assert pipeline.data_commit(folder) is None
+    assert dvc.data_commit(folder) is None
 
 
 def test_git_writes_a_vietnamese_name_in_another_way_and_dvc_is_asked_about_it_all_the_same(
@@ -177,6 +177,6 @@ def test_git_writes_a_vietnamese_name_in_another_way_and_dvc_is_asked_about_it_a
     (voices / "a.wav").write_bytes(b"one")
     run(folder, "dvc", "add", "-q", "data/raw/giọng")
     head = commit(folder)
-    assert pipeline.data_commit(folder) == head
+    assert dvc.data_commit(folder) == head
     (voices / "a.wav").write_bytes(b"another")
-    assert pipeline.data_commit(folder) is None, "this is not what that commit holds"
+    assert dvc.data_commit(folder) is None, "this is not what that commit holds"

@@ -11,10 +11,10 @@ from PIL import Image
 from annotating import Office
 from exporting import TRANSCRIPT, contents, identity, rows
 from exporting import Project as Speech
-from lsloop import layouts
+from lsloop.dataset import layouts
+from lsloop.dataset.layouts import Layout
 from lsloop.errors import LsloopError, UsageError
 from lsloop.labelstudio import conversion
-from lsloop.layouts import Layout
 from lsloop.ledger import Ledger, problems
 from lsloop.steps import export
 from world import config

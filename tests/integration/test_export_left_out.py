@@ -15,7 +15,7 @@ import soundfile
 
 from annotating import Office
 from exporting import TRANSCRIPT, Project, contents
-from lsloop import layouts, trees
+from lsloop.dataset import layouts, trees
 from lsloop.ledger import Ledger, problems
 from lsloop.steps import export as steps_export
 from lsloop.task_types import transcript_correction

@@ -10,7 +10,7 @@ from annotating import Office, said, samples
 from lsloop.config import Gold
 from lsloop.errors import Refused
 from lsloop.ledger import Ledger, gold, quality
-from lsloop.loop.tasks import choice_of
+from lsloop.loop.push import choice_of
 from world import TRANSCRIPT, config
 
 

@@ -14,7 +14,7 @@ from lsloop import loop
 from lsloop.config import Gold, TaskType
 from lsloop.demo.language import sentence, with_errors
 from lsloop.ledger import Ledger, annotations, gold, quality
-from lsloop.loop.answers import court_of
+from lsloop.loop.pull import court_of
 from world import TRANSCRIPT, config, wait_until
 
 RATES = {"an": 0.02, "binh": 0.10, "chi": 0.30}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from lsloop import config, pipeline, resources
+from lsloop import config, dvc, resources
 from lsloop.commands import main
 from lsloop.commands.init import EXAMPLE
 
@@ -90,14 +90,14 @@ def test_inside_a_git_repository_that_one_is_used(tmp_path: Path, capsys: pytest
     told = init(str(project), capsys=capsys)
     assert (told["git"], told["dvc"]) == (False, True)
     assert not (project / ".git").exists()
-    assert pipeline.cache(project) == project / ".dvc" / "cache"
+    assert dvc.cache(project) == project / ".dvc" / "cache"
 
 
 def test_inside_a_dvc_repository_that_one_is_used(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     init(str(tmp_path), capsys=capsys)
     told = init(str(tmp_path / "part"), capsys=capsys)
     assert (told["git"], told["dvc"]) == (False, False)
-    assert pipeline.cache(tmp_path / "part") == tmp_path / ".dvc" / "cache"
+    assert dvc.cache(tmp_path / "part") == tmp_path / ".dvc" / "cache"
 
 
 def test_raw_data_can_be_given_to_dvc_afterwards(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -176,7 +176,7 @@ def test_an_init_after_one_that_was_killed_makes_the_rest(tmp_path: Path, left: 
     assert not list(tmp_path.rglob("*.half-made"))
     assert (tmp_path / "params.yaml").read_bytes() == resources.path("params.yaml").read_bytes()
     assert (tmp_path / ".dvc" / ".gitignore").read_text().split() == ["/config.local", "/tmp", "/cache"]
-    assert pipeline.is_in_use(tmp_path)
+    assert dvc.is_in_use(tmp_path)
     assert git(tmp_path, "status", "--short", ".dvc/config") == "A  .dvc/config"
 
 

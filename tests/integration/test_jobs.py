@@ -13,11 +13,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from lsloop import jobs
 from lsloop.config import Config
 from lsloop.errors import Unreachable
-from lsloop.jobs import Job
 from lsloop.ledger import Ledger, migrations, queue
+from lsloop.running import jobs
+from lsloop.running.jobs import Job
 from services import Postgres
 from world import config as settings_of
 from world import wait_until

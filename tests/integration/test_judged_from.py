@@ -10,7 +10,7 @@ import pytest
 from lsloop import resources
 from lsloop.config import Conflicts
 from lsloop.ledger import Ledger, exports
-from lsloop.media_paths import RawData
+from lsloop.media.paths import RawData
 from lsloop.steps.export.sample import Making
 from office import Office
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from lsloop.ledger import Ledger, models
+from lsloop.ledger import Ledger, versions
 from lsloop.ledger.listening import Watch
 from world import TRANSCRIPT, wait_until
 
@@ -32,18 +32,18 @@ def in_use(ledger: Ledger) -> str | None:
 
 
 def promote(ledger: Ledger) -> None:
-    models.register(ledger, models.Version("v1", TRANSCRIPT, "models/v1", "0", "b", None, "0", {}, 0, "0", {}))
-    models.promote(ledger, "v1", "test")
+    versions.register(ledger, versions.Version("v1", TRANSCRIPT, "models/v1", "0", "b", None, "0", {}, 0, "0", {}))
+    versions.promote(ledger, "v1", "test")
 
 
 def test_the_notification_alone_is_enough(ledger: Ledger) -> None:
-    with watching(ledger, models.CHANNEL, NEVER) as seen:
+    with watching(ledger, versions.CHANNEL, NEVER) as seen:
         promote(ledger)
         wait_until(lambda: seen() == "v1", SOON)
 
 
 def test_what_was_notified_while_the_connection_was_broken_is_seen_soon(ledger: Ledger) -> None:
-    with watching(ledger, models.CHANNEL, NEVER) as seen:
+    with watching(ledger, versions.CHANNEL, NEVER) as seen:
         with ledger.transaction() as transaction:
             killed = transaction.rows(
                 """SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity

@@ -12,12 +12,13 @@ import httpx
 import pytest
 
 from faults import processes
-from lsloop import commands, jobs, loop
+from lsloop import commands, loop
 from lsloop.config import ML_USER, Config
 from lsloop.errors import Refused
 from lsloop.labelstudio import client, ml, tasks, webhooks
 from lsloop.labelstudio.client import LabelStudio
-from lsloop.ledger import Ledger, models
+from lsloop.ledger import Ledger, versions
+from lsloop.running import jobs
 from lsloop.server.ml_backend import Backends
 from predicting import Speech, ingest, project, rows
 from services import Studio
@@ -130,17 +131,17 @@ def test_start_training_in_label_studio_queues_one_training_and_trains_nothing_i
         assert done.problem is None
         for _ in range(2):
             labels.post(f"api/ml/{done.ls_backend_id}/train", json={})
-        (asked,) = models.trainings(ledger)
+        (asked,) = versions.trainings(ledger)
         assert (asked["task_type"], asked["state"], asked["requested_by"]) == (TRANSCRIPT, "queued", "Label Studio")
     stop, said = threading.Event(), list[str]()
     worker = threading.Thread(target=jobs.work, args=(config, ["train"], stop.wait, said.append))
     worker.start()
     try:  # there is nothing to learn from: the job ends at once, and stays where it can be counted
-        wait_until(lambda: models.trainings(ledger)[0]["state"] == "failed", 60)
+        wait_until(lambda: versions.trainings(ledger)[0]["state"] == "failed", 60)
     finally:
         stop.set()
         worker.join(20)
-    (ended,) = models.trainings(ledger)
+    (ended,) = versions.trainings(ledger)
     tried = rows(ledger, "SELECT id, args FROM lsloop_jobs.procrastinate_jobs WHERE task_name = 'retrain'")
     assert [(job.id, job.args["task_type"]) for job in tried] == [(ended["job_id"], TRANSCRIPT)]
     assert (said, ended["training_id"]) == ([], asked["training_id"])
@@ -157,11 +158,11 @@ def test_two_servers_answer_with_the_new_version_after_a_promotion(
     config: Config, ledger: Ledger, speech: Speech
 ) -> None:
     shutil.copytree(speech.other, config.project_dir / "models" / "v2")
-    made = models.Version("v2", TRANSCRIPT, "models/v2", "0", "b", None, "0", {}, 0, "0", {})
-    models.register(ledger, made)
+    made = versions.Version("v2", TRANSCRIPT, "models/v2", "0", "b", None, "0", {}, 0, "0", {})
+    versions.register(ledger, made)
     auth = ("lsloop", config.ml_password)
 
-    def versions(urls: list[str]) -> set[str | None]:
+    def answering(urls: list[str]) -> set[str | None]:
         return {httpx.get(f"{url}/health").json().get("model_version") for url in urls}
 
     with ExitStack() as stack:
@@ -169,9 +170,9 @@ def test_two_servers_answer_with_the_new_version_after_a_promotion(
         servers = [stack.enter_context(processes.start(here, "serve", "--port", "0")) for _ in range(2)]
         wait_until(lambda: all("Serving on" in one.said for one in servers))
         urls = [f"{one.said.split()[2]}/ml/{TRANSCRIPT}" for one in servers]
-        base = wait_until(lambda: None not in versions(urls) and versions(urls), 60)
+        base = wait_until(lambda: None not in answering(urls) and answering(urls), 60)
         assert all(str(version).startswith("base-") for version in base)
-        models.promote(ledger, "v2", "test")
-        wait_until(lambda: versions(urls) == {"v2"}, 10)
+        versions.promote(ledger, "v2", "test")
+        wait_until(lambda: answering(urls) == {"v2"}, 10)
         told = [httpx.post(f"{url}/setup", json={}, auth=auth).json() for url in urls]
         assert told == [{"model_version": "v2"}] * 2

@@ -15,7 +15,7 @@ import pytest
 
 from lsloop.config import ML_USER, Config
 from lsloop.labelstudio import interface
-from lsloop.ledger import Ledger, models
+from lsloop.ledger import Ledger, versions
 from lsloop.models import Guess
 from lsloop.server import ml_backend
 from lsloop.server.ml_backend import Backends
@@ -148,10 +148,10 @@ def test_without_the_password_only_health_is_told(asker: Asker) -> None:
 def test_start_training_asks_once_and_other_events_are_nothing(asker: Asker, ledger: Ledger) -> None:
     for name in ("webhook__POST_annotation", "webhook__annotation_2_min_annot_2"):
         assert asker.post("webhook", payload(name), auth=None).json() == {"status": "ignored"}
-    assert models.trainings(ledger) == []
+    assert versions.trainings(ledger) == []
     numbers = {asker.post("webhook", payload("webhook__train")).json()["training"] for _ in range(2)}
     assert len(numbers) == 1
-    (training,) = models.trainings(ledger)
+    (training,) = versions.trainings(ledger)
     assert (training["task_type"], training["requested_by"]) == (TRANSCRIPT, "Label Studio")
 
 
@@ -181,9 +181,9 @@ def promote(ledger: Ledger, config: Config, version: str, weights: Path | None) 
     folder = config.project_dir / "models" / version
     if weights:
         shutil.copytree(weights, folder)
-    made = models.Version(version, TRANSCRIPT, f"models/{version}", "0", "b", None, "0", {}, 0, "0", {})
-    models.register(ledger, made)
-    models.promote(ledger, version, "test")
+    made = versions.Version(version, TRANSCRIPT, f"models/{version}", "0", "b", None, "0", {}, 0, "0", {})
+    versions.register(ledger, made)
+    versions.promote(ledger, version, "test")
 
 
 def test_a_promotion_is_followed_and_one_that_cannot_be_loaded_is_told(
@@ -201,9 +201,9 @@ def test_a_promotion_is_followed_and_one_that_cannot_be_loaded_is_told(
     assert answer["results"][0]["result"]
     assert {answer["model_version"], *(one["model_version"] for one in answer["results"])} == {told["model_version"]}
     assert asker.get("versions").json()["versions"] == [told["model_version"], "v3", "v2"]
-    models.roll_back(ledger, TRANSCRIPT, "test")
+    versions.roll_back(ledger, TRANSCRIPT, "test")
     wait_until(lambda: asker.get("health").json() == {"status": "UP", "model_version": "v2"})
-    models.roll_back(ledger, TRANSCRIPT, "test")
+    versions.roll_back(ledger, TRANSCRIPT, "test")
     wait_until(lambda: asker.get("health").json()["model_version"] == base)
 
 

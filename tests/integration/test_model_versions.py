@@ -10,8 +10,8 @@ import pytest
 from annotating import Office, said, samples
 from lsloop.commands import main
 from lsloop.errors import Refused, UsageError
-from lsloop.ledger import Ledger, connect, models
-from lsloop.ledger.models import Version
+from lsloop.ledger import Ledger, connect, versions
+from lsloop.ledger.versions import Version
 from world import TRANSCRIPT, config
 
 
@@ -24,40 +24,40 @@ def version(name: str, task_type: str = TRANSCRIPT) -> Version:
 
 
 def in_use(ledger: Ledger) -> str | None:
-    found = models.promoted(ledger, TRANSCRIPT)
+    found = versions.promoted(ledger, TRANSCRIPT)
     return found.version if found else None
 
 
 def test_one_version_is_in_use_and_rollback_goes_back_step_by_step(ledger: Ledger) -> None:
     for name in ("a", "b"):
-        assert models.register(ledger, version(name))
-        assert not models.register(ledger, version(name))
+        assert versions.register(ledger, version(name))
+        assert not versions.register(ledger, version(name))
     assert in_use(ledger) is None
-    assert models.promote(ledger, "a", "linh", "first")
-    assert models.promote(ledger, "b", "linh", "better")
-    assert not models.promote(ledger, "b", "linh", "again")
+    assert versions.promote(ledger, "a", "linh", "first")
+    assert versions.promote(ledger, "b", "linh", "better")
+    assert not versions.promote(ledger, "b", "linh", "again")
     assert in_use(ledger) == "b"
-    assert models.roll_back(ledger, TRANSCRIPT, "minh", "it hears ghosts") == ("b", "a")
+    assert versions.roll_back(ledger, TRANSCRIPT, "minh", "it hears ghosts") == ("b", "a")
     assert in_use(ledger) == "a"
-    assert models.roll_back(ledger, TRANSCRIPT, "minh") == ("a", None)
+    assert versions.roll_back(ledger, TRANSCRIPT, "minh") == ("a", None)
     assert in_use(ledger) is None
     with pytest.raises(Refused, match="nothing to roll back"):
-        models.roll_back(ledger, TRANSCRIPT, "minh")
-    said_of_b = [(row["actor"], row["action"], row["reason"]) for row in models.history(ledger, "b")]
+        versions.roll_back(ledger, TRANSCRIPT, "minh")
+    said_of_b = [(row["actor"], row["action"], row["reason"]) for row in versions.history(ledger, "b")]
     assert said_of_b == [("linh", "promote", "better"), ("minh", "roll back", "it hears ghosts")]
 
 
 def test_a_version_is_found_by_how_it_begins_with_all_that_it_was_made_of(ledger: Ledger) -> None:
-    models.register(ledger, version("3fa9-one"))
-    models.register(ledger, version("3fb0-two"))
-    found = models.find(ledger, "3fa")
+    versions.register(ledger, version("3fa9-one"))
+    versions.register(ledger, version("3fb0-two"))
+    found = versions.find(ledger, "3fa")
     assert (found.version, found.params, found.seed, found.metrics) == ("3fa9-one", {"epochs": 3}, 7, {"new": {"wer": 0.1}})
     with pytest.raises(UsageError, match="Several model versions"):
-        models.find(ledger, "3f")
+        versions.find(ledger, "3f")
     with pytest.raises(UsageError, match="no model version 'x'"):
-        models.find(ledger, "x")
+        versions.find(ledger, "x")
     with pytest.raises(Refused, match="no model version nothing"):
-        models.promote(ledger, "nothing", "linh")
+        versions.promote(ledger, "nothing", "linh")
 
 
 def test_a_password_in_the_name_of_the_base_is_shown_nowhere(
@@ -69,7 +69,7 @@ def test_a_password_in_the_name_of_the_base_is_shown_nowhere(
     base = "https://me:hunter2@hub.example/model"
     params = f"task_types: {{{TRANSCRIPT}: {{}}}}\nmodels: {{{TRANSCRIPT}: {{base: '{base}'}}}}\n"
     (tmp_path / "params.yaml").write_text(params)
-    models.register(ledger, replace(version("3fa9"), base=base, params={"base": base}))
+    versions.register(ledger, replace(version("3fa9"), base=base, params={"base": base}))
     for words in (["models", "list"], ["models", "show", "3fa9"], ["status"]):
         for more in ([], ["--json"]):
             main(["-C", str(tmp_path), *words, *more])
@@ -80,26 +80,26 @@ def test_a_password_in_the_name_of_the_base_is_shown_nowhere(
 
 def test_the_database_refuses_a_second_version_in_use(ledger: Ledger) -> None:
     for name in ("a", "b"):
-        models.register(ledger, version(name))
-    models.promote(ledger, "a", "linh")
+        versions.register(ledger, version(name))
+    versions.promote(ledger, "a", "linh")
     with pytest.raises(Refused, match="one_promoted_model"), ledger.transaction() as transaction:
         transaction.run("UPDATE model_versions SET promoted_at = now() WHERE version = 'b'")
 
 
 def test_promotions_at_the_same_time_leave_one_in_use(database_url: str, ledger: Ledger) -> None:
     for name in "abcdefgh":
-        models.register(ledger, version(name))
+        versions.register(ledger, version(name))
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda name: models.promote(ledger, name, "linh"), "abcdefgh"))
-    assert [one.in_use for one in models.versions(ledger)].count(True) == 1
+        list(pool.map(lambda name: versions.promote(ledger, name, "linh"), "abcdefgh"))
+    assert [one.in_use for one in versions.listed(ledger)].count(True) == 1
 
 
 def test_whoever_listens_is_told_of_promotions_and_rollbacks(database_url: str, ledger: Ledger) -> None:
-    models.register(ledger, version("a"))
+    versions.register(ledger, version("a"))
     with psycopg.connect(database_url, autocommit=True) as listener:
-        listener.execute(f"LISTEN {models.CHANNEL}")
-        models.promote(ledger, "a", "linh")
-        models.roll_back(ledger, TRANSCRIPT, "linh")
+        listener.execute(f"LISTEN {versions.CHANNEL}")
+        versions.promote(ledger, "a", "linh")
+        versions.roll_back(ledger, TRANSCRIPT, "linh")
         told = [note.payload for note in listener.notifies(timeout=10, stop_after=2)]
     assert told == [TRANSCRIPT, TRANSCRIPT]
 
@@ -108,25 +108,25 @@ RUN = {"data": "cd", "seed": 7}
 
 
 def states(ledger: Ledger) -> list[tuple[str, int | None]]:
-    return [(row["state"], row["milestone"]) for row in reversed(models.trainings(ledger, TRANSCRIPT))]
+    return [(row["state"], row["milestone"]) for row in reversed(versions.trainings(ledger, TRANSCRIPT))]
 
 
 def test_requests_that_wait_are_answered_by_one_run(ledger: Ledger) -> None:
-    first = models.request(ledger, TRANSCRIPT, "linh", "more data")
-    assert models.request(ledger, TRANSCRIPT, "minh") == first
-    with ledger.in_turn(models.turn(TRANSCRIPT)):
-        assert models.begin(ledger, TRANSCRIPT, "worker", None, RUN) == first
+    first = versions.request(ledger, TRANSCRIPT, "linh", "more data")
+    assert versions.request(ledger, TRANSCRIPT, "minh") == first
+    with ledger.in_turn(versions.turn(TRANSCRIPT)):
+        assert versions.begin(ledger, TRANSCRIPT, "worker", None, RUN) == first
         assert states(ledger) == [("running", None)]
-        assert models.request(ledger, TRANSCRIPT, "linh") != first  # asked for while one runs: its data may be newer
-        models.end(ledger, first, None, "kept", None)
+        assert versions.request(ledger, TRANSCRIPT, "linh") != first  # asked for while one runs: its data may be newer
+        versions.end(ledger, first, None, "kept", None)
     assert states(ledger) == [("done", None), ("queued", None)]
 
 
 def test_a_killed_training_goes_on_when_it_is_the_same_run_and_has_failed_when_not(ledger: Ledger) -> None:
-    first = models.begin(ledger, TRANSCRIPT, "linh", None, RUN)
+    first = versions.begin(ledger, TRANSCRIPT, "linh", None, RUN)
     assert states(ledger) == [("interrupted", None)]
-    assert models.begin(ledger, TRANSCRIPT, "linh", None, RUN) == first
-    assert models.begin(ledger, TRANSCRIPT, "linh", None, RUN | {"data": "newer"}) != first
+    assert versions.begin(ledger, TRANSCRIPT, "linh", None, RUN) == first
+    assert versions.begin(ledger, TRANSCRIPT, "linh", None, RUN | {"data": "newer"}) != first
     assert states(ledger) == [("failed", None), ("interrupted", None)]
 
 
@@ -151,7 +151,7 @@ def test_each_milestone_asks_for_one_training_however_often_and_by_how_many_it_i
     def see() -> int | None:
         opened = connect(database_url, check_schema=False)
         try:
-            return models.reach(opened, TRANSCRIPT, [2, 4], 5)
+            return versions.reach(opened, TRANSCRIPT, [2, 4], 5)
         finally:
             opened.close()
 

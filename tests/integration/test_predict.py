@@ -9,12 +9,13 @@ import pytest
 
 from faults import processes
 from faults.processes import Point
-from lsloop import commands, jobs, loop
+from lsloop import commands, loop
 from lsloop.config import Config
 from lsloop.errors import UsageError
-from lsloop.ledger import Ledger, models, predictions, problems
+from lsloop.ledger import Ledger, predictions, problems, versions
 from lsloop.ledger.predictions import Backlog
 from lsloop.models import Guess, Row, _audio
+from lsloop.running import jobs
 from lsloop.steps import prediction
 from lsloop.steps.prediction import Loaded
 from mischief import MISCHIEF, Mischief
@@ -33,7 +34,7 @@ def config(tmp_path: Path, ledger: Ledger, database_url: str, speech: Speech) ->
     return settings
 
 
-def versions(ledger: Ledger) -> dict[str, list[str]]:
+def model_versions(ledger: Ledger) -> dict[str, list[str]]:
     """The model versions that answered for each sample, oldest first."""
     found = rows(
         ledger,
@@ -47,14 +48,14 @@ def test_every_sample_gets_one_prediction_that_names_its_model(config: Config, l
     told: list[int] = []
     done = loop.predict(ledger, config, TRANSCRIPT, progress=loop.Progress(told.append, told.append))
     assert (done.predicted, done.failed) == (36, 0)
-    assert set(map(tuple, versions(ledger).values())) == {(done.model_version,)}
+    assert set(map(tuple, model_versions(ledger).values())) == {(done.model_version,)}
     assert done.model_version.startswith("base-")
     assert told[0] == 36 == sum(told[1:])
     (first, *_) = rows(ledger, "SELECT value, score, uncertainty, sync_version FROM predictions")
     assert set(first.value) == {"transcript", "quality_flags", "confidence", "notes"}
     assert 0 <= first.uncertainty <= 1
     again = loop.predict(ledger, config, TRANSCRIPT)
-    assert (again.predicted, len(versions(ledger))) == (0, 36)
+    assert (again.predicted, len(model_versions(ledger))) == (0, 36)
 
 
 def test_all_predicts_again_and_changes_nothing_that_is_the_same(config: Config, ledger: Ledger) -> None:
@@ -71,26 +72,26 @@ def test_new_content_and_another_model_are_predicted_and_what_was_shown_stays(
     shutil.copy(speech.clips[39], config.raw_dir / "audio" / "clip-001.wav")
     ingest(ledger, config)
     assert loop.predict(ledger, config, TRANSCRIPT).predicted == 1
-    assert [len(found) for found in (versions(ledger)["clip-000"], versions(ledger)["clip-001"])] == [1, 2]
+    assert [len(found) for found in (model_versions(ledger)["clip-000"], model_versions(ledger)["clip-001"])] == [1, 2]
     other = loop.predict(ledger, config, TRANSCRIPT, model=str(speech.other))
     assert other.predicted == 36
-    assert versions(ledger)["clip-000"][1] == other.model_version != versions(ledger)["clip-000"][0]
+    assert model_versions(ledger)["clip-000"][1] == other.model_version != model_versions(ledger)["clip-000"][0]
     # Back to the first model: its answers are the newest again.
     assert loop.predict(ledger, config, TRANSCRIPT).predicted == 36
     (newest,) = rows(
         ledger,
         """SELECT DISTINCT (current_prediction(s, 'transcript_correction', '{media}')).model_version AS v FROM samples s""",
     )
-    assert newest.v == versions(ledger)["clip-000"][0]
+    assert newest.v == model_versions(ledger)["clip-000"][0]
 
 
 def test_the_promoted_version_answers_and_not_the_base(config: Config, ledger: Ledger, speech: Speech) -> None:
     shutil.copytree(speech.other, config.project_dir / "models" / "v2")
-    made = models.Version("v2-abc", TRANSCRIPT, "models/v2", "0" * 64, "models/base", None, "1" * 64, {}, 0, "0", {})
-    models.register(ledger, made)
-    models.promote(ledger, "v2-abc", "test")
+    made = versions.Version("v2-abc", TRANSCRIPT, "models/v2", "0" * 64, "models/base", None, "1" * 64, {}, 0, "0", {})
+    versions.register(ledger, made)
+    versions.promote(ledger, "v2-abc", "test")
     assert loop.predict(ledger, config, TRANSCRIPT, limit=2).model_version == "v2-abc"
-    assert versions(ledger) == {"clip-000": ["v2-abc"], "clip-001": ["v2-abc"]}
+    assert model_versions(ledger) == {"clip-000": ["v2-abc"], "clip-001": ["v2-abc"]}
 
 
 def test_without_a_model_it_says_what_to_do(config: Config, ledger: Ledger) -> None:
@@ -113,7 +114,7 @@ def test_a_bad_recording_is_named_and_the_others_are_predicted(
     assert sorted(reasons) == ["clip-003", "clip-007"]
     assert "cannot be read" in reasons["clip-003"]
     assert "clip-007.wav" in reasons["clip-007"]
-    assert len(versions(ledger)) == 34
+    assert len(model_versions(ledger)) == 34
     assert predictions.count(ledger, Backlog(TRANSCRIPT, ("media",), said["model_version"])) == 2
 
 
@@ -124,7 +125,7 @@ def test_whatever_a_model_does_with_one_sample_is_a_problem_of_that_sample_only(
     backlog = Backlog(TRANSCRIPT, ("media",), "mischief")
     done = prediction.predict(ledger, backlog, asking, lambda: Loaded("mischief", Mischief(bad)))
     failed = {one["external_id"]: one["problem"] for one in done.problems}
-    assert set(versions(ledger)) == set(names) - set(failed)
+    assert set(model_versions(ledger)) == set(names) - set(failed)
     assert set(failed) == set(bad), {name: bad[name] for name in set(bad) - set(failed)}
     assert failed["clip-000"] == "no"
     listed, total = problems.listed(ledger, step="predict")
@@ -138,12 +139,12 @@ def test_whatever_a_model_does_with_one_sample_is_a_problem_of_that_sample_only(
 def test_a_killed_worker_keeps_what_it_wrote_and_lets_go_at_once(config: Config, ledger: Ledger) -> None:
     killed = processes.run(config.project_dir, "predict", "-t", TRANSCRIPT, at=Point(CHECKED, "before", 2))
     assert killed.wait() == -9
-    written = len(versions(ledger))
+    written = len(model_versions(ledger))
     assert written in (0, 32)  # the first piece may have been on its way
     assert rows(ledger, "SELECT count(*) AS n FROM prediction_claims")[0].n == 36 - written
     done = loop.predict(ledger, config, TRANSCRIPT)
     assert done.predicted == 36 - written
-    assert {len(found) for found in versions(ledger).values()} == {1}
+    assert {len(found) for found in model_versions(ledger).values()} == {1}
     assert rows(ledger, "SELECT count(*) AS n FROM prediction_claims")[0].n == 0
 
 
@@ -155,7 +156,7 @@ def test_two_workers_share_the_work_and_do_nothing_twice(config: Config, ledger:
     ):
         assert (one.wait(), two.wait()) == (0, 0)
     assert sum(json.loads(command.said)["predicted"] for command in (one, two)) == 36
-    assert len(versions(ledger)) == 36
+    assert len(model_versions(ledger)) == 36
 
 
 class Timekeeper:
@@ -200,7 +201,7 @@ def test_jobs_share_a_backlog_and_are_queued_once(
     assert {(job.task_name, job.queue_name) for job in queued} == {("predict", "predict")}
     for job in queued:
         jobs.JOBS[job.task_name].run(config, **job.args)
-    assert len(versions(ledger)) == 10
+    assert len(model_versions(ledger)) == 10
 
 
 def test_claims_of_the_living_are_passed_over_and_nobody_waits(office_ledger: Office) -> None:

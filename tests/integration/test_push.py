@@ -10,7 +10,7 @@ from lsloop.errors import Unauthorised, Unreachable, UsageError
 from lsloop.labelstudio import client, projects, tasks
 from lsloop.ledger import gold
 from lsloop.ledger import tasks as ledger_tasks
-from lsloop.loop.tasks import choice_of
+from lsloop.loop.push import choice_of
 from services import Studio
 from world import TRANSCRIPT, World, clips
 

@@ -14,10 +14,11 @@ import soundfile
 import learning
 from exporting import TRANSCRIPT
 from learning import Learner
-from lsloop import loop, reviewed
-from lsloop.ledger import models, problems
+from lsloop import loop
+from lsloop.dataset import reviewed
+from lsloop.ledger import problems, versions
 from lsloop.models import fingerprint
-from lsloop.steps import training
+from lsloop.steps import retraining
 from world import wait_until
 
 
@@ -126,7 +127,7 @@ def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been(
         killed.wait()
     wait_until(lambda: [one["state"] for one in learner.trainings()] == ["interrupted"])  # PostgreSQL has to notice
     steps: list[float] = []
-    log = training.Progress(log=lambda measured: steps.append(measured["step"]) if "loss" in measured else None)
+    log = retraining.Progress(log=lambda measured: steps.append(measured["step"]) if "loss" in measured else None)
     resumed = loop.retrain(learner.ledger, learner.settings, TRANSCRIPT, actor="linh", resume=True, progress=log)
     assert min(steps) > 20
     (row,) = learner.trainings()
@@ -147,8 +148,8 @@ def test_killed_after_any_of_its_last_steps_the_next_run_ends_it_and_no_other(
     learner: Learner, last: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     learner.write_params(training=learning.TRAINING | {"max_steps": 2})
-    owners = {"keep": training._folders, "conclude": training.ledger_models, "_prune": training._Run}
-    owner = owners.get(last, training)
+    owners = {"keep": retraining.folders, "conclude": retraining.versions, "_prune": retraining._Run}
+    owner = owners.get(last, retraining)
     step = getattr(owner, last)
 
     def killed(*given: Any, **options: Any) -> None:
@@ -164,7 +165,7 @@ def test_killed_after_any_of_its_last_steps_the_next_run_ends_it_and_no_other(
     assert {one["state"] for one in learner.trainings()} == {"done"}
     assert {path.name for path in (learner.config.project_dir / "models" / TRANSCRIPT).iterdir()} == {version.version}
     assert not list(learner.config.state_dir.glob("trainings/*/*"))
-    assert len(models.history(learner.ledger, version.version)) == 1
+    assert len(versions.history(learner.ledger, version.version)) == 1
 
 
 def start(learner: Learner, *words: str) -> "subprocess.Popen[bytes]":
@@ -173,7 +174,7 @@ def start(learner: Learner, *words: str) -> "subprocess.Popen[bytes]":
 
 
 def test_while_one_trains_another_says_so_and_does_nothing(learner: Learner, capsys: pytest.CaptureFixture[str]) -> None:
-    with learner.ledger.in_turn(models.turn(TRANSCRIPT)):
+    with learner.ledger.in_turn(versions.turn(TRANSCRIPT)):
         assert learner.retrain() == 0
     assert "transcript_correction is being trained already." in capsys.readouterr().out
     assert learner.trainings() == []
@@ -237,7 +238,7 @@ def test_what_keeps_a_training_from_its_end_is_said_and_nothing_is_promoted(
 def test_what_people_said_is_not_shown_to_the_model_that_is_measured(
     learner: Learner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lsloop.models import speech_ctc
+    from lsloop.models.families import speech_ctc
 
     shown: set[str] = set()
     predict = speech_ctc.Predictor.predict
@@ -262,7 +263,7 @@ def test_too_small_a_test_split_promotes_nothing_and_force_does(
     assert not learner.versions()[0].in_use
     assert learner.retrain("--force-promote", "--reason", "a demonstration") == 0
     assert learner.versions()[0].in_use
-    (told,) = models.history(learner.ledger, learner.versions()[0].version)
+    (told,) = versions.history(learner.ledger, learner.versions()[0].version)
     assert (told["actor"], told["reason"]) == ("linh", "a demonstration")
 
 

@@ -12,7 +12,7 @@ import pytest
 import learning
 from exporting import TRANSCRIPT
 from learning import Learner
-from lsloop import pipeline
+from lsloop import dvc
 from lsloop.commands import main
 
 STAGE = f"retrain@{TRANSCRIPT}"
@@ -34,17 +34,17 @@ def commit(folder: Path) -> None:
 def learner(learner: Learner) -> Learner:
     folder = learner.config.project_dir
     assert main(["init", str(folder), "--quiet"]) == 0
-    (folder / "dvc.yaml").write_text(pipeline.stages([TRANSCRIPT]))
+    (folder / "dvc.yaml").write_text(dvc.stages([TRANSCRIPT]))
     learner.write_params(training=learning.TRAINING | {"max_steps": 20})
     return learner
 
 
 def test_repro_trains_once_and_dvc_shows_the_metrics_the_curves_and_the_difference(learner: Learner) -> None:
     folder = learner.config.project_dir
-    assert f"Running stage '{STAGE}'" in pipeline.repro(folder, STAGE)
+    assert f"Running stage '{STAGE}'" in dvc.repro(folder, STAGE)
     (first,) = learner.versions()
     commit(folder)
-    assert f"Stage '{STAGE}' didn't change, skipping" in pipeline.repro(folder, STAGE)
+    assert f"Stage '{STAGE}' didn't change, skipping" in dvc.repro(folder, STAGE)
     assert len(learner.trainings()) == 1
 
     shown: dict[str, Any] = json.loads(run(folder, "dvc", "metrics", "show", "--json"))

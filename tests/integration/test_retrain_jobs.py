@@ -10,8 +10,9 @@ import pytest
 import learning
 from exporting import TRANSCRIPT
 from learning import Learner
-from lsloop import config, jobs
-from lsloop.loop.answers import milestone
+from lsloop import config
+from lsloop.loop.pull import milestone
+from lsloop.running import jobs
 from world import wait_until
 
 

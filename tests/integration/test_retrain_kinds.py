@@ -11,7 +11,7 @@ import yaml
 import tiny_models
 from lsloop import config
 from lsloop.commands import main
-from lsloop.ledger import Ledger, models
+from lsloop.ledger import Ledger, versions
 
 
 def export(folder: Path, rows: list[dict[str, Any]]) -> None:
@@ -63,5 +63,5 @@ def test_each_kind_is_trained_and_measured_by_its_own_measure(
     assert done["metrics"]["measure"] == measure
     assert 0 <= done["metrics"]["new"][measure] <= 1
     assert set(done["metrics"]["new"]["by"]) == {"vi", "en"}
-    (version,) = models.versions(ledger, task_type)
+    (version,) = versions.listed(ledger, task_type)
     assert (version.version, version.in_use) == (done["version"], False)

@@ -14,7 +14,7 @@ import pytest
 
 from faults import processes
 from faults.processes import Point
-from lsloop import loop, rounds
+from lsloop import loop
 from lsloop.commands import main
 from lsloop.config import Config, Conflicts, Export, TaskType
 from lsloop.demo import shift
@@ -23,7 +23,8 @@ from lsloop.labelstudio.client import LabelStudio
 from lsloop.labelstudio.people import add_annotator
 from lsloop.ledger import Ledger, conflicts, projects
 from lsloop.ledger.rounds import People
-from lsloop.rounds import corrections
+from lsloop.running import rounds
+from lsloop.running.rounds import corrections
 from lsloop.steps import conflict
 from lsloop.task_types import load
 from predicting import Speech, ingest, project, rows

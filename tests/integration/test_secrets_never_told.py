@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from lsloop import jobs
 from lsloop.commands import main
 from lsloop.config import load
 from lsloop.errors import LsloopError
+from lsloop.running import jobs
 from services import Postgres
 
 PASSWORDS = ["hunter2", "hunt/er2", "hun %ter2", "hünt@er:2?#&x=y", "hunt'\"\\er2"]

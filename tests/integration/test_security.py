@@ -21,13 +21,14 @@ import psycopg
 import pytest
 from serve_process import serve
 
-from lsloop import candidates, task_types
+from lsloop import task_types
 from lsloop.commands import main
 from lsloop.errors import LsloopError
 from lsloop.ledger import Ledger, connect
 from lsloop.records import Sample
 from lsloop.server import app, guard, webhook
 from lsloop.server.api import Desk
+from lsloop.values import showing
 from office import SERVER, Office
 from services import Postgres
 from serving import SECRET, STUDIO, raw, serving
@@ -403,7 +404,7 @@ def test_answers_shown_side_by_side_hold_no_html_of_their_own(text: str) -> None
         {"transcript": text, "notes": text, text: text},
         {"transcript": f"{text} x", "segments": [segment], text: [text]},
     ]
-    html = candidates.html(answers, ("transcript",))
+    html = showing.html(answers, ("transcript",))
     assert {tag for tag, _ in Tags(html).found} <= {"p", "b", "i", "br", "mark", "del"}
     assert {name for _, attributes in Tags(html).found for name in attributes} <= {"style"}
 

@@ -12,7 +12,7 @@ import yaml
 
 from annotating import Office
 from exporting import TRANSCRIPT, Project, rows
-from lsloop import config, pipeline
+from lsloop import config, dvc
 from lsloop.commands import main
 from lsloop.errors import LsloopError
 from lsloop.ledger import Ledger
@@ -32,7 +32,7 @@ def project(tmp_path: Path, ledger: Ledger, database_url: str, monkeypatch: pyte
     folder = tmp_path / "speech"
     assert main(["init", str(folder), "--quiet"]) == 0
     (folder / "params.yaml").write_text(yaml.safe_dump({"task_types": {TRANSCRIPT: {"sync_push": False}}, "models": {}}))
-    (folder / "dvc.yaml").write_text(pipeline.stages([TRANSCRIPT]))
+    (folder / "dvc.yaml").write_text(dvc.stages([TRANSCRIPT]))
     settings = config.load(folder)
     made = Project(settings, ledger, Office(ledger, settings))
     made.ingest(rows(5))
@@ -128,18 +128,18 @@ def test_what_a_killed_dvc_locked_is_taken_from_it_and_one_that_is_at_work_is_na
     try:
         locks.write_text(json.dumps({"read": {}, "write": {out: {"pid": at_work.pid, "cmd": "dvc repro"}}}))
         with pytest.raises(LsloopError) as told:
-            pipeline.repro(folder, "copy")
+            dvc.repro(folder, "copy")
         assert f"Another DVC is at work here: process {at_work.pid}" in told.value.fix
         at_work.kill()
         at_work.wait()
 
         # its number is somebody else's by now
         locks.write_text(json.dumps({"read": {out: [{"pid": sleeper.pid, "cmd": "dvc pull"}]}, "write": {}}))
-        assert "cp in out" in pipeline.repro(folder, "copy")
+        assert "cp in out" in dvc.repro(folder, "copy")
 
         (folder / "in").write_text("2")
         locks.write_text('{"read": {"' + out)  # killed while it wrote
-        assert "cp in out" in pipeline.repro(folder, "copy")
+        assert "cp in out" in dvc.repro(folder, "copy")
         assert (folder / "out").read_text() == "2"
     finally:
         for process in (sleeper, at_work):

@@ -8,11 +8,12 @@ import pytest
 import yaml
 from label_studio_sdk.label_interface import LabelInterface
 
-from lsloop import loop, regions, task_types
+from lsloop import loop, task_types
 from lsloop.config import TaskType
 from lsloop.errors import UsageError
 from lsloop.labelstudio import interface, tasks
-from lsloop.loop.given import resolved
+from lsloop.loop.job import resolved
+from lsloop.values import regions
 from lsloop.values.answers import Answers
 from world import World
 

@@ -17,7 +17,7 @@ from lsloop.errors import LsloopError, Refused
 from lsloop.labelstudio import tasks as studio_tasks
 from lsloop.ledger import annotations, conflicts, gold, projects
 from lsloop.ledger import tasks as ledger_tasks
-from lsloop.loop.answers import court_of
+from lsloop.loop.pull import court_of
 from lsloop.records import Project, Strategy, Task
 from lsloop.steps import annotation as steps_annotation
 from lsloop.steps import conflict as steps_conflict

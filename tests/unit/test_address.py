@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from psycopg import pq
 
-from lsloop import address
+from lsloop.config import address
 from lsloop.errors import UsageError
 
 SHOWN = "postgresql://me:***@db.example:5432/ledger"

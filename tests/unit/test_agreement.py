@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsloop import agreement
+from lsloop.values import agreement
 
 
 @pytest.mark.parametrize(

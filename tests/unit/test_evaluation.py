@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsloop import evaluation, task_types
-from lsloop.evaluation import Measure
+from lsloop import task_types
+from lsloop.values import evaluation
+from lsloop.values.evaluation import Measure
 
 # A measure whose parts stand in the answer itself, so that a property test can draw them.
 DRAWN = Measure("errors", lambda a, r: (a["errors"], r["words"]), lower_is_better=True)

@@ -6,9 +6,9 @@ from pathlib import Path
 
 from lsloop import config
 from lsloop.config import Config, Environment
-from lsloop.following import Following
+from lsloop.config.following import Following
 from lsloop.ledger import connect
-from lsloop.loop import given
+from lsloop.loop import job
 from lsloop.server.api import Desk
 from lsloop.server.ml_backend import Backends
 
@@ -71,7 +71,7 @@ def test_templates_the_api_and_the_ml_backend_follow_too(tmp_path: Path) -> None
     (tmp_path / "label_studio_templates").mkdir()
     for text in ("<View><Header value='one'/></View>", "<View><Header value='two'/></View>"):
         (tmp_path / "label_studio_templates" / "transcript_correction.xml").write_text(text)
-        assert given.template(now(), *now().task_type("transcript_correction")) == text
+        assert job.template(now(), *now().task_type("transcript_correction")) == text
     written(tmp_path, "task_types: {transcript_correction: {}, other: {kind: transcript_correction}}\n", age=20)
     assert desk.config.task_type("other")[0] == "other"
     backends.add_task_types()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import orjson
 
-from lsloop import indexes
+from lsloop.dataset import indexes
 
 
 def line(number: int, external_id: str = "clip") -> str:

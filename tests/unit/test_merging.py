@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lsloop import merging
+from lsloop.values import merging
 
 WORDS = st.lists(st.sampled_from(["học", "máy", "và", "the", "model"]), max_size=8)
 EDITS = {

@@ -1,8 +1,8 @@
 import pytest
 
-from lsloop import regions
-from lsloop.regions import Control
-from lsloop.text import clean
+from lsloop.values import regions
+from lsloop.values.regions import Control
+from lsloop.values.text import clean
 
 CONFIG = """
 <View>

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lsloop import config, dotenv, resources
+from lsloop import config, resources
 from lsloop.commands import main
+from lsloop.config import dotenv
 from lsloop.errors import UsageError
 
 NAMES = set(config._names())

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from lsloop import text
+from lsloop.values import text
 
 
 @given(st.lists(st.text(alphabet=st.sampled_from("a\\u0\0\"é"), max_size=12)))

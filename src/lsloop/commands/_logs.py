@@ -7,7 +7,7 @@ import traceback
 from types import TracebackType
 
 from lsloop.secrecy import without_secrets
-from lsloop.text import visible
+from lsloop.values.text import visible
 
 
 class _Blanked(logging.Formatter):

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from lsloop.commands._output import Table
-from lsloop.ledger.models import Version
+from lsloop.ledger.versions import Version
 from lsloop.secrecy import without_secrets
 
 _FEW = 6  # groups that a table has room for; `--json` has all of them

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from uuid import UUID
 
 from lsloop.commands._tables import Marked, Table, drawn, wrapped
-from lsloop.text import counted, visible
+from lsloop.values.text import counted, visible
 
 if TYPE_CHECKING:
     from rich.console import Console

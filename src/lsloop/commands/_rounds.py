@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from lsloop.commands._output import Table
-from lsloop.rounds import Line
+from lsloop.running.rounds import Line
 
 COLUMNS = ("Round", "{} on test", "Better by (95 %)", "Accepted", "Words changed", "Unchanged", "Promoted")
 

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
-from lsloop import merging
 from lsloop.commands._output import Marked, Table
 from lsloop.ledger.conflicts import Conflict
 from lsloop.records import Value
-from lsloop.text import words
+from lsloop.values import merging
+from lsloop.values.text import words
 
 
 def tables(conflict: Conflict, merged: Value | None, why_not: str) -> list[Table]:

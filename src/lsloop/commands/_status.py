@@ -8,7 +8,7 @@ from lsloop import __version__
 from lsloop.commands._output import Table
 from lsloop.ledger.syncs import Run
 from lsloop.steps.lock import span
-from lsloop.text import counted
+from lsloop.values.text import counted
 
 _NAMES = {"label_studio": "Label Studio", "postgresql": "PostgreSQL", "server": "Server", "worker": "Worker"}
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lsloop.text import visible
+from lsloop.values.text import visible
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

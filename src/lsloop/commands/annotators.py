@@ -11,7 +11,7 @@ from lsloop.commands._output import Table
 from lsloop.commands._services import opened_ledger
 from lsloop.ledger import quality
 from lsloop.steps import consensus
-from lsloop.text import counted
+from lsloop.values.text import counted
 
 app = typer.Typer(
     invoke_without_command=True,

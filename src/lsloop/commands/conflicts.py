@@ -14,12 +14,12 @@ from lsloop.config import Config
 from lsloop.errors import UsageError
 from lsloop.ledger import conflicts
 from lsloop.ledger.conflicts import Conflict, Filter
-from lsloop.loop.given import resolved
+from lsloop.loop.job import resolved
 from lsloop.records import Strategy
 from lsloop.steps import conflict as step
 from lsloop.steps.lock import span
 from lsloop.task_types import Kind
-from lsloop.text import counted
+from lsloop.values.text import counted
 
 SHOWN = 50
 

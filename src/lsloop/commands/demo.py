@@ -15,7 +15,7 @@ from lsloop.commands._rounds import chart, reasons, rounds_table
 from lsloop.demo import Act, Report, Tell
 from lsloop.demo.checks import OUTCOMES
 from lsloop.demo.story import Score
-from lsloop.text import counted
+from lsloop.values.text import counted
 
 
 def demo(

@@ -5,12 +5,12 @@ from dataclasses import asdict
 
 import typer
 
-from lsloop import doctor as examination
 from lsloop import ledger
 from lsloop.commands._call import Call
 from lsloop.commands._output import Table
 from lsloop.labelstudio import client
 from lsloop.loop import Progress
+from lsloop.running import doctor as examination
 from lsloop.steps.checkup import Check
 
 TIMEOUT = 60.0  # seconds for an answer of Label Studio

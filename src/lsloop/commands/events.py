@@ -9,7 +9,7 @@ from lsloop.commands._options import ByOpt, LimitOpt, actor
 from lsloop.commands._output import Table
 from lsloop.commands._services import opened_ledger
 from lsloop.ledger import events as ledger_events
-from lsloop.text import counted
+from lsloop.values.text import counted
 
 COLUMNS = ("event", "first received", "action", "project", "state", "tries", "times received", "why")
 SHOWN = 20

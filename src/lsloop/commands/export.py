@@ -6,13 +6,14 @@ from typing import Annotated
 import orjson
 import typer
 
-from lsloop import loop, trees
+from lsloop import loop
 from lsloop.commands._call import Call
 from lsloop.commands._options import DryRunOpt, LimitOpt, TaskTypeOpt
 from lsloop.commands._output import Output, Table
 from lsloop.commands._services import opened_ledger
+from lsloop.dataset import trees
 from lsloop.steps import export as step
-from lsloop.text import counted
+from lsloop.values.text import counted
 
 OutputDirOpt = Annotated[
     Path | None,

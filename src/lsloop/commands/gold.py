@@ -14,11 +14,11 @@ from lsloop.commands.annotators import bounds, percent
 from lsloop.config import Config
 from lsloop.errors import LsloopError, UsageError
 from lsloop.ledger import gold, quality
-from lsloop.loop.given import kinds_of
+from lsloop.loop.job import kinds_of
 from lsloop.records import Value
 from lsloop.steps.gold import check_reference
 from lsloop.task_types import Kind
-from lsloop.text import counted, nfc
+from lsloop.values.text import counted, nfc
 
 app = typer.Typer(
     help="""Keep the gold standard: samples with a known answer, mixed unseen into what annotators get.

@@ -5,14 +5,14 @@ from typing import Annotated
 
 import typer
 
-from lsloop import loop, pipeline
+from lsloop import dvc, loop
 from lsloop.commands._call import Call
 from lsloop.commands._options import DryRunOpt
 from lsloop.commands._output import Output, Table
 from lsloop.commands._services import opened_ledger
 from lsloop.progress import Progress
 from lsloop.steps import sample
-from lsloop.text import counted
+from lsloop.values.text import counted
 
 _SHOWN = 20  # refused lines that people are shown; --json has all
 
@@ -47,7 +47,7 @@ def ingest(
             links_to=lambda: loop.links_to(call.config),
             prune=prune,
             dry_run=dry_run,
-            commit=pipeline.data_commit(call.config.project_dir),
+            commit=dvc.data_commit(call.config.project_dir),
             progress=Progress(progress.expect, progress.advance),
         )
     _answer(call.out, done, dry_run)

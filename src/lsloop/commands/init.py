@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from lsloop import config, pipeline, resources
+from lsloop import config, dvc, resources
 from lsloop.commands._call import Call
 from lsloop.errors import LsloopError, UsageError
 
@@ -53,8 +53,8 @@ def init(
     """
     call = Call.of(ctx)
     project = call.path(folder).resolve()
-    document = {"project": project, **_write(project), **pipeline.initialise(project)._asdict()}
-    document["unignored"] = [path for path in IGNORED if not pipeline.ignored(project, path)]
+    document = {"project": project, **_write(project), **dvc.initialise(project)._asdict()}
+    document["unignored"] = [path for path in IGNORED if not dvc.ignored(project, path)]
     call.out.result(document, _told(document))
 
 
@@ -74,7 +74,7 @@ def _files(project: Path) -> Iterator[tuple[str, str]]:
     yield "params.yaml", resources.path("params.yaml").read_text(encoding="utf-8")
     for template in sorted(resources.path("label_studio_templates").iterdir()):
         yield f"label_studio_templates/{template.name}", template.read_text(encoding="utf-8")
-    yield "dvc.yaml", pipeline.stages(list(config.load(project).params.task_types))
+    yield "dvc.yaml", dvc.stages(list(config.load(project).params.task_types))
     yield ".env.example", resources.path(".env.example").read_text(encoding="utf-8")
     yield ".gitignore", "".join(f"{line}\n" for line in IGNORED + _BESIDE + _WRITTEN)
     example = (json.dumps(row, ensure_ascii=False) + "\n" for row in EXAMPLE)

@@ -11,7 +11,7 @@ from lsloop.commands._services import opened_ledger
 from lsloop.ledger import locks as ledger_locks
 from lsloop.ledger.locks import Counts, Lock
 from lsloop.steps import lock
-from lsloop.text import counted
+from lsloop.values.text import counted
 
 SHOWN = 50
 

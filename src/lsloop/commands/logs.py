@@ -14,7 +14,7 @@ from lsloop.commands._output import Table
 from lsloop.config import STATE
 from lsloop.errors import UsageError
 from lsloop.secrecy import without_secrets
-from lsloop.text import counted
+from lsloop.values.text import counted
 
 GLANCE = 0.2  # seconds between two looks at a log that is followed
 ALIASES = {"label_studio": "label-studio", "studio": "label-studio", "postgresql": "postgres", "serve": "server"}

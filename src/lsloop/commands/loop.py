@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from lsloop import rounds
 from lsloop.commands._call import Call
 from lsloop.commands._options import ByOpt, LimitOpt, NeededTaskTypeOpt, actor
 from lsloop.commands._output import Output
@@ -15,7 +14,8 @@ from lsloop.commands._rounds import reasons, rounds_table
 from lsloop.commands._services import both, page_of
 from lsloop.ledger.rounds import People, Round
 from lsloop.records import Order
-from lsloop.text import counted
+from lsloop.running import rounds
+from lsloop.values.text import counted
 
 SAID_EVERY = 30.0  # seconds between two lines about people who are waited for
 

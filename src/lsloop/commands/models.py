@@ -10,8 +10,8 @@ from lsloop.commands._models import decisive, metrics_table, told
 from lsloop.commands._options import ByOpt, NeededTaskTypeOpt, TaskTypeOpt, actor
 from lsloop.commands._output import Table
 from lsloop.commands._services import opened_ledger
-from lsloop.ledger import models
-from lsloop.ledger.models import Version
+from lsloop.ledger import versions
+from lsloop.ledger.versions import Version
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -40,8 +40,8 @@ def list_(ctx: typer.Context, task_type: TaskTypeOpt = None) -> None:
     call = Call.of(ctx)
     name = call.config.task_type(task_type)[0] if task_type else None
     with opened_ledger(call.config) as ledger:
-        there = [told(one) for one in models.versions(ledger, name)]
-        trainings = models.trainings(ledger, name)
+        there = [told(one) for one in versions.listed(ledger, name)]
+        trainings = versions.trainings(ledger, name)
     shown: list[str | Table] = [_versions(there)] if there else ["No model was trained yet."]
     if trainings:
         shown.append(_trainings(trainings))
@@ -57,8 +57,8 @@ def show(ctx: typer.Context, version: VersionArg) -> None:
     """
     call = Call.of(ctx)
     with opened_ledger(call.config) as ledger:
-        found = told(models.find(ledger, version))
-        history = models.history(ledger, found.version)
+        found = told(versions.find(ledger, version))
+        history = versions.history(ledger, found.version)
     lineage = Table(("made of", ""), list(_lineage(found).items()))
     events = [(_when(one["at"]), one["action"], one["actor"], one["reason"] or "") for one in history]
     shown: list[str | Table] = [metrics_table(found.version, found.metrics), lineage]
@@ -76,7 +76,7 @@ def promote(ctx: typer.Context, version: VersionArg, reason: ReasonOpt = None, b
     call = Call.of(ctx)
     with opened_ledger(call.config) as ledger:
         was = loop.promote(ledger, call.config, version, actor=actor(by), reason=reason)
-        found = models.find(ledger, was.version)
+        found = versions.find(ledger, was.version)
     said = f"{found.version} is in use for {found.task_type}" + (" already." if was.in_use else ".")
     call.out.result({"version": found.version, "promoted": not was.in_use, "replaces": found.replaces}, said)
 

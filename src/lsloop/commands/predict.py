@@ -4,15 +4,16 @@ from typing import Annotated
 
 import typer
 
-from lsloop import jobs, loop
+from lsloop import loop
 from lsloop.commands._call import Call
 from lsloop.commands._options import LimitOpt, NeededTaskTypeOpt
 from lsloop.commands._output import Output, Table
 from lsloop.commands._services import opened_ledger
 from lsloop.errors import UsageError
 from lsloop.ledger import predictions
+from lsloop.running import jobs
 from lsloop.steps.prediction import Predicted
-from lsloop.text import counted
+from lsloop.values.text import counted
 
 _SHOWN = 20  # failed samples that people are shown; --json names a thousand
 

@@ -11,7 +11,7 @@ from lsloop.commands._output import Output, Table
 from lsloop.commands._services import both
 from lsloop.errors import LsloopError
 from lsloop.steps.annotation import Pulled
-from lsloop.text import counted
+from lsloop.values.text import counted
 
 
 def pull(

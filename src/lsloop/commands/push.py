@@ -11,7 +11,7 @@ from lsloop.commands._options import DryRunOpt, LimitOpt, NeededTaskTypeOpt, Ord
 from lsloop.commands._output import Output, Table
 from lsloop.commands._services import both, opened_ledger, page_of
 from lsloop.steps.task import Planned, Pushed
-from lsloop.text import counted
+from lsloop.values.text import counted
 
 _SHOWN = 20  # planned samples that people are shown; --json has all
 

@@ -6,15 +6,16 @@ from typing import Annotated, Literal
 
 import typer
 
-from lsloop import jobs, loop
+from lsloop import loop
 from lsloop.commands._call import Call
 from lsloop.commands._models import metrics_table
 from lsloop.commands._options import ByOpt, NeededTaskTypeOpt, actor
 from lsloop.commands._output import Output
 from lsloop.commands._services import opened_ledger
 from lsloop.errors import UsageError
-from lsloop.promotion import Rule
-from lsloop.steps import training
+from lsloop.running import jobs
+from lsloop.steps import retraining
+from lsloop.values.promotion import Rule
 
 
 def retrain(
@@ -74,7 +75,7 @@ def retrain(
                 processes=nproc_per_node if launcher else None,
                 progress=_progress(call.out),
             )
-        except training.AlreadyAtWork as at_work:
+        except retraining.AlreadyAtWork as at_work:
             return call.out.result({"trained": False, "why": at_work.problem}, at_work.problem, at_work.fix)
     return call.out.result(done, *([metrics_table(done.version, done.metrics)] if done.metrics else []), done.why)
 
@@ -88,7 +89,7 @@ def _queue(call: Call, task_type: str, by: str | None, reason: str | None, words
     call.out.result({"training": number, "task_type": name}, said)
 
 
-def _progress(out: Output) -> training.Progress:
+def _progress(out: Output) -> retraining.Progress:
     """What begins, and every few seconds how far the loss is."""
     said = time.monotonic()
 
@@ -98,4 +99,4 @@ def _progress(out: Output) -> training.Progress:
             said = time.monotonic()
             out.note(f"  step {int(metrics['step']):,}: loss {metrics['loss']:.3f}")
 
-    return training.Progress(out.note, log)
+    return retraining.Progress(out.note, log)

@@ -10,12 +10,12 @@ from functools import partial
 import typer
 import uvicorn
 
-from lsloop import ledger, pipeline
+from lsloop import dvc, ledger
 from lsloop.commands._call import Call
 from lsloop.commands._options import HostOpt, PortOpt
 from lsloop.config import API_TOKEN, Config
+from lsloop.config.following import Following
 from lsloop.errors import LsloopError, UsageError
-from lsloop.following import Following
 from lsloop.ledger import events
 from lsloop.server import api, app, ml_backend, webhook
 
@@ -37,7 +37,7 @@ def serve(ctx: typer.Context, host: HostOpt = "127.0.0.1", port: PortOpt = 8000)
     ledger_ = ledger.connect(config.database_url, check_schema=False)
     application = app.create(
         raw_dir=config.raw_dir,
-        dvc_cache=pipeline.cache(config.project_dir),
+        dvc_cache=dvc.cache(config.project_dir),
         secret=config.secret,
         label_studio_url=config.label_studio_url,
         ping=ledger_.ping,

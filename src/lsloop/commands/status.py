@@ -15,7 +15,7 @@ from lsloop.commands._options import TaskTypeOpt
 from lsloop.config import Config, read_stack
 from lsloop.errors import LsloopError
 from lsloop.labelstudio import client, people
-from lsloop.ledger import models, overview, servers, syncs
+from lsloop.ledger import overview, servers, syncs, versions
 from lsloop.secrecy import without_secrets
 
 
@@ -92,11 +92,11 @@ def _ledger(config: Config, task_type: str | None, found: dict[str, Any]) -> str
 
 def _models(opened: ledger.Ledger, config: Config, task_type: str | None) -> list[dict[str, Any]]:
     """The model in use per task type that has one, and its training that waits or runs."""
-    at_work = {one["task_type"]: one for one in models.trainings(opened, task_type, limit=100) if one["state"] in _AT_WORK}
+    at_work = {one["task_type"]: one for one in versions.trainings(opened, task_type, limit=100) if one["state"] in _AT_WORK}
     names = [name for name in config.params.task_types if task_type in (None, name)]
     shown = []
     for name in names:
-        used, base = models.promoted(opened, name), config.model(name).base
+        used, base = versions.promoted(opened, name), config.model(name).base
         if used or base:
             training = at_work.get(name)
             shown.append(

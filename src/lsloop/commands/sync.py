@@ -14,7 +14,7 @@ from lsloop.commands._output import Output, Table
 from lsloop.commands._stop import Stop
 from lsloop.ledger import Ledger
 from lsloop.ledger.syncs import Run
-from lsloop.sync import Cycle, Step, Wanted, cycle
+from lsloop.running.sync import Cycle, Step, Wanted, cycle
 
 CRON_IS_LATE = 15.0  # seconds: what it starts every 5 minutes begins now and then 4 minutes and 59 seconds later
 

@@ -8,18 +8,18 @@ from typing import Annotated, Any
 import typer
 from tenacity import RetryCallState, Retrying, retry_if_exception, retry_if_result, wait_random_exponential
 
-from lsloop import pipeline
+from lsloop import dvc
 from lsloop.commands import _services
 from lsloop.commands._call import Call
 from lsloop.commands._output import Output, Table
 from lsloop.commands._stop import Stop
 from lsloop.commands.sync import answer, in_words, titled, troubles, wanted
+from lsloop.config.following import Following
 from lsloop.errors import LsloopError, UsageError
-from lsloop.following import Following
 from lsloop.ledger import syncs
 from lsloop.ledger.syncs import Run
-from lsloop.sync import Cycle, cycle
-from lsloop.text import counted
+from lsloop.running.sync import Cycle, cycle
+from lsloop.values.text import counted
 
 FIRST_WAIT = 10.0  # seconds at most before the second try; each later one may take twice as long
 BUSY_WAIT = 15.0  # seconds at most until it looks again whether another's cycle has ended well
@@ -128,14 +128,14 @@ def _warn_of(out: Output, state: RetryCallState) -> None:
 def _status(call: Call) -> None:
     with _services.opened_ledger(call.config) as ledger:
         runs = syncs.last(ledger, SHOWN)
-    dvc = _dvc(call)
-    call.out.result({"runs": runs, "dvc": dvc}, *_shown(runs), f"DVC: {dvc}")
+    unpushed = _dvc(call)
+    call.out.result({"runs": runs, "dvc": unpushed}, *_shown(runs), f"DVC: {unpushed}")
 
 
 def _dvc(call: Call) -> str:
     try:
-        return pipeline.status(call.config.project_dir)
-    except pipeline.Skipped as why:
+        return dvc.status(call.config.project_dir)
+    except dvc.Skipped as why:
         return f"{why}."
     except LsloopError as error:
         return f"{error.problem} {error.fix}".strip()

@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from lsloop import jobs
 from lsloop.commands._call import Call
 from lsloop.commands._stop import Stop
 from lsloop.errors import UsageError
+from lsloop.running import jobs
 
 QueueOpt = Annotated[
     list[str] | None, typer.Option("--queue", metavar="Q", help="Only this queue; may be given several times.")

@@ -8,7 +8,7 @@ from lsloop.demo import acts, chart, dataset, ending, listening, school, stage
 from lsloop.demo.proof import World
 from lsloop.demo.scene import FIELD, TASK_TYPE, Scene
 from lsloop.demo.story import Act, Report, Tell
-from lsloop.text import counted
+from lsloop.values.text import counted
 
 __all__ = ["Act", "Report", "Tell", "run"]
 

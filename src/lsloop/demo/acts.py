@@ -16,7 +16,7 @@ from lsloop.labelstudio.keyset import TaskJson
 from lsloop.ledger import conflicts, gold, overview, quality
 from lsloop.ledger.conflicts import Filter
 from lsloop.steps import conflict, sample
-from lsloop.text import counted
+from lsloop.values.text import counted
 
 GOLD = 4  # one sample in so many is gold
 LATE = 5  # one sample in so many is not begun before the crawler comes

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from lsloop.rounds import Line
+from lsloop.running.rounds import Line
 
 NAME = "rounds.svg"
 

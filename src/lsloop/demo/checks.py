@@ -14,7 +14,7 @@ from lsloop.demo.proof import Check, Seen, World, first, origin
 from lsloop.demo.shift import clip
 from lsloop.labelstudio import tasks
 from lsloop.labelstudio.keyset import TaskJson
-from lsloop.text import counted
+from lsloop.values.text import counted
 
 OUTCOMES = {
     "no conflict": "no conflict: nobody judged by it",

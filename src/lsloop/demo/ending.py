@@ -8,7 +8,7 @@ from lsloop.demo.proof import Check
 from lsloop.demo.scene import TASK_TYPE, Scene
 from lsloop.demo.story import Agreement, error_rate, score
 from lsloop.ledger import quality
-from lsloop.text import counted
+from lsloop.values.text import counted
 
 
 def prove(scene: Scene, before: Sequence[Check]) -> None:

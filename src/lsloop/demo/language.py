@@ -8,7 +8,7 @@ from typing import Literal
 from numpy.random import Generator
 
 from lsloop.demo.chance import stream
-from lsloop.text import nfc
+from lsloop.values.text import nfc
 
 Language = Literal["vi", "en", "cs"]
 """Vietnamese, English, or code-switched: both in one sentence."""

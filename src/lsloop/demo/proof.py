@@ -5,10 +5,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lsloop import agreement
 from lsloop.demo.crawler import Change
 from lsloop.demo.shift import Submission
 from lsloop.ledger import Ledger, queries
+from lsloop.values import agreement
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,18 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import count, islice, pairwise
 
-from lsloop import config, loop, pipeline, reviewed, rounds
+from lsloop import config, dvc, loop
+from lsloop.dataset import reviewed
 from lsloop.demo import dataset, listening, proof, shift, stage, values
 from lsloop.demo.language import WORDS, Utterance, utterance
 from lsloop.demo.proof import Check
 from lsloop.demo.scene import LEAD, TASK_TYPE, Scene
 from lsloop.demo.shift import Crew
 from lsloop.ledger.rounds import Round
-from lsloop.rounds import Line
+from lsloop.running import rounds
+from lsloop.running.rounds import Line
 from lsloop.steps import sample
-from lsloop.text import counted
+from lsloop.values.text import counted
 
 HELD_OUT = ("speaker-07", "speaker-08", "speaker-12", "speaker-18")
 """Where the hash of a speaker's name falls into the test split, whose share is `stage.TEST`."""
@@ -55,7 +57,7 @@ def teach(scene: Scene, crew: Crew, number: int) -> None:
 
 def _settings(scene: Scene) -> None:
     """From here on one answer is enough, and there is a model: as small as it is fresh."""
-    from lsloop.models import speech_ctc
+    from lsloop.models.families import speech_ctc
 
     project = scene.config.project_dir
     stage.write_params(project, TASK_TYPE, 0.0, learning=True)
@@ -109,9 +111,9 @@ def _export(scene: Scene) -> Check:
     project = scene.config.project_dir
     with scene.report.act("dvc", scene.tell) as act:
         stage.repository(project)
-        pipeline.repro(project, "export_reviewed")
-        again = pipeline.repro(project, "export_reviewed")
-        pushed = pipeline.push(project).get("pushed", 0)
+        dvc.repro(project, "export_reviewed")
+        again = dvc.repro(project, "export_reviewed")
+        pushed = dvc.push(project).get("pushed", 0)
         data = reviewed.read(scene.config.reviewed_dir / TASK_TYPE)
         counts = {name: len(ids) for name, ids in data.splits.items()}
         act.told = f"dvc repro export_reviewed: {counted(counts['train'], 'clip')} to learn from, {counts['test']} to test"

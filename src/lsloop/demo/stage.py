@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from lsloop import config, ledger, pipeline, resources, stack
+from lsloop import config, dvc, ledger, resources, stack
 from lsloop.config import Config
 from lsloop.errors import UsageError
 from lsloop.labelstudio import client
@@ -98,9 +98,9 @@ def write_params(project_dir: Path, task_type: str, gold_ratio: float, *, learni
 def repository(project_dir: Path) -> None:
     """Make the folder a git and a DVC repository, with the stages of a project and a remote in a folder of its own."""
     names = list(config.load(project_dir).params.task_types)
-    (project_dir / "dvc.yaml").write_text(pipeline.stages(names), encoding="utf-8")
-    pipeline.initialise(project_dir)
-    pipeline.add_remote(project_dir, "demo", str(project_dir / ".lsloop" / "dvc-remote"))
+    (project_dir / "dvc.yaml").write_text(dvc.stages(names), encoding="utf-8")
+    dvc.initialise(project_dir)
+    dvc.add_remote(project_dir, "demo", str(project_dir / ".lsloop" / "dvc-remote"))
 
 
 def _clear(keep: Path) -> None:

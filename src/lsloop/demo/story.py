@@ -10,8 +10,8 @@ from lsloop.demo.annotators import Annotator
 from lsloop.demo.proof import Check
 from lsloop.demo.shift import Submission, standing
 from lsloop.errors import LsloopError
-from lsloop.rounds import Line
-from lsloop.text import counted
+from lsloop.running.rounds import Line
+from lsloop.values.text import counted
 
 
 @dataclass

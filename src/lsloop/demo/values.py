@@ -7,7 +7,7 @@ from uuid import UUID
 
 from lsloop.demo.proof import Check, Seen, World, agree, first, origin
 from lsloop.demo.shift import Submission, standing
-from lsloop.text import counted, words
+from lsloop.values.text import counted, words
 
 Place = tuple[UUID, int]
 """A task's key and the number of an annotation in it."""

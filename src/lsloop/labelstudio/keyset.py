@@ -15,7 +15,7 @@ import httpx
 from lsloop.errors import Unreachable
 from lsloop.labelstudio import answers
 from lsloop.labelstudio.client import LabelStudio, Params
-from lsloop.text import counted
+from lsloop.values.text import counted
 
 TaskJson = dict[str, Any]
 Filter = dict[str, Any]

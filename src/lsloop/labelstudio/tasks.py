@@ -12,7 +12,7 @@ from lsloop.labelstudio import answers, keyset, salvage
 from lsloop.labelstudio.client import LabelStudio, Params
 from lsloop.labelstudio.keyset import Page, TaskJson
 from lsloop.records import Result
-from lsloop.text import counted
+from lsloop.values.text import counted
 
 T = TypeVar("T")
 

@@ -13,8 +13,8 @@ from psycopg.types.json import set_json_dumps, set_json_loads
 from sqlalchemy import Connection, Engine, Row, create_engine, text
 from sqlalchemy.exc import DBAPIError
 
-from lsloop import address
-from lsloop.address import Address
+from lsloop.config import address
+from lsloop.config.address import Address
 from lsloop.errors import Entangled, LsloopError, Refused, Unfit
 from lsloop.ledger._refusals import not_connected
 

@@ -11,7 +11,7 @@ import orjson
 from lsloop.errors import Entangled
 from lsloop.ledger import Ledger, Transaction, gold
 from lsloop.records import Annotation, Project, Task
-from lsloop.text import without_nul
+from lsloop.values.text import without_nul
 
 _TABLES = """
     CREATE TEMPORARY TABLE incoming_tasks (

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import orjson
 
 from lsloop.ledger import Ledger, queries
-from lsloop.text import without_nul
+from lsloop.values.text import without_nul
 
 CHANNEL = "lsloop_events"
 """Notified by the SQL function store_event."""

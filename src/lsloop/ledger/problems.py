@@ -8,7 +8,7 @@ from uuid import UUID
 import orjson
 
 from lsloop.ledger import Ledger, Transaction, queries
-from lsloop.text import without_nul
+from lsloop.values.text import without_nul
 
 Step = Literal["ingest", "push", "pull", "refresh", "events", "predict", "export", "retrain", "backup"]
 Subject = Literal["line", "sample", "annotation", "task", "event", "file"]

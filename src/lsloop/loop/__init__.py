@@ -9,27 +9,27 @@ ledger and Label Studio once and passes them in. `rounds` plays the turns one af
 from lsloop.progress import SILENT, Progress
 
 # A place for people to work at: the project in Label Studio, where it sends events, which model it asks.
-from lsloop.loop.projects import attach_model, inspect, inspect_model, setup, task_types_here
+from lsloop.loop.setup import attach_model, inspect, inspect_model, setup, task_types_here
 
 # Samples come in: what kinds of task take, and where links in the raw data may lead.
-from lsloop.loop.given import kinds_of, links_to
+from lsloop.loop.job import kinds_of, links_to
 
 # A model proposes.
-from lsloop.loop.models import asking, load_model, model_in_use, models_in_order, predict
+from lsloop.loop.predict import asking, load_model, model_in_use, models_in_order, predict
 
 # Samples go out, each exactly once.
-from lsloop.loop.given import media
-from lsloop.loop.tasks import plan_push, push
+from lsloop.loop.job import media
+from lsloop.loop.push import plan_push, push
 
 # Answers come back, told by an event or found by a pull; scores, decisions and revisions follow.
 from lsloop.loop.events import attend, process_events
-from lsloop.loop.answers import Accepted, accept, look, pull, release, review
+from lsloop.loop.pull import Accepted, accept, look, pull, release, review
 
 # What people accepted leaves as files.
-from lsloop.loop.files import export, watermark
+from lsloop.loop.export import export, watermark
 
 # A better model comes of it, and is used.
-from lsloop.loop.models import promote, retrain, roll_back
+from lsloop.loop.retrain import promote, retrain, roll_back
 
 __all__ = [
     "SILENT", "Accepted", "Progress", "accept", "asking", "attach_model", "attend", "export", "inspect",

@@ -4,12 +4,12 @@ import time
 from collections.abc import Callable
 
 from lsloop.config import Config
+from lsloop.config.following import Now
 from lsloop.errors import Unreachable
-from lsloop.following import Now
 from lsloop.labelstudio.client import LabelStudio
 from lsloop.ledger import Ledger, events, projects, servers
-from lsloop.loop.answers import look
-from lsloop.loop.given import resolved
+from lsloop.loop.job import resolved
+from lsloop.loop.pull import look
 from lsloop.steps import (
     annotation,
     event,

@@ -1,4 +1,4 @@
-"""Model families: each module here is one, and its file name is its registration. Only here is torch known.
+"""Models: what a family of them is, and which one answers. Only here is torch known; each module of `families` is a family.
 
 A family is written top to bottom; a few lines that two families share are written twice. Nothing heavy is imported
 before a model is loaded.
@@ -18,6 +18,7 @@ from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 from lsloop.errors import LsloopError, UsageError
+from lsloop.models import families
 from lsloop.records import Value
 
 MAKING = threading.RLock()
@@ -63,7 +64,7 @@ class Predictor(Protocol):
 
 @dataclass(frozen=True)
 class Training:
-    """What a fine-tuning run is told. `settings` are params.yaml's for the task type (see `_recipe.Settings`).
+    """What a fine-tuning run is told. `settings` are params.yaml's for the task type (see `training.recipes.Settings`).
 
     `log` is called with `step` and what was measured at it; first of all with `rows` and `left_out` (rows that nothing
     can be learnt from: no recording that can be read, no answer).
@@ -102,7 +103,7 @@ class Family(Protocol):
 
 def names() -> list[str]:
     """The families there are, sorted."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+    return sorted(module.name for module in pkgutil.iter_modules(families.__path__))
 
 
 def fingerprint(model: str | Path) -> str:
@@ -164,7 +165,7 @@ def _families() -> list[Family]:
     was = gc.isenabled()
     gc.disable()
     try:
-        found: list[Family] = [importlib.import_module(f"{__name__}.{name}") for name in names()]
+        found: list[Family] = [importlib.import_module(f"{families.__name__}.{name}") for name in names()]
         gc.freeze()
     finally:
         if was:

@@ -9,7 +9,7 @@ from accelerate.utils import find_executable_batch_size
 from accelerate.utils.memory import should_reduce_batch_size
 
 from lsloop.errors import UsageError
-from lsloop.models import MAKING, Guess, Row, Unreadable, _checkpoint
+from lsloop.models import MAKING, Guess, Row, Unreadable, checkpoint
 
 transformers.utils.logging.disable_progress_bar()  # a bar per file read is noise; the caller shows progress
 transformers.utils.logging.set_verbosity_error()  # its warnings are about its own calls of itself
@@ -41,7 +41,7 @@ def check_names(settings: Mapping[str, Any], known: Sequence[str]) -> None:
 
 def load(auto: Any, model: str, **options: Any) -> Any:
     """A checkpoint in full precision. Raises UsageError when it is not there, not whole, or lacks weights."""
-    _checkpoint.check(model)
+    checkpoint.check(model)
     loaded, info = part(auto, model, output_loading_info=True, dtype=torch.float32, **options)
     lacking = {*info["missing_keys"], *(str(key[0]) for key in info["mismatched_keys"])}
     if lacking := {key for key in lacking if not key.endswith("masked_spec_embed")}:  # only used to train
@@ -57,7 +57,7 @@ def part(auto: Any, model: str, **options: Any) -> Any:
             return auto.from_pretrained(model, **options)
     except (OSError, ValueError, RuntimeError, TypeError) as error:
         reason = str(error).strip().partition("\n")[0]
-        raise UsageError(f"The model {model} cannot be loaded: {reason}", _checkpoint.FIX) from error
+        raise UsageError(f"The model {model} cannot be loaded: {reason}", checkpoint.FIX) from error
 
 
 def precision(settings: Mapping[str, Any]) -> torch.dtype:

@@ -9,11 +9,11 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 from starlette.responses import Response
 
 from lsloop.config import Config
+from lsloop.config.following import Now
 from lsloop.errors import Refused
-from lsloop.following import Now
 from lsloop.ledger import Ledger, annotations, conflicts, overview, problems, quality, servers
 from lsloop.ledger.conflicts import Conflict, Filter
-from lsloop.loop.given import resolved
+from lsloop.loop.job import resolved
 from lsloop.records import Strategy
 from lsloop.server import guard
 from lsloop.server.guard import Problem

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
-from lsloop import media_paths
+from lsloop.media import paths
 
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO must not hold the server up
 
@@ -17,11 +17,11 @@ def open_media(raw_dir: Path, also: Sequence[Path], path: str) -> BinaryIO | Non
     A symbolic link may lead elsewhere in `raw_dir` or into one of the folders in `also` (DVC's cache, when it
     links rather than copies), and nowhere else.
     """
-    if not media_paths.is_plain(path):
+    if not paths.is_plain(path):
         return None
     try:
         real = os.path.realpath(raw_dir / path, strict=True)
-        if not media_paths.is_inside(real, (raw_dir, *also)):
+        if not paths.is_inside(real, (raw_dir, *also)):
             return None
         return _regular(os.open(real, _FLAGS))
     except (OSError, ValueError):  # not there, not permitted, too long a name, a loop of links, a NUL

@@ -22,11 +22,11 @@ from starlette.responses import Response
 
 from lsloop import loop
 from lsloop.config import ML_USER, Config
+from lsloop.config.following import Now
 from lsloop.errors import UsageError
-from lsloop.following import Now
-from lsloop.ledger import Ledger, models, predictions
+from lsloop.ledger import Ledger, predictions, versions
 from lsloop.ledger.listening import EVERY, Watch
-from lsloop.loop.given import resolved
+from lsloop.loop.job import resolved
 from lsloop.models import Guess
 from lsloop.records import Sample
 from lsloop.server import guard
@@ -53,7 +53,7 @@ class Backends:
     def __init__(self, ledger: Ledger, settings: Config | Now, look_every: float = EVERY) -> None:
         self.ledger, self.settings = ledger, settings
         self.seats = {name: self._seat(name) for name in self.config.params.task_types}
-        self.watch = Watch(ledger, models.CHANNEL, self._refresh, look_every)
+        self.watch = Watch(ledger, versions.CHANNEL, self._refresh, look_every)
         self.pool = ThreadPoolExecutor(AT_WORK, thread_name_prefix="predict")
         self.in_line = 0
 
@@ -188,13 +188,13 @@ def _ready(state: State) -> State:
 def _versions(backends: Backends, task_type: str) -> list[str]:
     name, _ = backends.config.task_type(task_type)
     now = backends.seats[name].state.version
-    known = [one.version for one in models.versions(backends.ledger, name)]
+    known = [one.version for one in versions.listed(backends.ledger, name)]
     return [*([now] if now else []), *(version for version in known if version != now)]
 
 
 def _ask_for_training(backends: Backends, task_type: str) -> int:
     name, _ = backends.config.task_type(task_type)
-    return models.request(backends.ledger, name, "Label Studio", "Somebody pressed Start Training.")
+    return versions.request(backends.ledger, name, "Label Studio", "Somebody pressed Start Training.")
 
 
 def _predict(backends: Backends, task_type: str, seat: Seat, asked: dict[str, Any]) -> list[dict[str, Any]]:

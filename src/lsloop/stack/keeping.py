@@ -11,7 +11,7 @@ from lsloop.errors import LsloopError
 from lsloop.stack import children, ports, services, state
 from lsloop.stack.services import Service
 from lsloop.stack.studio_env import Say
-from lsloop.text import counted
+from lsloop.values.text import counted
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from lsloop import merging
 from lsloop.config import Conflicts
 from lsloop.errors import Refused
 from lsloop.ledger import Ledger, conflicts
 from lsloop.ledger.conflicts import Conflict
 from lsloop.records import Project, Strategy, Value
 from lsloop.task_types import Kind
+from lsloop.values import merging
 
 BY_RULE = "lsloop"
 """Who decides what the settings decide."""

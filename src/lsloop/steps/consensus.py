@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from uuid import UUID
 
-from lsloop import agreement
 from lsloop.ledger import Ledger, Transaction, quality
 from lsloop.ledger import consensus as ledger_consensus
 from lsloop.records import Value
 from lsloop.task_types import Kind
+from lsloop.values import agreement
 
 Level = Literal["nominal", "ordinal"]
 

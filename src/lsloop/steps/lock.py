@@ -4,7 +4,7 @@ from datetime import timedelta
 from itertools import pairwise
 
 from lsloop.ledger.locks import Lock
-from lsloop.text import counted
+from lsloop.values.text import counted
 
 
 def why(lock: Lock) -> str:

@@ -10,7 +10,7 @@ from lsloop.labelstudio.client import LabelStudio
 from lsloop.labelstudio.ml import Backend
 from lsloop.ledger import Ledger
 from lsloop.records import Project
-from lsloop.text import counted
+from lsloop.values.text import counted
 
 _POLL = 1.0  # seconds
 

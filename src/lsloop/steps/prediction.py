@@ -22,7 +22,7 @@ from lsloop.ledger.predictions import Backlog, Worker
 from lsloop.models import Guess, Predictor
 from lsloop.records import Prediction, Sample
 from lsloop.task_types import Kind
-from lsloop.text import counted, has_nul
+from lsloop.values.text import counted, has_nul
 
 FIRST, MOST = 128, 1024
 """Samples that are claimed before it is known how fast the model is, and at most at a time. What is claimed is sorted by

@@ -11,11 +11,11 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol, runtime_checkable
 from uuid import UUID
 
-from lsloop import regions
 from lsloop.errors import UsageError
-from lsloop.evaluation import Measure, Measures
 from lsloop.records import Result, Sample, Value
-from lsloop.regions import Control
+from lsloop.values import regions
+from lsloop.values.evaluation import Measure, Measures
+from lsloop.values.regions import Control
 
 GROUP = "lsloop.task_types"
 

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
-from lsloop import regions
 from lsloop.records import Result, Sample, Value
-from lsloop.regions import Control
-from lsloop.text import is_blank
+from lsloop.values import regions
 from lsloop.values.answers import OTHER, REGIONS, RELATIONS, Answers
+from lsloop.values.regions import Control
+from lsloop.values.text import is_blank
 
 
 @dataclass(frozen=True)

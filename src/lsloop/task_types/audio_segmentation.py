@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
-from lsloop import agreement, merging, regions
-from lsloop.evaluation import Measure
 from lsloop.records import Result, Sample, Value
-from lsloop.regions import Control
-from lsloop.text import clean
+from lsloop.values import agreement, merging, regions
+from lsloop.values.evaluation import Measure
+from lsloop.values.regions import Control
+from lsloop.values.text import clean
 
 READS = ("media",)
 WRITES = ("segments",)

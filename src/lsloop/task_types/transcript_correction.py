@@ -6,10 +6,10 @@ exactly when the flag `no_speech` is set: a recording without speech is an answe
 
 from typing import Any
 
-from lsloop import agreement, evaluation, merging, regions
 from lsloop.records import Result, Sample, Value
-from lsloop.regions import Control
-from lsloop.text import clean, is_blank
+from lsloop.values import agreement, evaluation, merging, regions
+from lsloop.values.regions import Control
+from lsloop.values.text import clean, is_blank
 
 READS = ("media",)
 WRITES = ("transcript",)

@@ -7,10 +7,10 @@ translation is empty exactly when the issue `source_unusable` is set: then there
 from html import escape
 from typing import Any
 
-from lsloop import agreement, evaluation, merging, regions
 from lsloop.records import Result, Sample, Value
-from lsloop.regions import Control
-from lsloop.text import clean, is_blank
+from lsloop.values import agreement, evaluation, merging, regions
+from lsloop.values.regions import Control
+from lsloop.values.text import clean, is_blank
 
 READS = ("transcript",)
 WRITES = ("translation",)

@@ -10,9 +10,9 @@ from functools import cached_property
 from typing import Any
 
 from lsloop.records import Result, Value
-from lsloop.regions import Control
 from lsloop.values import controls, records
 from lsloop.values.controls import Codec, Pair, canonical
+from lsloop.values.regions import Control
 
 REGIONS, RELATIONS, OTHER = "regions", "relations", "other"
 

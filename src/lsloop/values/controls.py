@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from lsloop import agreement, merging
-from lsloop.text import clean, nfc
+from lsloop.values import agreement, merging
+from lsloop.values.text import clean, nfc
 
 Pair = tuple[int, int]
 """Wrong parts of an answer, and all parts of its reference."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from lsloop.text import counted
+from lsloop.values.text import counted
 
 ROOT = Path(__file__).parents[3]
 SOURCES = sorted((ROOT / "src" / "lsloop").rglob("*.py"))

@@ -13,7 +13,7 @@ from lsloop.demo.language import (
     utterances,
     with_errors,
 )
-from lsloop.text import nfc
+from lsloop.values.text import nfc
 
 ENGLISH = set(VIETNAMESE.values())
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from lsloop.commands._rounds import chart, rounds_table
 from lsloop.demo import chart as picture
 from lsloop.demo.school import learning
-from lsloop.rounds import Line
+from lsloop.running.rounds import Line
 
 GAIN = {"value": 0.2, "low": 0.1, "high": 0.3}
 BEFORE = Line(0, "wer", 0.5, None, 100)

@@ -17,7 +17,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> list[Row]:
 @pytest.fixture(scope="session")
 def ctc(tmp_path_factory: pytest.TempPathFactory) -> str:
     """An untrained wav2vec2-bert with a CTC head."""
-    from lsloop.models import speech_ctc
+    from lsloop.models.families import speech_ctc
 
     return str(speech_ctc.fresh(tmp_path_factory.mktemp("ctc") / "model", tiny_models.ALPHABET))
 

@@ -11,7 +11,8 @@ import torch
 import tiny_models
 from lsloop import models
 from lsloop.errors import UsageError
-from lsloop.models import Row, Training, audio_frames
+from lsloop.models import Row, Training
+from lsloop.models.families import audio_frames
 from lsloop.task_types import audio_segmentation
 
 SETTINGS = {"max_steps": 30, "learning_rate": 2e-3, "save_steps": 0, "log_steps": 5, "batch_size": 4}

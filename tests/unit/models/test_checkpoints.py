@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from lsloop.errors import LsloopError, UsageError
-from lsloop.models import Row, Training, _checkpoint, speech_ctc, speech_seq2seq, weights
+from lsloop.models import Row, Training, checkpoint, weights
+from lsloop.models.families import speech_ctc, speech_seq2seq
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def model(ctc: str, tmp_path: Path) -> Path:
 
 def unsealed(model: Path) -> Path:
     """As another program wrote it."""
-    (model / _checkpoint.SEAL).unlink()
+    (model / checkpoint.SEAL).unlink()
     return model
 
 
@@ -94,10 +95,10 @@ def test_a_folder_is_written_in_one_step(tmp_path: Path) -> None:
         raise LsloopError("The disk is full.")
 
     with pytest.raises(LsloopError):
-        _checkpoint.write(tmp_path / "model", fails, {})
+        checkpoint.write(tmp_path / "model", fails, {})
     assert not (tmp_path / "model").exists()
-    written = _checkpoint.write(tmp_path / "model", lambda folder: _write(folder, b"new"), {"seed": 1})
-    assert json.loads((written / _checkpoint.SEAL).read_text())["seed"] == 1
+    written = checkpoint.write(tmp_path / "model", lambda folder: _write(folder, b"new"), {"seed": 1})
+    assert json.loads((written / checkpoint.SEAL).read_text())["seed"] == 1
     assert weights(written)[0].read_bytes() == b"new"
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 

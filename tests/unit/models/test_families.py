@@ -28,7 +28,7 @@ def test_the_collector_rests_while_families_are_imported_and_works_afterwards(
 
     monkeypatch.setattr(models, "names", names)
     try:
-        assert [one.__name__ for one in models._families()] == ["lsloop.models.speech_ctc"]  # type: ignore[attr-defined]
+        assert [one.__name__ for one in models._families()] == ["lsloop.models.families.speech_ctc"]  # type: ignore[attr-defined]
         assert gc.get_freeze_count() > 100_000
     except ModuleNotFoundError:
         assert found == ["there_is_no_such_family"]

@@ -11,7 +11,9 @@ import soundfile
 
 import tiny_models
 from lsloop.errors import LsloopError
-from lsloop.models import Row, Training, _process, speech_ctc, speech_seq2seq, translation
+from lsloop.models import Row, Training
+from lsloop.models.families import speech_ctc, speech_seq2seq, translation
+from lsloop.models.training import process
 
 ONE = {"max_steps": 1, "batch_size": 4, "save_steps": 0}
 
@@ -38,7 +40,7 @@ def damaged(folder: Path) -> dict[str, Path]:
 
 
 def left_out(out: Path) -> dict[str, str]:
-    return {one["name"]: one["reason"] for one in _process.left_out(out)}
+    return {one["name"]: one["reason"] for one in process.left_out(out)}
 
 
 @pytest.mark.parametrize("family", ["ctc", "whisper"])
@@ -88,4 +90,4 @@ def test_a_training_ends_when_most_of_the_recordings_cannot_be_read(ctc: str, ro
     gone = [{**row, "media": f"/nowhere/{i}.wav"} for i, row in enumerate(rows)]
     with pytest.raises(LsloopError, match=r"Of 42 samples, 40 cannot be read. The first: The recording 0.wav is missing"):
         speech_ctc.train([*gone, *rows[:2]], [], Training(ctc, out, ONE))
-    assert len(json.loads((out / _process.LEFT_OUT).read_text())) == 40
+    assert len(json.loads((out / process.LEFT_OUT).read_text())) == 40

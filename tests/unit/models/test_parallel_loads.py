@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import transformers
 
-from lsloop.models import speech_ctc, speech_seq2seq
+from lsloop.models.families import speech_ctc, speech_seq2seq
 
 
 def test_three_threads_load_a_whisper_six_times_each(whisper: str, ctc: str) -> None:

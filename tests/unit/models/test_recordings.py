@@ -7,7 +7,8 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from lsloop.models import Row, _audio, speech_ctc
+from lsloop.models import Row, _audio
+from lsloop.models.families import speech_ctc
 
 
 def tone(rate: int, hertz: float = 440, seconds: float = 1) -> NDArray[np.float32]:

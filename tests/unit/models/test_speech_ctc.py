@@ -9,7 +9,8 @@ import transformers
 
 import tiny_models
 from lsloop import models
-from lsloop.models import Row, Training, speech_ctc
+from lsloop.models import Row, Training
+from lsloop.models.families import speech_ctc
 
 SETTINGS = {"max_steps": 30, "learning_rate": 4e-3, "save_steps": 0, "log_steps": 5, "warmup": 0.1}
 

@@ -10,7 +10,8 @@ import soundfile
 import tiny_models
 from lsloop import models
 from lsloop.errors import UsageError
-from lsloop.models import Row, Training, speech_seq2seq
+from lsloop.models import Row, Training
+from lsloop.models.families import speech_seq2seq
 
 SETTINGS = {"max_steps": 40, "learning_rate": 2e-3, "save_steps": 0, "log_steps": 5, "language": "vi"}
 

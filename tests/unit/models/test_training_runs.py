@@ -17,7 +17,8 @@ import transformers
 import tiny_models
 from lsloop import models
 from lsloop.errors import LsloopError, UsageError
-from lsloop.models import Row, Training, _checkpoint, speech_ctc, speech_seq2seq
+from lsloop.models import Row, Training, checkpoint
+from lsloop.models.families import speech_ctc, speech_seq2seq
 
 SETTINGS: dict[str, Any] = {
     "max_steps": 12, "learning_rate": 3e-3, "batch_size": 4, "save_steps": 4, "log_steps": 1, "scheduler": "cosine",
@@ -56,7 +57,7 @@ def certain(rows: list[Row], tmp_path_factory: pytest.TempPathFactory) -> tuple[
     base = speech_ctc.fresh(folder / "base", tiny_models.ALPHABET)
     config = json.loads((base / "config.json").read_text())
     (base / "config.json").write_text(json.dumps({**config, "conformer_conv_dropout": 0.0}))
-    (base / _checkpoint.SEAL).unlink()
+    (base / checkpoint.SEAL).unlink()
     logged: list[Any] = []
     speech_ctc.train(rows, [], Training(str(base), folder / "run", SETTINGS, log=logged.append))
     return str(base), tiny_models.losses(logged)
@@ -249,7 +250,7 @@ def test_lora_learns_in_small_matrices_and_is_a_whole_model_in_the_end(
     model = speech_seq2seq.train(rows, [], Training(whisper, out, told, log=logged.append))
     assert tiny_models.losses(logged)[-1] < tiny_models.losses(logged)[0] - 0.3
     assert not list(model.glob("adapter*"))
-    _checkpoint.check(str(model))
+    checkpoint.check(str(model))
     base = transformers.AutoModelForSpeechSeq2Seq.from_pretrained(whisper).state_dict()
     learnt = transformers.AutoModelForSpeechSeq2Seq.from_pretrained(model).state_dict()
     changed = {name.split(".")[-2] for name in base if not torch.equal(base[name], learnt[name])}
@@ -284,5 +285,5 @@ def test_two_processes_learn_what_one_learns(
     logged = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
     assert [entry["step"] for entry in logged].count(12) == 2  # only one of them tells: the last loss, and the end
     assert tiny_models.losses(logged) == pytest.approx(certain[1], rel=1e-3)
-    _checkpoint.check(str(out / "model"))
+    checkpoint.check(str(out / "model"))
     assert sorted(path.name for path in out.iterdir()) == ["model", "run.json"]

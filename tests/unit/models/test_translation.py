@@ -8,7 +8,8 @@ import pytest
 import tiny_models
 from lsloop import models
 from lsloop.errors import UsageError
-from lsloop.models import Row, Training, translation
+from lsloop.models import Row, Training
+from lsloop.models.families import translation
 
 SETTINGS = {"max_steps": 40, "learning_rate": 3e-3, "save_steps": 0, "log_steps": 5, "batch_size": 16}
 

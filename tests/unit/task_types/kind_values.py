@@ -6,10 +6,11 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
-from lsloop import regions, resources
+from lsloop import resources
 from lsloop.records import Sample, Value
 from lsloop.task_types import audio_segmentation
-from lsloop.text import clean, is_blank
+from lsloop.values import regions
+from lsloop.values.text import clean, is_blank
 
 SAMPLE = Sample(UUID(int=7), "clip-7", {"transcript": "xin chào", "translation": "hello"}, "clips/7.wav")
 

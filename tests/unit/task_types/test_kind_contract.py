@@ -9,10 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from kind_values import SAMPLE, VALUES, nfd, template
 
-from lsloop import regions, task_types
+from lsloop import task_types
 from lsloop.labelstudio import interface
 from lsloop.records import Sample
 from lsloop.task_types import Kind
+from lsloop.values import regions
 
 KINDS = task_types.names()
 kinds = pytest.mark.parametrize("name", KINDS)

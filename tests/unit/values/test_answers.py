@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lsloop import regions
+from lsloop.values import regions
 from lsloop.values.answers import Answers
 
 CONFIG = """

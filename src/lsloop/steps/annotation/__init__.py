@@ -29,7 +29,7 @@ from lsloop.steps.annotation.reader import Pulled, Reader
 from lsloop.steps.annotation.telling import tell
 from lsloop.steps.annotation.writing import Writer
 from lsloop.task_types import Kind
-from lsloop.text import counted
+from lsloop.values.text import counted
 
 __all__ = ["Pulled", "Reader", "look", "offer_again", "pull", "tell"]
 

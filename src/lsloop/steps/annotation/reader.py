@@ -18,10 +18,10 @@ from lsloop.ledger import Ledger, annotations
 from lsloop.ledger import tasks as ledger_tasks
 from lsloop.ledger.problems import Problem
 from lsloop.records import Annotation, Project, Task
-from lsloop.regions import Nothing
 from lsloop.steps.annotation import storable
 from lsloop.steps.annotation.keyless import key_of, keyless
 from lsloop.task_types import Kind
+from lsloop.values.regions import Nothing
 
 GREATEST = 2**63 - 1  # what PostgreSQL holds as a number of something
 LONGEST = 365 * 86400.0  # seconds: no answer took longer

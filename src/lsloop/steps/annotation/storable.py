@@ -7,7 +7,7 @@ from typing import Any
 import orjson
 
 from lsloop.records import Annotation
-from lsloop.text import has_nul
+from lsloop.values.text import has_nul
 
 MOST = 16 * 2**20
 """Characters of an answer that are kept as text."""

@@ -1,6 +1,6 @@
 """Export: what people accepted, into a folder that changes as a whole, and only where something changed."""
 
-from lsloop import trees
+from lsloop.dataset import trees
 from lsloop.ledger import Ledger, exports
 from lsloop.progress import SILENT, Progress
 from lsloop.steps.export.differing import differences, planned, remember

@@ -1,6 +1,6 @@
 """What an export has to do: how each task type's folder differs from the ledger."""
 
-from lsloop import indexes
+from lsloop.dataset import indexes
 from lsloop.ledger import Ledger, Transaction, exports
 from lsloop.steps.export.wanted import Exported, Part, Wanted
 

@@ -3,7 +3,7 @@
 import hashlib
 from pathlib import Path
 
-from lsloop import indexes, trees
+from lsloop.dataset import indexes, trees
 from lsloop.errors import UsageError
 from lsloop.ledger import Ledger, exports
 from lsloop.ledger.exports import There

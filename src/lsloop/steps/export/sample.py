@@ -9,7 +9,7 @@ from uuid import UUID
 
 from lsloop.ledger.exports import Entry
 from lsloop.media import duration
-from lsloop.media_paths import BadPath, RawData
+from lsloop.media.paths import BadPath, RawData
 from lsloop.records import Reviewed, Sample
 from lsloop.task_types import Kind
 

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lsloop import indexes
+from lsloop.dataset import indexes
+from lsloop.dataset.layouts import Layout
 from lsloop.errors import UsageError
-from lsloop.layouts import Layout
 from lsloop.task_types import Kind
 
 

@@ -13,12 +13,12 @@ from typing import Any
 
 import orjson
 
-from lsloop import indexes, layouts, trees
+from lsloop.dataset import indexes, layouts, trees
 from lsloop.errors import LsloopError
 from lsloop.labelstudio import conversion
 from lsloop.ledger import Transaction, exports
 from lsloop.ledger.exports import Entry
-from lsloop.media_paths import RawData
+from lsloop.media.paths import RawData
 from lsloop.progress import Progress
 from lsloop.steps.export.differing import Differences
 from lsloop.steps.export.sample import Making, NoMedia, check_copy, unreadable

@@ -9,7 +9,7 @@ from lsloop.ledger import Ledger, adopting
 from lsloop.ledger.adopting import Stray
 from lsloop.records import Project
 from lsloop.task_types import Kind
-from lsloop.text import counted
+from lsloop.values.text import counted
 
 
 def adopt(ledger: Ledger, studio: LabelStudio, project: Project, kind: Kind, overlap: int) -> list[str]:

@@ -12,7 +12,7 @@ from lsloop.records import Project
 from lsloop.steps.project import recognising
 from lsloop.steps.project.agreeing import Wanted, check_template, check_there, overlap_differs, same
 from lsloop.task_types import Kind
-from lsloop.text import counted
+from lsloop.values.text import counted
 
 
 def look_up(ledger: Ledger, studio: LabelStudio, wanted: Wanted, kind: Kind) -> Project:

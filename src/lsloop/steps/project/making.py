@@ -16,7 +16,7 @@ from lsloop.steps.project import recognising
 from lsloop.steps.project.agreeing import Wanted, agree_on_config, agree_on_overlap, check_template
 from lsloop.steps.project.recognising import Place
 from lsloop.task_types import Kind
-from lsloop.text import counted
+from lsloop.values.text import counted
 
 
 @dataclass

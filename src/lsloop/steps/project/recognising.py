@@ -13,7 +13,7 @@ from lsloop.ledger import projects as ledger_projects
 from lsloop.ledger import tasks as ledger_tasks
 from lsloop.ledger.servers import Server
 from lsloop.records import Project
-from lsloop.text import counted
+from lsloop.values.text import counted
 
 ThereJson = dict[str, Any]
 

@@ -11,7 +11,7 @@ from lsloop import task_types
 from lsloop.errors import UsageError
 from lsloop.ledger import Ledger, samples
 from lsloop.ledger.problems import Problem
-from lsloop.media_paths import BadPath, RawData
+from lsloop.media.paths import BadPath, RawData
 from lsloop.progress import SILENT, Progress
 from lsloop.steps.sample import lines, media
 from lsloop.task_types import Kind

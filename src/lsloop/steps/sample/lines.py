@@ -11,7 +11,7 @@ import orjson
 
 from lsloop.records import Sample
 from lsloop.task_types import Kind
-from lsloop.text import has_nul, is_nfc, nfc
+from lsloop.values.text import has_nul, is_nfc, nfc
 
 OWN = {"external_id", "media", "group", "priority", "source"}
 _LENGTH = 500  # characters of a name; PostgreSQL indexes at most 2,700 bytes

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from lsloop.ledger import samples
 from lsloop.media import duration
-from lsloop.media_paths import BadPath, RawData
+from lsloop.media.paths import BadPath, RawData
 
 _AT_ONCE = 4
 _TOGETHER = 64  # files per piece of work: a small file takes less time than handing it to a thread

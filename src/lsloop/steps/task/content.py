@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
-from lsloop import candidates, signing
+from lsloop import signing
 from lsloop.labelstudio import interface, tasks
 from lsloop.labelstudio.keyset import TaskJson
 from lsloop.ledger import Ledger, problems
 from lsloop.ledger import tasks as ledger_tasks
 from lsloop.records import Claim, Prediction, Project, Sample
 from lsloop.task_types import Kind
+from lsloop.values import showing
 
 UPSTREAM = "upstream"
 """The model version of a pre-annotation that no model of ours made: the sample's own current value."""
@@ -64,7 +65,7 @@ class Making:
         url = self.media.link(sample.media_path) if self.media and sample.media_path else None
         data = {**self.kind.task_data(sample, url), tasks.KEY: str(claim.task_key)}
         if claim.candidates:
-            data["candidates"] = candidates.html(claim.candidates, self.kind.WRITES)
+            data["candidates"] = showing.html(claim.candidates, self.kind.WRITES)
             most_central = Prediction(claim.candidates[0], self.shown_as)
             return {"data": data, "predictions": self._shown(sample, most_central)}
         own = self._shown(sample, None)

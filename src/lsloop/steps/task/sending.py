@@ -15,7 +15,7 @@ from lsloop.ledger import Ledger, Turn
 from lsloop.ledger import tasks as ledger_tasks
 from lsloop.records import Project, Sample
 from lsloop.steps.task.content import Making, Unmade, left_out
-from lsloop.text import counted
+from lsloop.values.text import counted
 
 HOPELESS = 20
 """Tasks that Label Studio refuses one by one, and takes none: then it is not the tasks."""

@@ -1,9 +1,0 @@
-"""COCO, with polygons, too: a folder per split with `images/`, converted by what Label Studio itself has for it."""
-
-from lsloop.layouts import images
-
-NAME = "coco/1"
-CONVERTED = "COCO"
-
-unit = images.unit
-writer = images.writer

@@ -1,0 +1,66 @@
+"""A better model: fine-tuned on what was exported, taken into use, and the way back."""
+
+from functools import partial
+
+from lsloop import __version__, dvc
+from lsloop.config import Config
+from lsloop.ledger import Ledger, versions
+from lsloop.loop.job import resolved
+from lsloop.loop.predict import placed
+from lsloop.steps import retraining
+from lsloop.values import promotion
+
+
+def retrain(
+    ledger: Ledger,
+    config: Config,
+    task_type: str,
+    *,
+    actor: str,
+    reason: str | None = None,
+    base: str | None = None,
+    resume: bool = False,
+    rule: promotion.Rule = "if_better",
+    processes: int | None = None,
+    progress: retraining.Progress = retraining.SILENT,
+) -> retraining.Done:
+    """Fine-tune on what was exported, and take the result into use if it is better on the frozen test split."""
+    name, settings, kind = resolved(config, task_type)
+    commit = dvc.head(config.project_dir)
+    wanted = retraining.Wanted(
+        task_type=name,
+        kind_name=settings.kind,
+        kind=kind,
+        settings=config.model(name),
+        project_dir=config.project_dir,
+        data_dir=config.reviewed_dir / name,
+        work_dir=config.state_dir / "trainings" / name,
+        find_model=partial(placed, config),
+        code_version=f"lsloop {__version__}" + (f", project at {commit}" if commit else ""),
+        actor=actor,
+        reason=reason,
+        base=base,
+        rule=rule,
+        must_resume=resume,
+        processes=processes,
+    )
+    return retraining.retrain(ledger, wanted, progress)
+
+
+def promote(ledger: Ledger, config: Config, version: str, *, actor: str, reason: str | None) -> versions.Version:
+    """Take a model version into use, whose files must be here and whole; what it is called in full."""
+    found = versions.find(ledger, version)
+    retraining.require_whole(config.project_dir, found)
+    versions.promote(ledger, found.version, actor, reason)
+    return found
+
+
+def roll_back(
+    ledger: Ledger, config: Config, task_type: str, *, actor: str, reason: str | None
+) -> versions.RolledBack:
+    """Take back into use what the model version in use replaced; its files must be here and whole."""
+    name, _, _ = resolved(config, task_type)
+    in_use = versions.promoted(ledger, name)
+    if in_use and in_use.replaces:
+        retraining.require_whole(config.project_dir, versions.find(ledger, in_use.replaces))
+    return versions.roll_back(ledger, name, actor, reason)

@@ -1,0 +1,49 @@
+"""Model versions as folders of the project: each is written once and never changed. Knows no torch."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+from lsloop.dataset import trees
+from lsloop.errors import LsloopError, UsageError
+from lsloop.models import fingerprint
+
+
+def keep(trained: Path, folder: Path) -> None:
+    """Put a trained model where versions are, in one step; one that is there already is the same, and stays."""
+    if folder.is_dir():
+        return
+    trees.mend(folder)
+    building = trees.building(folder)
+    building.parent.mkdir(parents=True, exist_ok=True)
+    trees.Placer().carry(trained, building)
+    building.rename(folder)
+
+
+def is_whole(folder: Path, weights: str) -> bool:
+    """Whether a folder holds the model whose weights have this fingerprint."""
+    try:
+        return folder.is_dir() and fingerprint(folder) == weights
+    except LsloopError:
+        return False
+
+
+def require_whole(version: str, folder: Path, weights: str) -> None:
+    """Raises UsageError for a version whose files are not there, or not those that were registered."""
+    if not folder.is_dir():
+        raise UsageError(
+            f"The files of the model version {version} are not at {folder}.",
+            "Run `dvc pull`; for an older version, check out the commit that had it first.",
+        )
+    if not is_whole(folder, weights):
+        raise UsageError(
+            f"The model version {version} was altered: its weights are not those that were registered.",
+            f"Remove {folder} and run `dvc checkout`, or `lsloop models rollback`.",
+        )
+
+
+def prune(folder: Path, wanted: Collection[str]) -> list[str]:
+    """Remove every version but the wanted ones from the folder of a task type; their names. DVC's cache keeps them."""
+    gone = sorted(one.name for one in folder.iterdir() if one.is_dir() and one.name not in wanted)
+    for name in gone:
+        trees.remove(folder / name)
+    return gone
