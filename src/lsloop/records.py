@@ -69,6 +69,7 @@ class Project:
     ls_created_at: str | None = None  # as Label Studio says it
     written_label_config: str | None = None
     written_overlap: int | None = None
+    written_model_version: str | None = None
 
 
 @dataclass(frozen=True)

@@ -79,6 +79,11 @@ def test_a_project_that_is_made_after_all_is_removed_by_the_next_setup(scene: Wo
     late.wait(forwarded=1)
     setup(scene)
     check_one_project(scene)
+    ours = projects.get(scene.studio, promises.project_id(scene))
+    assert ours is not None
+    copy = projects.create(scene.studio, "My own copy", ours["label_config"], ours["description"])
+    setup(scene)
+    assert projects.get(scene.studio, copy["id"]) is not None, "a copy that somebody made is theirs, empty or not"
 
 
 def test_a_setup_that_meets_an_error_at_every_third_request_succeeds_in_the_end(scene: World, between: Proxy) -> None:

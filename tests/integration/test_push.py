@@ -1,10 +1,11 @@
 """Push: what goes to Label Studio, in which order, and that a plan is what then happens."""
 
 from dataclasses import replace
+from uuid import uuid4
 
 import pytest
 
-from lsloop import loop
+from lsloop import loop, resources
 from lsloop.config import Gold, Push, TaskType
 from lsloop.errors import Unauthorised, Unreachable, UsageError
 from lsloop.labelstudio import client, projects, tasks
@@ -135,12 +136,25 @@ def test_the_newest_prediction_of_todays_content_rides_along_with_version_and_sc
     assert second["model_version"] == "upstream"
 
 
-def test_label_studio_shows_the_predictions_that_most_open_tasks_carry(world: World) -> None:
-    world.ingest(clips(3))
+def test_label_studio_shows_the_predictions_that_most_open_tasks_carry_unless_people_chose_others(
+    world: World,
+) -> None:
+    def shown() -> str:
+        return str(projects.get(world.studio, world.ls_project_id)["model_version"])  # type: ignore[index]
+
+    world.ingest(clips(8))
     for name in ("clip-001", "clip-002"):
         predict(world, name, "asr-v2")
-    world.push()
-    assert projects.get(world.studio, world.ls_project_id)["model_version"] == "asr-v2"  # type: ignore[index]
+    world.push(limit=3)
+    assert shown() == "asr-v2"
+    for name in ("clip-004", "clip-005", "clip-006"):
+        predict(world, name, "asr-v3")
+    world.push(limit=3)
+    assert shown() == "asr-v3", "it follows"
+    projects.use_model_version(world.studio, world.ls_project_id, "asr-v2")
+    pushed = world.push()
+    assert shown() == "asr-v2", "what was chosen by hand stays, and is told"
+    assert [said for said in pushed.noticed if "as chosen in Label Studio" in said]
 
 
 def test_a_prediction_that_does_not_fit_is_left_out_and_told(world: World) -> None:
@@ -296,6 +310,18 @@ def test_a_project_named_by_the_environment_is_used_and_must_exist(world: World)
     missing = replace(config, environment=environment.model_copy(update={"ls_project_segmentation": 10**6}))
     with pytest.raises(UsageError, match="no project 1000000"):
         loop.setup(world.ledger, world.studio, missing, "audio_segmentation")
+
+
+def test_a_project_that_another_ledger_keeps_is_refused_also_where_nothing_was_sent(world: World) -> None:
+    template = resources.template("transcript_correction", world.config.project_dir)
+    described = f"transcript_correction, kept by lsloop ({uuid4()})"
+    named = projects.create(world.studio, "Of another ledger", template, described)
+    environment = world.config.environment.model_copy(update={"ls_project_transcript": named["id"]})
+    config = replace(world.config, environment=environment)
+    with pytest.raises(UsageError, match="another ledger keeps it"):
+        loop.setup(world.ledger, world.studio, config, TRANSCRIPT)
+    projects.update(world.studio, named["id"], description="ours now")
+    assert loop.setup(world.ledger, world.studio, config, TRANSCRIPT).project.ls_project_id == named["id"]
 
 
 def test_a_push_cut_off_after_its_claim_is_finished_with_todays_content(world: World) -> None:

@@ -17,6 +17,7 @@ from lsloop.secrecy import without_secrets
 from lsloop.values.text import counted
 
 GLANCE = 0.2  # seconds between two looks at a log that is followed
+SHOWN = 50  # lines
 ALIASES = {"label_studio": "label-studio", "studio": "label-studio", "postgresql": "postgres", "serve": "server"}
 
 ServiceArg = Annotated[
@@ -29,7 +30,9 @@ def logs(
     ctx: typer.Context,
     service: ServiceArg = None,
     follow: Annotated[bool, typer.Option("--follow", help="Go on with what is written, until Ctrl-C.")] = False,
-    lines: Annotated[int, typer.Option("--lines", metavar="N", min=0, help="How many of the last lines.")] = 50,
+    lines: Annotated[
+        int | None, typer.Option("--lines", metavar="N", min=0, help="How many of the last lines; 50 if not said.")
+    ] = None,
 ) -> None:
     """Show the last lines of a service's log; without SERVICE, which logs there are.
 
@@ -44,10 +47,12 @@ def logs(
     call = Call.of(ctx)
     folder = call.project / STATE / "logs"
     if service is None:
+        if follow or lines is not None:
+            raise UsageError("--lines and --follow are for the log of one service.", _which(folder))
         return _list(call, folder)
     path = _path(folder, service)
     with path.open("rb") as file:
-        last = [_line(text) for text in deque(file, maxlen=lines)]
+        last = [_line(text) for text in deque(file, maxlen=SHOWN if lines is None else lines)]
         if not follow:
             return call.out.result({"service": path.stem, "path": path, "lines": last}, *last)
         for text in last:
@@ -74,9 +79,13 @@ def _path(folder: Path, service: str) -> Path:
     names = [path.stem for path in sorted(folder.glob("*.log"))]
     name = ALIASES.get(service.lower(), service.lower())
     if name not in names:
-        there = f"Use one of: {', '.join(names)}." if names else "Run `lsloop up`, which starts the services."
-        raise UsageError(f"There is no log of {service!r} here.", there)
+        raise UsageError(f"There is no log of {service!r} here.", _which(folder))
     return folder / f"{name}.log"
+
+
+def _which(folder: Path) -> str:
+    names = [path.stem for path in sorted(folder.glob("*.log"))]
+    return f"Use one of: {', '.join(names)}." if names else "Run `lsloop up`, which starts the services."
 
 
 def _more(path: Path, begin: int) -> Iterator[str]:

@@ -100,7 +100,8 @@ def _shown(done: Cycle) -> Sequence[str | Table]:
         (titled(step), step["state"], step["reason"] or in_words(step["counts"]), step["seconds"])
         for step in done.run.steps
     ]
-    return [Table(("step", "state", "what", "seconds"), rows, title=f"cycle {done.run.run_id} {done.run.outcome}")]
+    became = f"{done.run.outcome}{', with problems' if done.run.outcome == 'succeeded' and troubles(done.run) else ''}"
+    return [Table(("step", "state", "what", "seconds"), rows, title=f"cycle {done.run.run_id} {became}")]
 
 
 def troubles(run: Run) -> list[str]:

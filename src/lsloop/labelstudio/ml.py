@@ -39,6 +39,11 @@ def of_project(studio: LabelStudio, ls_project_id: int) -> list[dict[str, Any]]:
     return sorted(found, key=lambda one: int(one["id"]))
 
 
+def titles(studio: LabelStudio, ls_project_id: int) -> set[str]:
+    """The names of a project's ML backends."""
+    return {str(one["title"]) for one in of_project(studio, ls_project_id)}
+
+
 def attach(studio: LabelStudio, ls_project_id: int, wanted: Backend) -> tuple[dict[str, Any], list[str]]:
     """Attach the backend, or put right what differs: the backend as it is now, and what was put right.
 

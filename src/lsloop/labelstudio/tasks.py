@@ -218,6 +218,16 @@ def place(studio: LabelStudio, ls_project_id: int, ids: Sequence[int]) -> dict[i
     return found
 
 
+def present(studio: LabelStudio, ls_project_id: int, ids: Sequence[int]) -> set[int]:
+    """Those of these tasks that are there, also if Label Studio cannot list what is in them."""
+    found: set[int] = set()
+    for chunk in _chunks(ids, MOST):
+        wanted = keyset.where("id", "in_list", "List", chunk)
+        for page in keyset.pages(studio, ls_project_id, [wanted], MOST, {"include": "id"}):
+            found.update(task["id"] for task in page.tasks)
+    return found
+
+
 def is_put_away(task: TaskJson) -> bool:
     """Whether people are not given this task (see `put_away`)."""
     return bool(task["overlap"] == 0 and task["is_labeled"])

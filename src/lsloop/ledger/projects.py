@@ -7,7 +7,7 @@ from lsloop.ledger import Ledger
 from lsloop.records import Project
 
 _COLUMNS = """project_id, task_type, server, ls_project_id, marker, label_config, cursor, webhook_url, ls_created_at,
-    written_label_config, written_overlap"""
+    written_label_config, written_overlap, written_model_version"""
 
 
 def find(ledger: Ledger, task_type: str, server: str) -> Project | None:
@@ -76,6 +76,7 @@ def bind(
             f"""UPDATE projects SET ls_project_id = :ls_project_id, ls_created_at = :ls_created_at,
                        label_config = :label_config, written_label_config = :written_label_config,
                        written_overlap = :written_overlap,
+                       written_model_version = CASE WHEN ls_project_id = :ls_project_id THEN written_model_version END,
                        cursor = CASE WHEN ls_project_id = :ls_project_id THEN cursor END,
                        webhook_url = CASE WHEN ls_project_id = :ls_project_id THEN webhook_url END
                  WHERE project_id = :project_id RETURNING {_COLUMNS}""",
@@ -84,6 +85,15 @@ def bind(
         )  # fmt: skip
     assert row is not None
     return Project(**row._mapping)
+
+
+def shows(ledger: Ledger, project: Project, model_version: str) -> None:
+    """Label Studio was told to show people the pre-annotations of this model version."""
+    with ledger.transaction() as transaction:
+        transaction.run(
+            "UPDATE projects SET written_model_version = :version WHERE project_id = :id",
+            version=model_version, id=project.project_id,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -132,6 +142,12 @@ def tell_webhook(ledger: Ledger, project: Project, url: str | None) -> None:
         transaction.run(
             "UPDATE projects SET webhook_url = :url WHERE project_id = :id", url=url, id=project.project_id
         )
+
+
+def markers(ledger: Ledger) -> set[str]:
+    """The markers of all projects that the ledger knows, on any Label Studio."""
+    with ledger.transaction() as transaction:
+        return {str(row.marker) for row in transaction.rows("SELECT marker FROM projects")}
 
 
 def of_server(ledger: Ledger, server: str) -> list[Project]:

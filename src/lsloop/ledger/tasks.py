@@ -332,7 +332,7 @@ def hidden(ledger: Ledger, project: Project) -> list[Hidden]:
     """Tasks that were put away."""
     with ledger.transaction() as transaction:
         rows = transaction.rows(
-            """SELECT p.ls_task_id, p.task_key, t.overlap,
+            """SELECT p.ls_task_id, p.task_key, coalesce(t.ls_overlap, t.overlap) AS overlap,
                       t.ls_task_id = p.ls_task_id AND t.gone_at IS NULL
                       AND t.task_key NOT IN (SELECT n.task_key FROM needless_tasks(:id) n) AS is_needed
                  FROM put_away p JOIN tasks t USING (task_key) WHERE p.project_id = :id ORDER BY p.ls_task_id""",

@@ -84,7 +84,7 @@ def push(
     )
     pushed.refreshed, pushed.links, pushed.not_renewed = done.refreshed, linked.renewed, linked.problems
     pushed.unfit += done.problems
-    pushed.noticed = [] if found.created else found.drift
+    pushed.noticed += [] if found.created else found.drift
     return pushed
 
 

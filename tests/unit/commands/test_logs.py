@@ -39,6 +39,11 @@ def test_logs_are_listed_and_their_last_lines_shown(project: Path, capsys: pytes
     assert "Use one of: label-studio, worker." in capsys.readouterr().err
 
 
+def test_lines_without_a_service_are_refused_in_words(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["-C", str(project), "logs", "--lines", "5"]) == 2
+    assert "Use one of: " in capsys.readouterr().err
+
+
 def test_a_log_is_followed_also_when_it_was_put_aside(project: Path) -> None:
     log = project / ".lsloop" / "logs" / "worker.log"
     args = command(["-C", str(project), "logs", "worker", "--follow", "--lines", "1"])

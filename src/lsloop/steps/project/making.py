@@ -1,5 +1,6 @@
 """The project made or verified, and its webhook."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -59,7 +60,7 @@ def setup(
         created = there is None
         there = there or _create(ledger, studio, project, wanted)
         found = Setup(project, created)
-        found.drift += _remove_second(ledger, studio, project, there["id"])
+        found.drift += _remove_second(ledger, studio, project, wanted, there["id"])
         seen, written = agree_on_config(studio, project, there, wanted, kind, found.drift)
         overlap = agree_on_overlap(studio, project, there, wanted, found.drift, created=created)
         found.drift += _follow_moved(ledger, studio, project, there["id"])
@@ -132,9 +133,8 @@ def _refuse_lost(ledger: Ledger, project: Project, wanted: Wanted, place: Place,
 def _create(ledger: Ledger, studio: LabelStudio, project: Project, wanted: Wanted) -> dict[str, Any]:
     # The marker finds the project again when the answer to this request is lost.
     ledger_projects.about_to_ask(ledger, project)
-    description = f"{wanted.task_type}, kept by lsloop ({project.marker})"
     told = {"expert_instruction": wanted.instruction, "show_instruction": bool(wanted.instruction)}
-    made = projects.create(studio, wanted.settings.title, wanted.label_config, description, **told)
+    made = projects.create(studio, wanted.settings.title, wanted.label_config, _description(project, wanted), **told)
     with suppress(LsloopError):  # a list in the order of Label Studio's own is no reason to stop
         projects.make_tab(studio, made["id"], hidden=_FOR_PROGRAMS)
     there = projects.get(studio, made["id"])
@@ -145,16 +145,30 @@ _FOR_PROGRAMS = (tasks.KEY, "sample_id", "candidates", "player")
 """Data of tasks that tell people nothing in a list. From then on the tab is theirs to arrange, like the instruction."""
 
 
-def _remove_second(ledger: Ledger, studio: LabelStudio, project: Project, ours: int) -> list[str]:
-    """Remove what an earlier request made after it was given up for lost. A project with tasks is left alone."""
+def _remove_second(
+    ledger: Ledger, studio: LabelStudio, project: Project, wanted: Wanted, ours: int
+) -> list[str]:
+    """Remove what an earlier request made after it was given up for lost; no project that people gave tasks or a shape."""
     if ledger_projects.asked(ledger, project).times < 2:
         return []
     marked = projects.find_by_description(studio, str(project.marker))
     others = (projects.get(studio, one["id"]) for one in marked if one["id"] != ours)
-    empty = [one["id"] for one in others if one and one["task_number"] == 0]
+    empty = [one["id"] for one in others if one and one["task_number"] == 0 and _is_as_made(one, project, wanted)]
     for ls_project_id in empty:
         projects.delete(studio, ls_project_id)
     return [f"project {ls_project_id} was made a second time, and removed" for ls_project_id in empty]
+
+
+def _is_as_made(there: Mapping[str, Any], project: Project, wanted: Wanted) -> bool:
+    """Whether nobody changed a project since lsloop asked for it: a copy that somebody made is theirs."""
+    made = {
+        "title": wanted.settings.title, "description": _description(project, wanted), "label_config": wanted.label_config
+    }  # fmt: skip
+    return all("".join(str(there.get(name)).split()) == "".join(value.split()) for name, value in made.items())
+
+
+def _description(project: Project, wanted: Wanted) -> str:
+    return f"{wanted.task_type}, kept by lsloop ({project.marker})"
 
 
 def _follow_moved(ledger: Ledger, studio: LabelStudio, project: Project, ls_project_id: int) -> list[str]:

@@ -1,5 +1,6 @@
 """Whose Label Studio this is, and which project there is ours: by what is in them, never by a URL or a number alone."""
 
+import re
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -155,11 +156,9 @@ def _made_before(ledger: Ledger, studio: LabelStudio, project: Project) -> int |
     if project.ls_project_id is not None:
         return None
     for one in projects.every(studio):
-        if (one.get("description") or "").startswith(f"{project.task_type}, kept by lsloop ("):
-            page = next(tasks.above(studio, one["id"], 0), None)
-            told = [str(task.get("data", {}).get("sample_id")) for task in page.tasks] if page else []
-            if adopting.knows_any(ledger, told):
-                return int(one["id"])
+        is_such = (one.get("description") or "").startswith(f"{project.task_type}, kept by lsloop (")
+        if is_such and _holds_samples_of(ledger, studio, one["id"]):
+            return int(one["id"])
     return None
 
 
@@ -201,6 +200,7 @@ def named(ledger: Ledger, studio: LabelStudio, project: Project, ls_project_id: 
     elif is_ours(ledger, studio, project, there):
         return there
     if not ledger_tasks.sent_keys(ledger, project):
+        _refuse_anothers(ledger, studio, project, there)
         return there
     at_home = projects.get(studio, home) if home not in (None, ls_project_id) else None
     if (at_home and is_ours(ledger, studio, project, at_home)) or not is_ours(ledger, studio, project, there):
@@ -210,6 +210,29 @@ def named(ledger: Ledger, studio: LabelStudio, project: Project, ls_project_id: 
             f"Set LS_PROJECT_… to {home}, or take it out." if at_home else "Take LS_PROJECT_… out, then run `lsloop setup`.",
         )
     return there
+
+
+def _refuse_anothers(ledger: Ledger, studio: LabelStudio, project: Project, there: ThereJson) -> None:
+    """Two ledgers in one project would send the same sample twice. After a restore our samples are in it."""
+    marker = _MARKED.search(there.get("description") or "")
+    if not marker or marker[1] in ledger_projects.markers(ledger) or _holds_samples_of(ledger, studio, there["id"]):
+        return
+    raise UsageError(
+        f"The environment names Label Studio's project {there['id']} for {project.task_type}; another ledger keeps it (its "
+        f"description says so: {marker[0]}).",
+        "Correct LS_PROJECT_…, or remove it to have a project made. If nothing uses that project any more, take those words "
+        "out of its description.",
+    )
+
+
+_MARKED = re.compile(r"kept by lsloop \(([0-9a-f-]{36})\)")
+
+
+def _holds_samples_of(ledger: Ledger, studio: LabelStudio, ls_project_id: int) -> bool:
+    """Whether tasks in a project are of samples of this ledger."""
+    page = next(tasks.above(studio, ls_project_id, 0), None)
+    told = [str(task.get("data", {}).get("sample_id")) for task in page.tasks] if page else []
+    return adopting.knows_any(ledger, told)
 
 
 def _refuse_taken(ledger: Ledger, project: Project, ls_project_id: int) -> None:

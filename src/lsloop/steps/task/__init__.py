@@ -12,9 +12,10 @@ from itertools import chain
 from uuid import UUID
 
 from lsloop.config import Push
-from lsloop.labelstudio import projects
+from lsloop.labelstudio import ml, projects
 from lsloop.labelstudio.client import LabelStudio
 from lsloop.ledger import Ledger, gold
+from lsloop.ledger import projects as ledger_projects
 from lsloop.ledger import tasks as ledger_tasks
 from lsloop.records import Project
 from lsloop.signing import Media
@@ -62,7 +63,7 @@ def push(
         again = reconcile(ledger, studio, project, pushed, settle=params.settle_seconds)
         claims = _claims(ledger, project, choice, limit - len(again), params.batch, pushed, fresh=fresh)
         sender.send_all(chain(_in_batches(again, params.batch), claims), advance)
-        _show_predictions(ledger, studio, project)
+        pushed.noticed += _show_predictions(ledger, studio, project)
     return pushed
 
 
@@ -95,10 +96,22 @@ def _claims(
         yield claimed.keys
 
 
-def _show_predictions(ledger: Ledger, studio: LabelStudio, project: Project) -> None:
-    """Have Label Studio show the predictions of the version that most open tasks carry; it shows those of one only."""
+def _show_predictions(ledger: Ledger, studio: LabelStudio, project: Project) -> list[str]:
+    """Have Label Studio show the predictions of the version that most open tasks carry; it shows those of one only.
+
+    Another one that somebody chose there stays, and is told. Label Studio itself writes the first version that it was sent,
+    and the name of an ML backend when one is attached.
+    """
     assert project.ls_project_id is not None
     version = ledger_tasks.shown_model_version(ledger, project)
     there = projects.get(studio, project.ls_project_id)
-    if version and there and there.get("model_version") != version:
+    if not version or there is None:
+        return []
+    now, written = there.get("model_version") or "", project.written_model_version
+    if now != version:
+        if written and now not in ("", written, *ml.titles(studio, project.ls_project_id)):
+            return [f"people are shown pre-annotations of {now}, as chosen in Label Studio; most open tasks have {version}"]
         projects.update(studio, project.ls_project_id, model_version=version)
+    if written != version:
+        ledger_projects.shows(ledger, project, version)
+    return []

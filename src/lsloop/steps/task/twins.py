@@ -158,9 +158,14 @@ def _bring_back(ledger: Ledger, studio: LabelStudio, project: Project) -> None:
     """
     assert project.ls_project_id is not None
     hidden = ledger_tasks.hidden(ledger, project)
-    there = tasks.place(studio, project.ls_project_id, [task.ls_task_id for task in hidden]) if hidden else {}
+    if not hidden:
+        return
+    ids = [task.ls_task_id for task in hidden]
+    there, present = tasks.place(studio, project.ls_project_id, ids), tasks.present(studio, project.ls_project_id, ids)
     for task in hidden:
         found = there.get(task.ls_task_id)
+        if found is None and task.ls_task_id in present:
+            continue  # it cannot be listed now; nothing is known of it
         if found is None or found["data"].get(tasks.KEY) != str(task.task_key):
             ledger_tasks.not_hidden(ledger, project, task.ls_task_id)
         elif task.is_needed:
