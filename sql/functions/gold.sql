@@ -132,10 +132,12 @@ CREATE OR REPLACE FUNCTION is_author(g gold_standards, p_annotator text, p_field
                 ELSE EXISTS (SELECT FROM unnest(p_fields) field WHERE g.authors_of -> field ? p_annotator) END
 $$;
 
--- Answers to probes whose latest version was not held to its reference yet, or not to the one the sample has now.
+-- Answers to probes whose latest version was not held to its reference yet, or not to the one the sample has now, or whose
+-- errors were counted in another unit.
 -- Not those to content that the reference was not set for, nor those of whoever wrote the reference, nor those that
 -- somebody else than their annotator edited: they measure nobody.
-CREATE OR REPLACE FUNCTION unscored_answers(p_project_id integer, p_task_keys uuid[] DEFAULT NULL)
+DROP FUNCTION IF EXISTS unscored_answers(integer, uuid[]);
+CREATE OR REPLACE FUNCTION unscored_answers(p_project_id integer, p_unit text, p_task_keys uuid[] DEFAULT NULL)
 RETURNS TABLE (annotation_id bigint, version integer, gold_id bigint, external_id text, answer jsonb, reference jsonb)
 LANGUAGE sql STABLE AS $$
     SELECT a.annotation_id, h.version, g.gold_id, s.external_id, a.value, g.reference
@@ -151,7 +153,8 @@ LANGUAGE sql STABLE AS $$
        AND gold_fits(g, s, t.reads, t.writes) AND NOT changed_since(s.field_versions, t.reads, t.sync_version)
        AND NOT is_author(g, a.annotator, t.writes) AND a.edited_by IS NULL
        AND NOT EXISTS (SELECT FROM gold_scores x
-                        WHERE x.annotation_id = a.annotation_id AND x.version = h.version AND x.gold_id = g.gold_id)
+                        WHERE x.annotation_id = a.annotation_id AND x.version = h.version AND x.gold_id = g.gold_id
+                          AND x.unit = p_unit)
 $$;
 
 -- Begins and lifts quarantines by what annotators (all when NULL) scored last. Under the floor is a mean of the last

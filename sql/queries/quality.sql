@@ -3,7 +3,7 @@
 -- name: annotators
 SELECT w.annotator, w.task_type, w.answered, w.gold, w.gold::double precision / w.answered AS gold_rate,
        coalesce(v.n, 0) AS n, v.mean, v.low, v.high, v.errors, v.words, v.word_error_rate, v.word_error_low,
-       v.word_error_high, v.last_probe_at,
+       v.word_error_high, v.unit, v.total, v.error_rate, v.error_low, v.error_high, v.last_probe_at,
        q.began_at AS quarantined_at, q.score AS quarantine_score, q.floor AS quarantine_floor, q.since AS held_since,
        CASE WHEN q.quarantine_id IS NOT NULL THEN (
            SELECT count(DISTINCT a.task_key) FROM annotations a JOIN tasks t USING (task_key)

@@ -1,7 +1,5 @@
 -- How good gold and annotators are. Means are of scores in order: a sum of floats depends on it, and a report must not.
 
-DROP VIEW IF EXISTS v_annotator_accuracy, v_gold_standard_samples;
-
 -- The 97.5 % quantile of Student's t (Abramowitz and Stegun 26.7.5; within 3 % from two degrees of freedom on).
 CREATE OR REPLACE FUNCTION t_quantile(p_freedom double precision) RETURNS double precision LANGUAGE sql IMMUTABLE AS $$
     SELECT 1.959964 + 2.372258 / p_freedom + 2.822512 / p_freedom ^ 2 + 2.555860 / p_freedom ^ 3 + 1.589534 / p_freedom ^ 4
@@ -30,7 +28,7 @@ LANGUAGE sql IMMUTABLE AS $$
               FROM (SELECT least(greatest(p_rate, 0), 1) AS rate, nullif(p_number, 0) AS n) given) interval
 $$;
 
--- The variance between probes of the ratio of two sums, errors to words (Cochran, "Sampling Techniques", chapter 6).
+-- The variance between probes of the ratio of two sums, errors to units (Cochran, "Sampling Techniques", chapter 6).
 CREATE OR REPLACE FUNCTION ratio_variance(
     p_probes bigint, p_errors double precision, p_words double precision, p_errors2 double precision,
     p_both double precision, p_words2 double precision
@@ -41,38 +39,52 @@ CREATE OR REPLACE FUNCTION ratio_variance(
 $$;
 
 -- A row per annotator and task type: n probes, the mean agreement with their references, and between which bounds it
--- lies with 95 % confidence; where the task type counts words also the word error rate over all of them. Expected is how
--- sure whoever set the references was of them, on average; completed, of the probes that the annotator answered or skipped,
--- the percentage that they answered. Neither says how right they were: that is the mean.
-CREATE VIEW v_annotator_accuracy AS
-SELECT annotator, task_type, n, mean, low, high, errors, words, word_error_rate,
-       CASE WHEN words > 0 THEN word_bounds[1] END AS word_error_low,
-       CASE WHEN word_error_rate <= 1 THEN word_bounds[2]
-            -- Words that nobody said are errors, too, so there may be more errors than words: that is no rate of yes and no.
-            WHEN words > 0 THEN word_error_rate + CASE WHEN n > 1 THEN t_quantile(n - 1) * sqrt(greatest(variance, 0)) ELSE 0 END
-       END AS word_error_high, last_probe_at,
-       n AS total_gold_annotations, expected AS avg_expected_score,
+-- lies with 95 % confidence; errors of total in the unit of the task type, and their rate with its bounds; the columns that
+-- speak of words are filled where the unit is words. Expected is how sure whoever set the references was of them, on
+-- average; completed, of the probes that the annotator answered or skipped, the percentage that they answered. Neither says
+-- how right they were: that is the mean.
+CREATE OR REPLACE VIEW v_annotator_accuracy AS
+WITH scored AS (
+    SELECT g.annotator, g.task_type, g.score, g.submitted_at, s.gold_score, of_unit AS unit,
+           -- What a template counted in before it was changed is no part of the sums.
+           CASE WHEN g.unit = of_unit THEN g.errors END AS errors, CASE WHEN g.unit = of_unit THEN g.total END AS total
+      FROM (SELECT *, first_value(unit) OVER (PARTITION BY annotator, task_type
+                                              ORDER BY unit IS NULL, submitted_at DESC, annotation_id DESC) AS of_unit
+              FROM current_gold_scores()) g
+      JOIN gold_standards s USING (gold_id)),
+sums AS (
+    SELECT annotator, task_type, unit, count(*) AS n, avg(score ORDER BY score) AS mean,
+           var_samp(score ORDER BY score) / count(*) AS mean_variance, count(total) AS counted,
+           sum(errors) AS errors, sum(total) AS total, sum(errors)::double precision / nullif(sum(total), 0) AS rate,
+           sum(errors::double precision ^ 2) AS errors2, sum(errors::double precision * total) AS both_,
+           sum(total::double precision ^ 2) AS total2, max(submitted_at) AS last_probe_at, avg(gold_score) AS expected
+      FROM scored GROUP BY 1, 2, 3),
+bounded AS (
+    SELECT *, rate_interval(mean, effective_number(mean, mean_variance, n, n, CASE WHEN total IS NULL THEN 'infinity'::double precision ELSE greatest(total, n) END)) AS bounds,
+           -- Characters and milliseconds that lie together go wrong together: a probe of them is one observation.
+           rate_interval(rate, effective_number(
+               rate, variance, counted, CASE WHEN unit IN ('characters', 'milliseconds') THEN counted ELSE total END, total)) AS rates
+      FROM sums, ratio_variance(counted, errors, total, errors2, both_, total2) variance),
+rated AS (
+    SELECT *, CASE WHEN total > 0 THEN rates[1] END AS rate_low,
+           -- What nobody said is an error, too, so there may be more errors than units: that is no rate of yes and no.
+           CASE WHEN rate <= 1 THEN rates[2]
+                WHEN total > 0 THEN rate + CASE WHEN counted > 1 THEN t_quantile(counted - 1) * sqrt(greatest(variance, 0)) ELSE 0 END
+           END AS rate_high
+      FROM bounded)
+SELECT annotator, task_type, n, mean, bounds[1] AS low, bounds[2] AS high, errors,
+       CASE unit WHEN 'words' THEN total END AS words, CASE unit WHEN 'words' THEN rate END AS word_error_rate,
+       CASE unit WHEN 'words' THEN rate_low END AS word_error_low, CASE unit WHEN 'words' THEN rate_high END AS word_error_high,
+       last_probe_at, n AS total_gold_annotations, expected AS avg_expected_score,
        (SELECT round(100.0 * count(*) FILTER (WHERE NOT a.was_cancelled) / nullif(count(*), 0), 1)
           FROM annotations a JOIN tasks t USING (task_key)
-         WHERE t.is_gold_probe AND a.annotator = bounded.annotator AND t.task_type = bounded.task_type
-           AND a.deleted_at IS NULL) AS completion_rate
-  FROM (
-    SELECT sums.*, bounds[1] AS low, bounds[2] AS high, variance,
-           rate_interval(word_error_rate, effective_number(word_error_rate, variance, n, words, words)) AS word_bounds
-      FROM (
-        SELECT g.annotator, g.task_type, count(*) AS n, avg(g.score ORDER BY g.score) AS mean,
-               rate_interval(avg(g.score ORDER BY g.score), effective_number(
-                   avg(g.score ORDER BY g.score), var_samp(g.score ORDER BY g.score) / count(*), count(*), count(*), coalesce(sum(g.words)::double precision, 'infinity'))) AS bounds,
-               sum(g.errors) AS errors, sum(g.words) AS words,
-               sum(g.errors)::double precision / nullif(sum(g.words), 0) AS word_error_rate,
-               sum(g.errors::double precision ^ 2) AS errors2, sum(g.errors::double precision * g.words) AS both_,
-               sum(g.words::double precision ^ 2) AS words2, max(g.submitted_at) AS last_probe_at,
-               avg(s.gold_score) AS expected
-          FROM current_gold_scores() g JOIN gold_standards s USING (gold_id) GROUP BY 1, 2) sums,
-           ratio_variance(n, errors, words, errors2, both_, words2) variance) bounded;
+         WHERE t.is_gold_probe AND a.annotator = rated.annotator AND t.task_type = rated.task_type
+           AND a.deleted_at IS NULL) AS completion_rate,
+       unit, total, rate AS error_rate, rate_low AS error_low, rate_high AS error_high
+  FROM rated;
 
 -- Every gold sample, with what annotators made of it.
-CREATE VIEW v_gold_standard_samples AS
+CREATE OR REPLACE VIEW v_gold_standard_samples AS
 SELECT s.sample_id, s.source, s.external_id, g.reference, g.gold_score, g.set_by, g.set_at,
        EXISTS (SELECT FROM jsonb_each_text(s.field_versions) v
                 WHERE v.value::integer > g.sync_version AND NOT g.reference ? v.key) AS changed_since_set,

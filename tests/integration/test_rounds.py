@@ -199,4 +199,5 @@ def test_what_people_changed_is_counted() -> None:
         ({"transcript": "tôi mua cá"}, {"transcript": "tôi bán cá mới"}),
     ]
     counted = corrections(load(TRANSCRIPT), made)
-    assert counted == {"answers": 2, "unchanged": 1, "words_changed": 2, "words": 7}
+    changed = {"words_changed": 2, "words": 7, "changed": 2, "total": 7, "unit": "words"}
+    assert counted == {"answers": 2, "unchanged": 1, **changed}

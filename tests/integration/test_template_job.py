@@ -1,6 +1,7 @@
 """A labelling job without any code: a template and an entry in params.yaml, from ingest to export."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,12 @@ import yaml
 from label_studio_sdk.label_interface import LabelInterface
 
 from lsloop import loop, task_types
-from lsloop.config import TaskType
+from lsloop.config import Gold, TaskType
 from lsloop.errors import UsageError
 from lsloop.labelstudio import interface, tasks
+from lsloop.ledger import gold, quality
 from lsloop.loop.job import resolved
+from lsloop.steps import gold as steps_gold
 from lsloop.values import regions
 from lsloop.values.answers import Answers
 from world import World
@@ -68,6 +71,25 @@ def test_a_template_and_an_entry_are_a_job_from_ingest_to_export(job: World) -> 
     (written,) = (job.config.project_dir / "out").rglob("rows.jsonl")
     (read,) = [json.loads(line) for line in written.read_text(encoding="utf-8").splitlines()]
     assert (read["vehicles"], read["weather"]) == (row.fields["vehicles"], ["sun"])
+
+
+def test_gold_counts_the_fields_and_regions_of_a_job_of_its_own(job: World) -> None:
+    settings = job.config.params.model_copy(update={"gold": Gold(ratio=0.5)})
+    job = replace(job, config=replace(job.config, params=settings))
+    job.ingest([{"external_id": f"p{n}", "media": f"{n}.png"} for n in (1, 2)])
+    (probe,) = job.rows("SELECT sample_id FROM samples WHERE external_id = 'p1'")
+    where = {"x": 5, "y": 10, "width": 20, "height": 10, "rotation": 0}
+    by_hand = [{"on": "photo", "where": where, "answers": {"box": ["car"], "plate": "30A-1"}}]
+    reference = {"vehicles": by_hand, "weather": "rain"}
+    steps_gold.check_reference(reference, [resolved(job.config, JOB)[2]])
+    gold.set_standard(job.ledger, probe.sample_id, 1, "lead", reference)
+    job.push(JOB)
+    (number,) = job.rows("SELECT ls_task_id FROM tasks WHERE is_gold_probe")
+    tasks.annotate(job.studio, number.ls_task_id, boxed(5, plate="30A-2"), lead_time=3.0)
+    assert job.pull(JOB).problems == []
+    (one,) = quality.annotators(job.ledger)
+    assert (one["unit"], one["errors"], one["total"], one["words"]) == ("fields", 1, 2, None)
+    assert one["error_low"] <= one["error_rate"] == 0.5 <= one["error_high"]
 
 
 def test_what_upstream_says_already_is_shown_as_a_pre_annotation_and_predictions_fit(job: World) -> None:

@@ -86,6 +86,22 @@ def test_time_agreement_is_f1_over_milliseconds(a: list[agreement.Span], b: list
     assert agreement.time_agreement(a, b) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize(
+    ("answer", "reference", "expected"),
+    [
+        ([(0, 10, "vi")], [(0, 10, "vi")], (0, 10)),
+        ([(0, 10, "en")], [(0, 10, "vi")], (10, 10)),  # confused: once
+        ([], [(0, 10, "vi")], (10, 10)),  # missed
+        ([(0, 10, "vi"), (20, 25, "vi")], [(0, 10, "vi")], (5, 10)),  # extra
+        ([(0, 6, "vi"), (4, 12, "vi")], [(0, 10, "vi"), (10, 12, "en")], (2, 12)),
+        ([(0, 10, "vi"), (0, 10, "en")], [(0, 10, "vi")], (10, 10)),
+        ([], [], (0, 0)),
+    ],
+)
+def test_time_errors(answer: list[agreement.Span], reference: list[agreement.Span], expected: tuple[int, int]) -> None:
+    assert agreement.time_errors(answer, reference) == expected
+
+
 def test_alpha_of_krippendorffs_own_example() -> None:
     """Four observers, twelve units, in "Computing Krippendorff's Alpha-Reliability" (2011): 0.743."""
     observers = ["123321412...", "1233224125.3", ".3332342251.", "12332441251."]

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 from lsloop.commands._output import Table
 from lsloop.running.rounds import Line
 
-COLUMNS = ("Round", "{} on test", "Better by (95 %)", "Accepted", "Words changed", "Unchanged", "Promoted")
+COLUMNS = ("Round", "{} on test", "Better by (95 %)", "Accepted", "{} changed", "Unchanged", "Promoted")
 
 
 def rounds_table(lines: Sequence[Line], title: str = "") -> Table:
     """A row per round; round 0 is the model as it was before."""
     measure = next((line.measure.upper() for line in lines if line.measure), "Measure")
-    columns = [column.format(measure) for column in COLUMNS]
+    unit = lines[-1].unit.capitalize() if lines else "Words"
+    columns = [column.format(unit if "changed" in column else measure) for column in COLUMNS]
     return Table(columns, [_row(line) for line in lines], title=title)
 
 
@@ -21,7 +22,7 @@ def reasons(lines: Sequence[Line]) -> list[str]:
 
 
 def _row(line: Line) -> tuple[object, ...]:
-    changed = None if line.words_changed is None else f"{line.words_changed:,}{_share(line.changed)}"
+    changed = None if line.units_changed is None else f"{line.units_changed:,}{_share(line.changed)}"
     unchanged = None if line.acceptance is None else f"{line.acceptance:.0%} of {line.answers:,}"
     promoted = None if line.promoted is None else "yes" if line.promoted else "no"
     value = None if line.value is None else f"{line.value:.3f}"
@@ -44,7 +45,8 @@ def chart(lines: Sequence[Line]) -> list[str]:
     """Three bars per round: what the model gets wrong, what people change, what they submit as it is."""
     drawings: list[tuple[str, list[tuple[float | None, str]]]] = [
         ("wrong", [(one.value, f"{one.value or 0:.3f}") for one in lines]),
-        ("words changed", [(one.words_changed, f"{one.words_changed or 0:,}") for one in lines]),
+        (f"{lines[-1].unit if lines else 'words'} changed",
+         [(one.units_changed, f"{one.units_changed or 0:,}") for one in lines]),
         ("unchanged", [(one.acceptance, f"{one.acceptance or 0:.0%}") for one in lines]),
     ]
     columns = [[title, *_bars(values)] for title, values in drawings]

@@ -154,7 +154,7 @@ def _tables(
         "gold seen",
         "scored",
         "accuracy (95 %)",
-        "word errors (95 %)",
+        "errors (95 %)",
         "state",
     )
     shown: list[Table | str] = [Table(columns, [_row(one, window) for one in people])]
@@ -182,8 +182,14 @@ def _row(one: dict[str, Any], window: int) -> tuple[Any, ...]:
     return (
         one["annotator"], one["task_type"], one["answered"], f"{one['gold']:,} ({percent(one['gold_rate'])})",
         one["n"], bounds(one["mean"], one["low"], one["high"]),
-        bounds(one["word_error_rate"], one["word_error_low"], one["word_error_high"]), _state(one, window),
+        errors(one), _state(one, window),
     )  # fmt: skip
+
+
+def errors(one: dict[str, Any]) -> str:
+    """The share of what is wrong with its bounds, and of what."""
+    rate = bounds(one["error_rate"], one["error_low"], one["error_high"])
+    return f"{rate} of {one['unit']}" if rate else ""
 
 
 def _state(one: dict[str, Any], window: int) -> str:

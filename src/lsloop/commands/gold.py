@@ -10,7 +10,7 @@ from lsloop.commands._call import Call
 from lsloop.commands._options import ByOpt, TaskTypeOpt, actor
 from lsloop.commands._output import Table
 from lsloop.commands._services import opened_ledger
-from lsloop.commands.annotators import bounds, percent
+from lsloop.commands.annotators import bounds, errors, percent
 from lsloop.config import Config
 from lsloop.errors import LsloopError, UsageError
 from lsloop.ledger import gold, quality
@@ -166,9 +166,9 @@ def _report(
         return [*shown, "No answer to a probe was scored yet."]
     measured = [
         (one["annotator"], one["task_type"], one["n"], bounds(one["mean"], one["low"], one["high"]),
-         bounds(one["word_error_rate"], one["word_error_low"], one["word_error_high"])) for one in people
+         errors(one)) for one in people
     ]  # fmt: skip
-    columns = ("annotator", "task type", "scored", "accuracy (95 %)", "word error rate (95 %)")
+    columns = ("annotator", "task type", "scored", "accuracy (95 %)", "errors (95 %)")
     moved = [
         (one["annotator"], one["task_type"], percent(one["before"]), percent(one["recent"]), _moved(one))
         for one in drift

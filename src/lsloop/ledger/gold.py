@@ -82,21 +82,22 @@ class Unscored:
 
 @dataclass(frozen=True)
 class Score:
-    """How far an answer agrees with its reference; `errors` of `words` are wrong where the kind counts words."""
+    """How far an answer agrees with its reference: `errors` of `total` in `unit` are wrong."""
 
     answer: Unscored
     score: float
-    errors: int | None = None
-    words: int | None = None
+    errors: int
+    total: int
+    unit: str
 
 
 def unscored(
-    transaction: Transaction, project: Project, keys: Sequence[UUID] | None = None
+    transaction: Transaction, project: Project, unit: str, keys: Sequence[UUID] | None = None
 ) -> list[Unscored]:
-    """Answers to these probes (None: to all of the project) that are to be scored."""
+    """Answers to these probes (None: to all of the project) that are to be scored, with errors counted in `unit`."""
     rows = transaction.rows(
-        "SELECT * FROM unscored_answers(:project_id, CAST(:keys AS uuid[]))",
-        project_id=project.project_id, keys=None if keys is None else list(keys),
+        "SELECT * FROM unscored_answers(:project_id, :unit, CAST(:keys AS uuid[]))",
+        project_id=project.project_id, unit=unit, keys=None if keys is None else list(keys),
     )  # fmt: skip
     return [Unscored(**row._mapping) for row in rows]
 
@@ -105,17 +106,19 @@ def record(transaction: Transaction, scores: Sequence[Score]) -> None:
     """Write scores down."""
     transaction.run(
         """INSERT INTO gold_scores (annotation_id, version, gold_id, task_type, annotator, submitted_at, score, errors,
-                                    words)
+                                    total, unit)
            SELECT n.annotation_id, n.version, n.gold_id, t.task_type, a.annotator, a.ls_created_at, n.score, n.errors,
-                  n.words
+                  n.total, n.unit
              FROM unnest(CAST(:annotations AS bigint[]), CAST(:versions AS integer[]), CAST(:gold AS bigint[]),
-                         CAST(:scores AS double precision[]), CAST(:errors AS integer[]), CAST(:words AS integer[]))
-                  n(annotation_id, version, gold_id, score, errors, words)
+                         CAST(:scores AS double precision[]), CAST(:errors AS integer[]), CAST(:totals AS integer[]),
+                         CAST(:units AS text[]))
+                  n(annotation_id, version, gold_id, score, errors, total, unit)
              JOIN annotations a USING (annotation_id) JOIN tasks t USING (task_key)
-           ON CONFLICT DO NOTHING""",
+           ON CONFLICT (annotation_id, version, gold_id) DO UPDATE
+              SET score = excluded.score, errors = excluded.errors, total = excluded.total, unit = excluded.unit""",
         annotations=[s.answer.annotation_id for s in scores], versions=[s.answer.version for s in scores],
         gold=[s.answer.gold_id for s in scores], scores=[s.score for s in scores],
-        errors=[s.errors for s in scores], words=[s.words for s in scores],
+        errors=[s.errors for s in scores], totals=[s.total for s in scores], units=[s.unit for s in scores],
     )  # fmt: skip
 
 

@@ -180,16 +180,20 @@ class _Round:
         )  # fmt: skip
 
 
-def corrections(kind: Kind, made: Iterable[tuple[Value, Value]]) -> dict[str, int]:
-    """Of answers to what a model proposed: how many, how many were submitted unchanged, and how many words were changed
-    of how many that were submitted; no words where the task type has none."""
-    answers = unchanged = changed = words = 0
+def corrections(kind: Kind, made: Iterable[tuple[Value, Value]]) -> dict[str, Any]:
+    """Of answers to what a model proposed: how many, and how many were submitted unchanged; how many units of the kind were
+    changed of how many that were submitted, and the same as words where these are counted."""
+    answers = unchanged = changed = total = 0
     for shown, given in made:
         answers += 1
         unchanged += all(shown.get(field) == given.get(field) for field in kind.WRITES)
-        wrong, of = kind.word_errors(shown, given) or (0, 0)
-        changed, words = changed + wrong, words + of
-    return {"answers": answers, "unchanged": unchanged, "words_changed": changed, "words": words}
+        wrong, of = kind.errors(shown, given)
+        changed, total = changed + wrong, total + of
+    words = (changed, total) if kind.UNIT == "words" else (0, 0)
+    return {
+        "answers": answers, "unchanged": unchanged, "words_changed": words[0], "words": words[1],
+        "changed": changed, "total": total, "unit": kind.UNIT,
+    }  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -205,9 +209,11 @@ class Line:
     answers: int | None = None
     acceptance: float | None = None  # share of pre-annotations submitted unchanged
     words_changed: int | None = None
-    changed: float | None = None  # words changed ÷ words submitted
+    changed: float | None = None  # units changed ÷ units submitted
     promoted: bool | None = None
     why: str | None = None
+    unit: str = "words"  # what is counted
+    units_changed: int | None = None
 
 
 def table(rounds: Sequence[Round]) -> list[Line]:
@@ -226,6 +232,8 @@ def _line(one: Round) -> Line:
     came, made = one.parts["retrain"], one.parts["pull"]
     metrics = came["metrics"]
     name = metrics.get("measure", "")
+    # A round of an older lsloop counted words only.
+    changed, total = made.get("changed", made["words_changed"]), made.get("total", made["words"])
     return Line(
         number=one.number,
         measure=name or None,
@@ -236,7 +244,9 @@ def _line(one: Round) -> Line:
         answers=made["answers"],
         acceptance=made["unchanged"] / made["answers"] if made["answers"] else None,
         words_changed=made["words_changed"],
-        changed=made["words_changed"] / made["words"] if made["words"] else None,
+        changed=changed / total if total else None,
         promoted=came["promoted"],
         why=came["why"],
+        unit=made.get("unit", "words"),
+        units_changed=changed,
     )

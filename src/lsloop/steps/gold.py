@@ -23,7 +23,7 @@ class Examiner:
 
     def judge(self, transaction: Transaction, keys: Sequence[UUID] | None) -> list[UUID]:
         """Score what is new among these tasks (None: in the whole project); the tasks to settle anew for it."""
-        answers = ledger_gold.unscored(transaction, self.project, keys)
+        answers = ledger_gold.unscored(transaction, self.project, self.kind.UNIT, keys)
         ledger_gold.record(transaction, [score for answer in answers if (score := self._scored(answer))])
         concerned = None if keys is None else ledger_gold.annotators_of(transaction, keys)
         if concerned == []:
@@ -32,18 +32,17 @@ class Examiner:
 
     def is_due(self, transaction: Transaction) -> bool:
         """Whether all answers to probes are to be looked at again, not only those that come in."""
-        settings = {"window": self.window, "floor": self.floor}
+        settings = {"window": self.window, "floor": self.floor, "unit": self.kind.UNIT}
         return ledger_gold.is_to_be_examined(transaction, self.project, settings)
 
     def _scored(self, answer: ledger_gold.Unscored) -> ledger_gold.Score | None:
         try:
             agreed = self.kind.agree(answer.answer, answer.reference)
-            counted = self.kind.word_errors(answer.answer, answer.reference)
+            errors, total = self.kind.errors(answer.answer, answer.reference)
         except Exception as error:  # whatever a kind makes of a reference, the others are scored
             self.problems.append(f"the gold reference of {answer.external_id} cannot be used: {error}")
             return None
-        errors, words = counted or (None, None)
-        return ledger_gold.Score(answer, min(max(agreed, 0.0), 1.0), errors, words)
+        return ledger_gold.Score(answer, min(max(agreed, 0.0), 1.0), errors, total, self.kind.UNIT)
 
 
 def check_reference(reference: Value, kinds: Sequence[Kind]) -> None:
@@ -57,6 +56,7 @@ def check_reference(reference: Value, kinds: Sequence[Kind]) -> None:
     for kind in writers:
         try:
             kind.agree(reference, reference)
+            kind.errors(reference, reference)
         except Exception as error:  # a kind may meet anything in it
             raise UsageError(
                 f"The reference cannot be understood: {error}", "Correct it and run again."

@@ -61,8 +61,12 @@ class Kind(Protocol):
     def agree(self, a: Value, b: Value) -> float:
         """How far two values agree in the fields that the kind writes: symmetric, in [0, 1]."""
 
-    def word_errors(self, value: Value, reference: Value) -> tuple[int, int] | None:
-        """Wrong, missing and extra words, and all words of the reference; None where words do not measure the job."""
+    @property
+    def UNIT(self) -> str:
+        """What errors are counted in: words, characters, regions, fields, milliseconds, …"""
+
+    def errors(self, value: Value, reference: Value) -> tuple[int, int]:
+        """Wrong, missing and extra units, and all units of the reference."""
 
     def merge(self, base: Value, ours: Value, theirs: Value) -> Value | None:
         """Both sides' changes of `base` in one value; None where they clash and people must look."""

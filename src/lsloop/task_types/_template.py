@@ -60,12 +60,16 @@ class TemplateKind:
 
     def agree(self, a: Value, b: Value) -> float:
         """The mean agreement of the parts; see `Answers.agree`."""
-        return self.answers.agree(a, b)
+        return self.answers.agree(self.answers.given(a), self.answers.given(b))
 
-    def word_errors(self, value: Value, reference: Value) -> tuple[int, int] | None:
-        """Of a job of texts alone; None where words do not measure it."""
-        counted = self.answers.errors(value, reference)
-        return counted["words"] if counted.keys() == {"words"} else None
+    @property
+    def UNIT(self) -> str:
+        """The one unit of all that is answered, else `fields`; see `Answers.unit`."""
+        return self.answers.unit
+
+    def errors(self, value: Value, reference: Value) -> tuple[int, int]:
+        """Wrong and all units; see `Answers.errors`."""
+        return self.answers.errors(self.answers.given(value), self.answers.given(reference))
 
     def merge(self, base: Value, ours: Value, theirs: Value) -> Value | None:
         """Part by part; see `Answers.merge`."""

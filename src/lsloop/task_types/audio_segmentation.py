@@ -16,6 +16,7 @@ from lsloop.values.text import clean
 
 READS = ("media",)
 WRITES = ("segments",)
+UNIT = "milliseconds"
 LANGUAGES = ("Vietnamese", "English", "Code-Switched", "Silence", "Noise")
 NEEDS = {"language": Control("labels", values=LANGUAGES)}
 
@@ -90,9 +91,10 @@ def agree(a: Value, b: Value) -> float:
     return agreement.time_agreement((mark[:3] for mark in ours), (mark[:3] for mark in theirs))
 
 
-def word_errors(value: Value, reference: Value) -> tuple[int, int] | None:
-    """None: there are no words."""
-    return None
+def errors(value: Value, reference: Value) -> tuple[int, int]:
+    """What the diarization error rate is made of, with languages for speakers."""
+    ours, theirs = (_marks(one.get("segments")) for one in (value, reference))
+    return agreement.time_errors((mark[:3] for mark in ours), (mark[:3] for mark in theirs))
 
 
 def merge(base: Value, ours: Value, theirs: Value) -> Value | None:

@@ -13,6 +13,7 @@ from lsloop.values.text import clean, is_blank
 
 READS = ("media",)
 WRITES = ("transcript",)
+UNIT = "words"
 NEEDS = {"transcription": Control("textarea")}
 NO_SPEECH = "no_speech"
 MEASURES = (evaluation.word_error_rate("transcript"), evaluation.character_error_rate("transcript"))
@@ -68,7 +69,7 @@ def agree(a: Value, b: Value) -> float:
     return agreement.word_agreement(clean(a.get("transcript")), clean(b.get("transcript")))
 
 
-def word_errors(value: Value, reference: Value) -> tuple[int, int] | None:
+def errors(value: Value, reference: Value) -> tuple[int, int]:
     """What the word error rate is made of."""
     return agreement.word_errors(clean(value.get("transcript")), clean(reference.get("transcript")))
 

@@ -14,6 +14,7 @@ from lsloop.values.text import clean, is_blank
 
 READS = ("transcript",)
 WRITES = ("translation",)
+UNIT = "characters"
 NEEDS = {"translation": Control("textarea")}
 UNUSABLE = "source_unusable"
 MEASURES = (
@@ -74,9 +75,9 @@ def agree(a: Value, b: Value) -> float:
     return agreement.chrf_agreement(clean(a.get("translation")), clean(b.get("translation")))
 
 
-def word_errors(value: Value, reference: Value) -> tuple[int, int] | None:
-    """None: good translations differ in their words."""
-    return None
+def errors(value: Value, reference: Value) -> tuple[int, int]:
+    """Characters, as chrF counts them: good translations differ in the forms of their words."""
+    return agreement.character_errors(clean(value.get("translation")), clean(reference.get("translation")))
 
 
 def merge(base: Value, ours: Value, theirs: Value) -> Value | None:

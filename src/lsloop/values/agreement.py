@@ -37,6 +37,16 @@ def word_errors(answer: str, reference: str) -> tuple[int, int]:
     return found.substitutions + found.deletions + found.insertions, len(theirs)
 
 
+def character_errors(answer: str, reference: str) -> tuple[int, int]:
+    """Wrong, missing and extra characters of `answer`, and all characters of `reference`."""
+    if not answer or not reference:
+        return len(answer) + len(reference), len(reference)
+    import jiwer
+
+    found = jiwer.process_characters(reference, answer)
+    return found.substitutions + found.deletions + found.insertions, len(reference)
+
+
 def chrf_agreement(a: str, b: str) -> float:
     """The mean of chrF(a, b) and chrF(b, a), in [0, 1].
 
@@ -67,6 +77,22 @@ def time_shared(a: Iterable[Span], b: Iterable[Span]) -> tuple[int, int]:
     ours, theirs = _by_label(a), _by_label(b)
     labelled = _length(*ours.values()) + _length(*theirs.values())
     return 2 * sum(_overlap(spans, theirs.get(label, [])) for label, spans in ours.items()), labelled
+
+
+def time_errors(answer: Iterable[Span], reference: Iterable[Span]) -> tuple[int, int]:
+    """Milliseconds that are missed, extra or given a wrong label, and all labelled ones of `reference`.
+
+    The diarization error: NIST, "The 2009 (RT-09) rich transcription meeting recognition evaluation plan".
+    """
+    active: tuple[set[str], set[str]] = (set(), set())
+    wrong = total = before = 0
+    for moment, side, label, begins in _edges(answer, reference):
+        ours, theirs = active
+        wrong += (moment - before) * (max(len(ours), len(theirs)) - len(ours & theirs))
+        total += (moment - before) * len(theirs)
+        (active[side].add if begins else active[side].discard)(label)
+        before = moment
+    return wrong, total
 
 
 def nominal_alpha(units: Iterable[Iterable[str]]) -> float | None:
@@ -144,6 +170,17 @@ def _by_label(spans: Iterable[Span]) -> dict[str, list[tuple[int, int]]]:
         else:
             own.append((start, end))
     return joined
+
+
+def _edges(*sides: Iterable[Span]) -> list[tuple[int, int, str, bool]]:
+    """Where labels begin and end, in order: the moment, whose label, which, and whether it begins."""
+    return sorted(
+        edge
+        for side, spans in enumerate(sides)
+        for label, joined in _by_label(spans).items()
+        for start, end in joined
+        for edge in ((start, side, label, True), (end, side, label, False))
+    )
 
 
 def _length(*groups: list[tuple[int, int]]) -> int:

@@ -15,6 +15,7 @@ from lsloop.values.controls import Codec, Pair, canonical
 from lsloop.values.regions import Control
 
 REGIONS, RELATIONS, OTHER = "regions", "relations", "other"
+FIELDS = "fields"
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,15 @@ class Answers:
         """The one form of equal answers. Raises ValueError as `read` does."""
         return self.read(self.write(value))
 
+    def given(self, value: Value) -> Value:
+        """A value that somebody wrote by hand, in the form that is compared. Raises ValueError as `read` does."""
+        return {name: self._given(name, part) for name, part in value.items() if part is not None}
+
+    def _given(self, name: str, part: Any) -> Any:
+        if name == self._name(REGIONS):
+            return [records.given(record, self.codecs) for record in part]
+        return self._codec(name).normal(part)
+
     def agree(self, a: Value, b: Value) -> float:
         """The mean agreement of the parts that either value has; symmetric, in [0, 1], 1 for equal values."""
         scores = [self._agree(name, a.get(name), b.get(name)) for name in self._parts(a, b)]
@@ -148,22 +158,37 @@ class Answers:
     def _by_part(self) -> dict[str, Codec]:
         return {self._name(name): codec for name, codec in self.codecs.items()}
 
-    def errors(self, answer: Value, reference: Value) -> dict[str, Pair]:
-        """Wrong and all parts of the reference, by the unit they are counted in."""
-        counted: dict[str, Pair] = {}
-        for name in self._parts(answer, reference):
-            unit, (wrong, total) = self._counted(name, answer.get(name), reference.get(name))
-            before = counted.get(unit, (0, 0))
-            counted[unit] = before[0] + wrong, before[1] + total
-        return counted
+    @cached_property
+    def unit(self) -> str:
+        """What errors are counted in: the unit that all parts share, else `fields`, each of which is right or wrong.
 
-    def _counted(self, name: str, answer: Any, reference: Any) -> tuple[str, Pair]:
+        A region counts as one of `fields`, and a relation as one of `regions`.
+        """
+        units = {self._unit(name) for name in self.writes}
+        return units.pop() if len(units) == 1 else FIELDS
+
+    def _unit(self, name: str) -> str:
+        return REGIONS if name == self._name(REGIONS) else self._codec(name).unit
+
+    def errors(self, answer: Value, reference: Value) -> Pair:
+        """Wrong, missing and extra units, and all units of the reference."""
+        counted = [self._counted(name, answer.get(name), reference.get(name)) for name in self._parts(answer, reference)]
+        return sum(wrong for wrong, _ in counted), sum(total for _, total in counted)
+
+    def _counted(self, name: str, answer: Any, reference: Any) -> Pair:
         if name == self._name(REGIONS):
-            return "regions", records.errors(answer or [], reference or [], self.codecs)
-        codec = self._codec(name)
-        if answer is None or reference is None:
-            return codec.unit, (1, int(reference is not None))
-        return codec.unit, codec.errors(answer, reference)
+            return records.errors(answer or [], reference or [], self.codecs)
+        if self.unit == FIELDS and name in self._by_part:
+            return int(answer != reference), int(reference not in (None, []))
+        return self._of_part(self._codec(name), answer, reference)
+
+    def _of_part(self, codec: Codec, answer: Any, reference: Any) -> Pair:
+        """By the codec; a part that is not there is an empty one, where there can be one."""
+        empty = next((type(one)() for one in (answer, reference) if isinstance(one, list | dict)), None)
+        ours, theirs = (empty if one is None else one for one in (answer, reference))
+        if ours is None or theirs is None:
+            return 1, int(theirs is not None)
+        return codec.errors(ours, theirs)
 
     def merge(self, base: Value, ours: Value, theirs: Value) -> Value | None:
         """Both sides' changes of `base` in one value; None where they clash and people must look."""

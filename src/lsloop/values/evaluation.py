@@ -43,7 +43,7 @@ def word_error_rate(field: str) -> Measure:
 
 def character_error_rate(field: str) -> Measure:
     """Wrong, missing and extra characters ÷ characters of the references, in normal form C."""
-    return Measure("cer", lambda a, r: _character_errors(clean(a.get(field)), clean(r.get(field))), True)
+    return Measure("cer", lambda a, r: agreement.character_errors(clean(a.get(field)), clean(r.get(field))), True)
 
 
 def sentence_chrf(field: str) -> Measure:
@@ -62,15 +62,6 @@ def corpus_chrf(field: str) -> Corpus:
 def bleu(field: str) -> Corpus:
     """BLEU of all sentences together, as sacrebleu reports it: in [0, 100]. Post, WMT 2018."""
     return Corpus("bleu", lambda answers, references: _of_corpus("BLEU", _texts(field, answers), _texts(field, references)))
-
-
-def _character_errors(answer: str, reference: str) -> Parts:
-    if not answer or not reference:
-        return len(answer) + len(reference), len(reference)
-    import jiwer
-
-    found = jiwer.process_characters(reference, answer)
-    return found.substitutions + found.deletions + found.insertions, len(reference)
 
 
 def _sentence_chrf(answer: str, reference: str) -> float:

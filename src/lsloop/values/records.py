@@ -41,6 +41,18 @@ def gathered(items: Iterable[Mapping[str, Any]], codecs: Mapping[str, Codec]) ->
     return found
 
 
+def given(record: Any, codecs: Mapping[str, Codec]) -> Record:
+    """A record that somebody wrote by hand, in the form that is compared. Raises ValueError for what is none."""
+    parts: Record = {"on": "", "where": {}, "answers": {}, "more": {}} | (record if isinstance(record, dict) else {})
+    if not parts["on"] or any(not isinstance(parts[name], dict) for name in ("where", "answers", "more")):
+        raise ValueError("A region is an object with `on`, `where` and `answers`.")
+    said = {
+        name: codecs[name].normal(answer) if name in codecs and answer is not None else answer
+        for name, answer in parts["answers"].items()
+    }
+    return {**parts, "where": _rounded(parts["where"]), "answers": said}
+
+
 def ordered(found: Mapping[str, Record]) -> tuple[list[Record], dict[str, int]]:
     """Records sorted by what they are (messages by when they were written), and the place of each id among them."""
     ids = sorted(found, key=lambda i: (_moment(found[i]), identity(found[i]), canonical(found[i]["more"])))

@@ -11,9 +11,9 @@ from lsloop.running.rounds import Line
 GAIN = {"value": 0.2, "low": 0.1, "high": 0.3}
 BEFORE = Line(0, "wer", 0.5, None, 100)
 ROUNDS = [
-    Line(1, "wer", 0.3, GAIN, 100, 40, 40, 0.1, 90, 0.6, True, "Promoted."),
-    Line(2, "wer", 0.2, GAIN, 100, 40, 40, 0.3, 50, 0.3, True, "Promoted."),
-    Line(3, "wer", 0.2, GAIN, 100, 40, 40, 0.5, 20, 0.1, False, "Not promoted: it may be chance."),
+    Line(1, "wer", 0.3, GAIN, 100, 40, 40, 0.1, 90, 0.6, True, "Promoted.", "words", 90),
+    Line(2, "wer", 0.2, GAIN, 100, 40, 40, 0.3, 50, 0.3, True, "Promoted.", "words", 50),
+    Line(3, "wer", 0.2, GAIN, 100, 40, 40, 0.5, 20, 0.1, False, "Not promoted: it may be chance.", "words", 20),
 ]
 
 
@@ -36,7 +36,7 @@ def test_each_promise_can_be_broken() -> None:
 
 
 def test_what_is_too_little_to_show_a_trend_is_not_judged_and_more_rounds_are_judged_by_the_first_three() -> None:
-    worse = Line(4, "wer", 0.9, GAIN, 100, 40, 40, 0.0, 99, 0.9, False, "Not promoted: it may be chance.")
+    worse = Line(4, "wer", 0.9, GAIN, 100, 40, 40, 0.0, 99, 0.9, False, "Not promoted: it may be chance.", "words", 99)
     for few in ([], [BEFORE], [BEFORE, ROUNDS[2]], [BEFORE, ROUNDS[2], ROUNDS[0]]):
         assert learning(few, 60) == []
     assert learning([BEFORE, worse, worse, worse], 59) == []

@@ -102,6 +102,20 @@ def test_agreement_is_full_with_oneself_symmetric_and_between_0_and_1(name: str,
 @kinds
 @brief
 @given(data=st.data())
+def test_an_answer_has_no_errors_against_itself_and_the_total_is_the_references(name: str, data: st.DataObject) -> None:
+    kind, _ = loaded(name)
+    a, b = data.draw(VALUES[name]), data.draw(VALUES[name])
+    assert kind.UNIT in ("words", "characters", "milliseconds")
+    assert kind.errors(a, a)[0] == kind.errors(a, nfd(a))[0] == 0
+    wrong, total = kind.errors(a, b)
+    assert total == kind.errors(b, b)[1]
+    assert wrong <= total + kind.errors(a, a)[1]
+    assert (wrong > 0) == (kind.agree(a, b) < 1) or kind.UNIT == "characters"  # chrF sees no blanks
+
+
+@kinds
+@brief
+@given(data=st.data())
 def test_a_change_on_one_side_or_the_same_on_both_merges(name: str, data: st.DataObject) -> None:
     kind, _ = loaded(name)
     base, changed = data.draw(VALUES[name]), data.draw(VALUES[name])

@@ -114,7 +114,8 @@ def test_agreement_is_full_with_oneself_symmetric_and_between_0_and_1(a: Any, b:
     assert ANSWERS.agree(ours, ours) == 1
     assert 0 <= ANSWERS.agree(ours, theirs) <= 1
     assert ANSWERS.agree(ours, theirs) == pytest.approx(ANSWERS.agree(theirs, ours))
-    assert all(wrong == 0 for wrong, _ in ANSWERS.errors(ours, ours).values())
+    assert ANSWERS.errors(ours, ours)[0] == 0
+    assert ANSWERS.errors(ours, theirs)[1] == ANSWERS.errors(theirs, theirs)[1]
 
 
 @brief
@@ -182,8 +183,45 @@ def box(x: float, label: str = "car") -> dict[str, Any]:
 def test_boxes_are_matched_by_where_they_are_and_not_by_their_place_in_the_list() -> None:
     a, b = ANSWERS.read([box(0), box(50)]), ANSWERS.read([box(51), box(0)])
     assert ANSWERS.agree(a, b) == pytest.approx((1 + 9 / 11) / 2)
-    assert ANSWERS.errors(a, b) == {"regions": (0, 2)}
-    assert ANSWERS.errors(ANSWERS.read([box(0), box(30)]), a) == {"regions": (1, 2)}
+    assert ANSWERS.errors(a, b) == (0, 2)
+    assert ANSWERS.errors(ANSWERS.read([box(0), box(30)]), a) == (1, 2)
+
+
+FORM = """
+<View>
+  <Text name="text" value="$text"/>
+  <Choices name="intent" toName="text"><Choice value="buy"/><Choice value="sell"/></Choices>{more}
+</View>
+"""
+
+
+@pytest.mark.parametrize(
+    ("more", "unit", "expected"),
+    [
+        ("", "choices", (2, 1)),  # one missing, one too many
+        ('<TextArea name="city" toName="text"/><Number name="age" toName="text"/>', "fields", (2, 3)),
+        ('<Labels name="spans" toName="text"><Label value="x"/></Labels>', "fields", (1, 1)),
+    ],
+)
+def test_errors_are_counted_in_the_unit_that_all_parts_share_else_in_fields(
+    more: str, unit: str, expected: tuple[int, int]
+) -> None:
+    form = Answers(regions.controls(FORM.format(more=more)))
+    given = {"intent": ["buy"], "city": ["Huế"], "age": 7} if "city" in more else {"intent": ["buy"]}
+    answer = form.given(given | {"intent": "sell"} | ({"age": None} if "city" in more else {}))
+    assert form.unit == unit
+    assert form.errors(answer, form.given(given)) == expected
+
+
+def test_an_empty_text_misses_every_word_of_its_reference_and_a_reference_may_be_written_by_hand() -> None:
+    text = Answers(regions.controls('<View><Text name="t" value="$t"/><TextArea name="said" toName="t"/></View>'))
+    assert (text.unit, text.errors({}, text.given({"said": "xin chào bạn"}))) == ("words", (3, 3))
+    assert text.errors({"said": ["xin chào bạn"]}, text.given({"said": "xin  chào bạn"}))[0] == 0
+    a = ANSWERS.read([box(0)])
+    by_hand = {"regions": [{"on": "page", "where": a["regions"][0]["where"], "answers": {"box": "car"}}]}
+    assert ANSWERS.agree(a, ANSWERS.given(by_hand)) == 1
+    with pytest.raises(ValueError, match="A region is an object with `on`"):
+        ANSWERS.given({"regions": [{"where": {}}]})
 
 
 def test_two_changes_in_one_place_are_for_people_and_elsewhere_merge() -> None:

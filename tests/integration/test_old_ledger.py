@@ -1,0 +1,96 @@
+"""A ledger that commit 7cb9f64 made, in the middle of work: it is upgraded, and the work goes on.
+
+`payloads/ledger_7cb9f64.sql.gz` is its dump: answers accepted, a conflict, gold with scores of two task types, a task
+that was claimed by a push which was killed, and a model in use.
+"""
+
+import gzip
+import itertools
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+
+from annotating import Office, said
+from lsloop.config import Gold
+from lsloop.ledger import Ledger, conflicts, connect, migrations, quality, versions
+from lsloop.loop.pull import court_of
+from lsloop.stack import postgres as stack_postgres
+from lsloop.steps import conflict
+from lsloop.task_types import load
+from services import Postgres
+from world import TRANSCRIPT, config
+
+DUMP = Path(__file__).parents[1] / "payloads" / "ledger_7cb9f64.sql.gz"
+KEPT = "samples", "annotations", "annotation_history", "revisions", "conflicts", "tasks", "model_versions", "gold_standards"
+
+
+@pytest.fixture
+def old(postgres: Postgres) -> Iterator[str]:
+    """A database with the old ledger, which somebody may read a view and a table of."""
+    postgres.execute("DROP DATABASE IF EXISTS old WITH (FORCE)", "CREATE DATABASE old")
+    url = postgres.url("old")
+    dump = gzip.decompress(DUMP.read_bytes())
+    psql = [str(stack_postgres.binary("psql")), "-qX", "-v", "ON_ERROR_STOP=1", url]
+    subprocess.run(psql, input=dump, check=True, capture_output=True)
+    yield url
+    postgres.execute("DROP DATABASE old WITH (FORCE)")
+
+
+def all_rows(url: str) -> dict[str, list[Any]]:
+    with psycopg.connect(url) as connection:
+        return {
+            name: connection.execute(f"SELECT to_jsonb(t) FROM {name} t ORDER BY to_jsonb(t)::text").fetchall()
+            for name in KEPT
+        }
+
+
+def reopened(ledger: Ledger, folder: Path, url: str, task_type: str = TRANSCRIPT) -> Office:
+    settings = config(folder, url, "http://ls.invalid", "token", gold=Gold(ratio=0.5, window=2))
+    return Office(ledger, settings, task_type, itertools.count(1000))
+
+
+def test_an_old_ledger_is_upgraded_with_all_that_was_in_it_and_goes_on(old: str, tmp_path: Path) -> None:
+    before = all_rows(old)
+    assert all(before.values())
+    before_claimed = sum(row["state"] == "claimed" for (row,) in before["tasks"])
+    assert migrations.upgrade(old)[-1] == migrations.shipped()[-1]
+    after = all_rows(old)
+    for name, rows in before.items():
+        assert len(rows) == len(after[name]), name
+        known = [{key: one.get(key) for key in row} for (row,), (one,) in zip(rows, after[name], strict=True)]
+        assert known == [row for (row,) in rows], name
+    ledger = connect(old)
+    office, segments = reopened(ledger, tmp_path, old), reopened(ledger, tmp_path, old, "audio_segmentation")
+    the_figures_are_recounted(office, segments)
+    (open_conflict,) = conflicts.find(ledger, conflicts.Filter())
+    conflict.resolve(ledger, load(TRANSCRIPT), open_conflict, "human_wins", actor="lead")
+    assert office.value("SELECT fields ->> 'transcript' FROM samples WHERE sample_id = :id", id=open_conflict.sample_id) == (
+        "heard two"
+    )
+    assert office.states()["claimed"] == before_claimed
+    in_use = versions.promoted(ledger, TRANSCRIPT)
+    assert in_use is not None
+    assert in_use.version == "first"
+    sent = office.push(10)
+    for number in sent:
+        office.answer(number, "dung@example.com", said("right answer 0"))
+    assert office.pull(sent).outcomes
+    ledger.close()
+
+
+def the_figures_are_recounted(office: Office, segments: Office) -> None:
+    """Words as they were; what no words could be counted of, by its own unit with the next look."""
+    scored = {one["annotator"]: one for one in quality.annotators(office.ledger)}
+    assert (scored["an@example.com"]["unit"], scored["an@example.com"]["words"]) == ("words", 6)
+    assert (scored["chi@example.com"]["unit"], scored["chi@example.com"]["mean"]) == (None, pytest.approx(6 / 7))
+    for one in (office, segments):
+        court_of(one.config, one.project).examine_all(one.ledger, one.project)
+    again = {one["annotator"]: one for one in quality.annotators(office.ledger)}
+    assert again["an@example.com"] == scored["an@example.com"]
+    chi = again["chi@example.com"]
+    assert (chi["unit"], chi["errors"], chi["total"], chi["words"], chi["n"]) == ("milliseconds", 500, 2000, None, 1)
+    assert chi["error_low"] < 0.25 < chi["error_high"]
