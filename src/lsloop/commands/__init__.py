@@ -54,6 +54,8 @@ COMMANDS = (
     Row("annotators", "lsloop.commands.annotators:app", "People", "Show the accuracy of annotators."),
     Row("setup", "lsloop.commands.setup:setup", "Keep it running", "Create or verify Label Studio projects."),
     Row("doctor", "lsloop.commands.doctor:doctor", "Keep it running", "Prove the round trip; say what is wrong."),
+    Row("backup", "lsloop.commands.backup:backup", "Keep it running", "Save people's work; prove it can be put back."),
+    Row("restore", "lsloop.commands.backup:restore", "Keep it running", "Put a backup into an empty project folder."),
     Row("db", "lsloop.commands.db:app", "Keep it running", "Upgrade or check the ledger's schema."),
     Row("sync-daemon", "lsloop.commands.sync_daemon:daemon", "Keep it running", "Run a cycle every few minutes."),
     Row("watermark", "lsloop.commands.export:watermark", "Keep it running", "Tell DVC whether to export."),

@@ -1,7 +1,8 @@
 """The status as people read it: the services, what needs somebody, and what is in which state."""
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from lsloop import __version__
@@ -32,6 +33,7 @@ def shown(found: Mapping[str, Any]) -> list[str | Table]:
         parts.append(_models(found["models"], found["now"]))
     if found.get("sync"):
         parts.append(_last_sync(found["sync"], found["now"]))
+    parts.append(_backup(found.get("backup"), found.get("now")))
     return _apart(parts)
 
 
@@ -109,6 +111,14 @@ def _last_sync(run: Run, now: datetime) -> str:
     failed = [str(step["name"]) for step in run.steps if step["state"] == "failed"]
     became = f"{run.outcome or 'at work'}{': ' + ', '.join(dict.fromkeys(failed)) if failed else ''}"
     return f"Last sync: {became}, begun {ago(run.started_at, now)} by {run.started_by}."
+
+
+def _backup(last: Mapping[str, Any] | None, now: datetime | None) -> str:
+    if not last:
+        return "Last backup: none; `lsloop backup` makes one."
+    when = ago(datetime.fromisoformat(last["made_at"]), now or datetime.now(UTC))
+    gone = "" if Path(last["path"]).exists() else ", and is not there any more"
+    return f"Last backup: {when}, proven ({last['bytes'] / 1e6:.1f} MB, {last['path']}){gone}."
 
 
 def ago(then: datetime | None, now: datetime) -> str:

@@ -17,6 +17,7 @@ from lsloop.errors import LsloopError
 from lsloop.labelstudio import client, people
 from lsloop.ledger import overview, servers, syncs, versions
 from lsloop.secrecy import without_secrets
+from lsloop.stack.state import last_backup
 
 
 def status(
@@ -52,6 +53,7 @@ def _looked(config: Config, task_type: str | None) -> dict[str, Any]:
     found["services"]["label_studio"] = _asked(lambda: _label_studio(config))
     found["services"]["postgresql"] = _asked(lambda: _ledger(config, task_type, found))
     found["services"] |= _left_down(config.project_dir, found["services"])
+    found["backup"] = last_backup(config.state_dir)
     return found
 
 

@@ -14,6 +14,7 @@ from lsloop.stack import children, files
 
 FILE = "stack.json"
 SUPERVISOR = "up.pid"
+BACKUP = "backup.json"
 PATIENCE_SECONDS = 60.0  # ending what a crash left takes some
 
 
@@ -43,6 +44,15 @@ def read(here: Path) -> dict[str, Any]:
     except (FileNotFoundError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def last_backup(here: Path) -> dict[str, Any] | None:
+    """What the last backup of this project folder was: `path`, `made_at`, `bytes`; None where none is known."""
+    try:
+        found = json.loads((here / BACKUP).read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
 
 
 def update(here: Path, **changes: Any) -> dict[str, Any]:
