@@ -17,6 +17,7 @@ from benchmarks.place import KIND, Place, fresh_ledger
 from benchmarks.rows import Row, at_most, told
 from benchmarks.timing import alternately
 from lsloop import ledger, loop
+from lsloop.asking import Loaded
 from lsloop.config import ML_USER, Config, Model, TaskType
 from lsloop.demo import language, speech
 from lsloop.demo.chance import stream
@@ -33,7 +34,7 @@ class Scene:
 
     config: Config
     ledger: Ledger
-    model: prediction.Loaded
+    model: Loaded
     clips: Sequence[Path]
 
 
@@ -128,7 +129,7 @@ def _made(settings: Config, url: str) -> Iterator[Scene]:
         sample.ingest(opened, folder / "data" / "raw" / "metadata.jsonl", raw_dir=here.raw_dir)
         found = loop.model_in_use(opened, here, KIND)
         assert found is not None
-        yield Scene(here, opened, loop.load_model(here, KIND, found), clips)
+        yield Scene(here, opened, loop.load_model(opened, here, KIND, found), clips)
         opened.close()
 
 

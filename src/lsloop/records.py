@@ -136,14 +136,14 @@ class Reviewed:
     """A sample with what people accepted for it in one task type.
 
     `document` is all that the ledger says of it; `answers` in it: field → value, revision, annotator, remarks and more.
-    `row` is the task type's training row. A sample without split, and gold, is not trained or tested on.
+    `rows` are its training rows of the task type. A sample without split, and gold, is not trained or tested on.
     """
 
     sample_id: str
     split: Split | None
     arrival: int
     document: dict[str, Any]
-    row: dict[str, Any]
+    rows: list[dict[str, Any]]
     media: str | None  # a path; not a Path, which takes as long to make as the file takes to be linked
     result: tuple[dict[str, Any], ...] = ()  # as Label Studio would hold it; only where the layout asks for it
 

@@ -49,7 +49,7 @@ def exported(
         project.accept({"c1": "regions", "c2": "none"})
     kind = SimpleNamespace(
         to_result=lambda value, given, sample: [*regions] if value["transcript"] == "regions" else [*other],
-        training_row=lambda sample, value: {},
+        training_rows=lambda sample, value: [{}],
     )
     wanted = export.Wanted(
         target=folder, raw_dir=settings.raw_dir, project_dir=settings.project_dir, layout=layout,

@@ -61,15 +61,15 @@ def project(tmp_path: Path, ledger: Ledger, database_url: str) -> Project:
 def odd(bad: dict[str, Any]) -> Any:
     """A kind that meets something odd in some samples."""
 
-    def training_row(sample: Any, value: Any) -> dict[str, Any]:
-        row = transcript_correction.training_row(sample, value)
+    def training_rows(sample: Any, value: Any) -> list[dict[str, Any]]:
+        (row,) = transcript_correction.training_rows(sample, value)
         if isinstance(answer := bad.get(sample.external_id), Exception):
             raise answer
-        return {**row, "extra": answer} if sample.external_id in bad else row
+        return [{**row, "extra": answer} if sample.external_id in bad else row]
 
     names = [name for name in dir(transcript_correction) if not name.startswith("_")]
     members = {name: getattr(transcript_correction, name) for name in names}
-    return SimpleNamespace(**members | {"training_row": training_row})
+    return SimpleNamespace(**members | {"training_rows": training_rows})
 
 
 def exported(project: Project, target: Path, layout: str, kind: Any = transcript_correction) -> steps_export.Part:

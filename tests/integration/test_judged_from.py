@@ -37,7 +37,7 @@ def reviewed(office: Office, raw: Path | None = None) -> list[Any]:
     (raw / "a.wav").write_bytes(b"1")
     os.utime(raw / "a.wav", ns=(1, 1))
     making = Making(office.kind, str(raw), RawData(raw), resources.template(office.task_type))
-    return [making.reviewed(entry, document).row for entry, document in zip(found, documents, strict=True)]
+    return [making.reviewed(entry, document).rows[0] for entry, document in zip(found, documents, strict=True)]
 
 
 def assign(office: Office) -> None:

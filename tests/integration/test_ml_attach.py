@@ -18,6 +18,7 @@ from lsloop.errors import Refused
 from lsloop.labelstudio import client, ml, tasks, webhooks
 from lsloop.labelstudio.client import LabelStudio
 from lsloop.ledger import Ledger, versions
+from lsloop.models import Job
 from lsloop.running import jobs
 from lsloop.server.ml_backend import Backends
 from predicting import Speech, ingest, project, rows
@@ -63,7 +64,7 @@ def test_setup_attaches_the_model_once_puts_it_right_and_proves_it(
         assert done
         assert (done.problem, done.drift, done.ls_backend_id) == (None, [], empty.ls_backend_id)
         assert "answered, score" in (done.tested or "")
-        assert done.model_version == loop.models_in_order(ledger, here, TRANSCRIPT)[0].known_version()
+        assert done.model_version == loop.models_in_order(ledger, here, TRANSCRIPT)[0].known_version(Job(TRANSCRIPT))
         assert "answered, score" in loop.inspect_model(ledger, labels, here, TRANSCRIPT)
         urls = [one["url"] for one in webhooks.of_project(labels, there.ls_project_id or 0)]
         assert urls == [here.webhook_url]

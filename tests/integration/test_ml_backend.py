@@ -13,13 +13,13 @@ from typing import Any
 import httpx
 import pytest
 
+from lsloop.asking import Loaded
 from lsloop.config import ML_USER, Config
 from lsloop.labelstudio import interface
 from lsloop.ledger import Ledger, versions
 from lsloop.models import Guess
 from lsloop.server import ml_backend
 from lsloop.server.ml_backend import Backends
-from lsloop.steps.prediction import Loaded
 from mischief import MISCHIEF, Mischief
 from predicting import Speech, ingest, project, rows
 from serving import serving
@@ -167,7 +167,9 @@ def test_health_is_told_while_the_model_is_at_work_and_too_many_are_sent_away(
     monkeypatch.setattr(ml_backend, "WAITING", 4)
     asked = about(ledger, payload("predict__short"), {0: "clip-000"})
     with ThreadPoolExecutor(4) as pool:
-        with asker.backends.seats[TRANSCRIPT].at_work:  # the model is busy
+        loaded = asker.backends.seats[TRANSCRIPT].state.loaded
+        assert loaded
+        with loaded.turns:  # the model is busy
             waiting = [pool.submit(asker.post, "predict", asked) for _ in range(4)]
             wait_until(lambda: asker.backends.in_line == 4)
             health = asker.get("health")
@@ -262,6 +264,8 @@ def test_a_prompt_reaches_the_model(asker: Asker, ledger: Ledger) -> None:
     heard: list[dict[str, Any]] = []
 
     class Listening:
+        concurrency = 1
+
         def predict(self, asked: Any) -> list[Guess]:
             heard.extend(asked)
             return [Guess({"transcript": row.get("prompt", "")}, 1.0, 0.0) for row in asked]

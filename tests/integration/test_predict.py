@@ -10,6 +10,7 @@ import pytest
 from faults import processes
 from faults.processes import Point
 from lsloop import commands, loop
+from lsloop.asking import Loaded
 from lsloop.config import Config
 from lsloop.errors import UsageError
 from lsloop.ledger import Ledger, predictions, problems, versions
@@ -17,7 +18,6 @@ from lsloop.ledger.predictions import Backlog
 from lsloop.models import Guess, Row, _audio
 from lsloop.running import jobs
 from lsloop.steps import prediction
-from lsloop.steps.prediction import Loaded
 from mischief import MISCHIEF, Mischief
 from office import Office
 from predicting import Speech, ingest, project, rows
@@ -161,6 +161,8 @@ def test_two_workers_share_the_work_and_do_nothing_twice(config: Config, ledger:
 
 class Timekeeper:
     """Answers anything, and keeps how long the recordings were that it was asked about, and how many were claimed then."""
+
+    concurrency = 1
 
     def __init__(self, ledger: Ledger) -> None:
         self.ledger, self.pieces, self.claimed = ledger, list[list[float]](), list[int]()

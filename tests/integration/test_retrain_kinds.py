@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 import yaml
@@ -13,19 +14,24 @@ from lsloop import config
 from lsloop.commands import main
 from lsloop.ledger import Ledger, versions
 
+WRITES = {"translation", "segments"}
+
 
 def export(folder: Path, rows: list[dict[str, Any]]) -> None:
     """A reviewed tree, as `lsloop export` leaves it; every third sample is in the test split."""
     lines = []
     for number, row in enumerate(rows):
-        name, split = f"sample-{number:03}", "test" if number % 3 == 0 else "train"
+        name, split = str(UUID(int=number)), "test" if number % 3 == 0 else "train"
         (folder / name).mkdir(parents=True)
         media = None
         if "media" in row:
             (folder / name / "audio.wav").write_bytes(Path(row["media"]).read_bytes())
             media = {"file": "audio.wav"}
         document = {"media": media, "training_row": row, "split": split, "language": ["vi", "en"][number % 2]}
+        document |= {"reads": row, "answers": dict.fromkeys(WRITES & row.keys(), 1)}
         (folder / name / "metadata.json").write_text(json.dumps(document))
+        for field in document["answers"]:
+            (folder / name / f"{field}.json").write_text(json.dumps({"value": row[field], "remarks": {}}))
         lines.append({"sample_id": name, "split": split, "gold": False, "group": None, "layout": "tree/1"})
     (folder / "index.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 

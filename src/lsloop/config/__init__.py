@@ -8,6 +8,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -354,17 +355,21 @@ class Config:
         return self.params.models.get(task_type, Model())
 
     def model_path(self, name: str) -> str:
-        """Where a model is: a folder of the project by its whole path; anything else (a hub id) as it is.
+        """Where a model is: a folder of the project by its whole path; anything else (a hub id, `scheme:…`) as it is.
 
         A folder that is missing where its neighbours are is not looked for on a hub, where somebody may have put another.
         """
         inside = self.project_dir / name
-        return str(inside) if inside.parent.is_dir() else name
+        return str(inside) if inside.parent.is_dir() and not _SCHEME.match(name) else name
 
     @property
     def gold_ratio(self) -> float:
         given = self.environment.gold_sample_ratio
         return self.params.gold.ratio if given is None else given
+
+
+_SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:")
+"""How the name of a model begins that is no folder: a family knows it by that word."""
 
 
 def _not_running(what: str, variable: str) -> str:

@@ -3,54 +3,56 @@
 from datetime import datetime
 
 from lsloop import dvc
+from lsloop.asking import Asking, Loaded, Model
 from lsloop.config import Config
 from lsloop.errors import UsageError
 from lsloop.ledger import Ledger, predictions, servers, versions
 from lsloop.ledger import projects as ledger_projects
 from lsloop.loop.job import resolved, template
+from lsloop.models import Job
 from lsloop.progress import SILENT, Progress
 from lsloop.steps import prediction
 
 
-def model_in_use(ledger: Ledger, config: Config, task_type: str, named: str | None = None) -> prediction.Model | None:
+def model_in_use(ledger: Ledger, config: Config, task_type: str, named: str | None = None) -> Model | None:
     """The model that answers for a task type: the one named, else the promoted one, else the base of params.yaml."""
     name, _, _ = resolved(config, task_type)
     wanted = config.model(name)
     promoted = None if named else versions.promoted(ledger, name)
     if promoted:
-        return prediction.Model(str(config.project_dir / promoted.path), promoted.version, wanted.predicting)
+        return Model(str(config.project_dir / promoted.path), promoted.version, wanted.predicting)
     place = named or wanted.base
-    return prediction.Model(placed(config, place), None, wanted.predicting) if place else None
+    return Model(placed(config, place), None, wanted.predicting) if place else None
 
 
-def load_model(config: Config, task_type: str, model: prediction.Model) -> prediction.Loaded:
+def load_model(ledger: Ledger, config: Config, task_type: str, model: Model) -> Loaded:
     """Load a model of a task type; a folder that is not here is fetched if DVC tracks it."""
-    _, settings, _ = resolved(config, task_type)
     dvc.fetch(config.project_dir, model.place)
-    return prediction.load(settings.kind, model)
+    return asking(ledger, config, task_type).load(model)
 
 
-def models_in_order(ledger: Ledger, config: Config, task_type: str) -> list[prediction.Model]:
+def models_in_order(ledger: Ledger, config: Config, task_type: str) -> list[Model]:
     """The models that can answer for a task type, the best first: the promoted one, what it replaced, and the base."""
     name, _, _ = resolved(config, task_type)
     known = {one.version: one for one in versions.listed(ledger, name)}
     now = next((one for one in known.values() if one.in_use), None)
-    found: list[prediction.Model] = []
+    found: list[Model] = []
     while now:
-        found.append(prediction.Model(str(config.project_dir / now.path), now.version, config.model(name).predicting))
+        found.append(Model(str(config.project_dir / now.path), now.version, config.model(name).predicting))
         del known[now.version]  # two versions may have replaced each other
         now = known.get(now.replaces or "")
     if base := config.model(name).base:
-        found.append(prediction.Model(config.model_path(base), None, config.model(name).predicting))
+        found.append(Model(config.model_path(base), None, config.model(name).predicting))
     return found
 
 
-def asking(ledger: Ledger, config: Config, task_type: str) -> prediction.Asking:
+def asking(ledger: Ledger, config: Config, task_type: str) -> Asking:
     """How a model is asked for a task type; its answers must fit the label config of the project, or the template."""
     name, settings, kind = resolved(config, task_type)
     there = ledger_projects.find(ledger, name, servers.spelled(ledger, config.label_studio_server))
     label_config = there.label_config if there else None
-    return prediction.Asking(kind, label_config or template(config, name, settings), config.raw_dir)
+    job = Job(settings.kind, label_config or template(config, name, settings))
+    return Asking(job, kind, config.raw_dir)
 
 
 def predict(
@@ -71,13 +73,14 @@ def predict(
             f"There is no model for {name}.",
             f"Name one with --model, or as models.{name}.base in params.yaml; `lsloop retrain` makes one.",
         )
-    version = found.known_version()
-    loaded = None if version else load_model(config, name, found)
+    asked = asking(ledger, config, name)
+    version = found.known_version(asked.job)
+    loaded = None if version else load_model(ledger, config, name, found)
     return prediction.predict(
         ledger,
         predictions.Backlog(name, kind.READS, version or loaded.version, since),  # type: ignore[union-attr]
-        asking(ledger, config, name),
-        lambda: loaded or load_model(config, name, found),
+        asked,
+        lambda: loaded or load_model(ledger, config, name, found),
         limit=limit,
         expect=progress.expect,
         advance=progress.advance,

@@ -6,7 +6,7 @@ from lsloop import __version__, dvc
 from lsloop.config import Config
 from lsloop.ledger import Ledger, versions
 from lsloop.loop.job import resolved
-from lsloop.loop.predict import placed
+from lsloop.loop.predict import asking, placed
 from lsloop.steps import retraining
 from lsloop.values import promotion
 
@@ -25,12 +25,11 @@ def retrain(
     progress: retraining.Progress = retraining.SILENT,
 ) -> retraining.Done:
     """Fine-tune on what was exported, and take the result into use if it is better on the frozen test split."""
-    name, settings, kind = resolved(config, task_type)
+    name, _, _ = resolved(config, task_type)
     commit = dvc.head(config.project_dir)
     wanted = retraining.Wanted(
         task_type=name,
-        kind_name=settings.kind,
-        kind=kind,
+        asking=asking(ledger, config, name),
         settings=config.model(name),
         project_dir=config.project_dir,
         data_dir=config.reviewed_dir / name,

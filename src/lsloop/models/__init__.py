@@ -1,28 +1,23 @@
-"""Models: what a family of them is, and which one answers. Only here is torch known; each module of `families` is a family.
+"""Models: what a family of them is, and what goes in and out of a model. Only in this package is torch known.
 
-A family is written top to bottom; a few lines that two families share are written twice. Nothing heavy is imported
-before a model is loaded.
+Which family answers is chosen in `choosing`; nothing heavy is imported before a model is loaded.
 """
 
-import gc
 import hashlib
-import importlib
-import json
-import pkgutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol, runtime_checkable
 
 from lsloop.errors import LsloopError, UsageError
-from lsloop.models import families
 from lsloop.records import Value
+from lsloop.values import regions
+from lsloop.values.regions import Control
 
 MAKING = threading.RLock()
-"""Held by a thread that imports the families, or that loads or makes a model: one at a time in a process.
+"""Held by a thread that imports a family's code, or that loads or makes a model: one at a time in a process.
 
 transformers swaps methods of its classes and torch's functions for first weights while it loads. Of two threads that load at
 the same time, the second takes the swapped ones for the real ones and puts them back for good: from then on every model
@@ -30,10 +25,11 @@ whose layers share weights "lacks weights", in this process and until it ends.
 """
 
 Row = dict[str, Any]
-"""What a model is asked about or trained on: a training row of the task type, `media` as a path that can be opened.
+"""A question of the kind, or a training row; `media` is a path that can be opened.
 
-To be asked about, it may also have `language` (of the speech) and `prompt` (what an annotator said of it); a family
-that can do nothing with them leaves them be.
+A question also has `controls` (what may be answered: the controls of the label config by name, each with its
+choices or labels), and may have `language` (of the speech) and `prompt` (what an annotator said of it); a
+family that can do nothing with them leaves them be.
 """
 
 
@@ -56,10 +52,18 @@ class Guess:
 
 
 class Predictor(Protocol):
-    """A model in memory."""
+    """A model in memory, or the way to one."""
+
+    @property
+    def concurrency(self) -> int:
+        """How many calls may run at once. 1: all questions come in one call; more: each comes in a call of its own."""
 
     def predict(self, rows: Sequence[Row]) -> list[Guess]:
-        """N answers for N rows, in order. A row that cannot be read is a problem of that row only."""
+        """N answers for N rows, in order. A row that cannot be read is a problem of that row only.
+
+        A value is under the names of the kind's fields, or, for a job made of its label config, under those of its
+        controls: what is answered for the whole task, and `regions`, as `values.answers` says.
+        """
 
 
 @dataclass(frozen=True)
@@ -78,32 +82,58 @@ class Training:
     log: Callable[[Mapping[str, float]], None] = lambda metrics: None
 
 
+@dataclass(frozen=True)
+class Job:
+    """A labelling job as a family sees it: what kind it is, and what its label config asks for."""
+
+    kind: str
+    label_config: str = ""
+
+    @property
+    def controls(self) -> Mapping[str, Control]:
+        """The controls that are to be answered, by name. Raises UsageError for a label config that is none."""
+        try:
+            return regions.controls(self.label_config) if self.label_config else {}
+        except ValueError as error:
+            problem = f"The label config is not valid: {str(error).rstrip('.')}."
+            raise UsageError(problem, "Correct the XML.") from error
+
+
 @runtime_checkable
 class Family(Protocol):
-    """What a module must have to be a family."""
+    """What makes a family: a module or an object with these functions. None but `load` and `train` imports anything heavy.
 
-    KINDS: tuple[str, ...]
-    """The kinds of task it answers: modules of `task_types`."""
+    A place is where a model is: a folder, the id of a model on a hub, or what a family calls it (`openai:http://…#name`).
+    """
 
-    ARCHITECTURES: tuple[str, ...]
-    """What the `architectures` of a checkpoint's config.json end in: `ForCTC`, `ForConditionalGeneration`, …"""
+    def answers(self, job: Job) -> bool:
+        """Whether it can answer a labelling job: by its kind, or by the controls of its label config."""
 
-    def load(self, model: str, device: str = "auto", settings: Mapping[str, Any] = MappingProxyType({})) -> Predictor:
+    def recognises(self, place: str) -> bool:
+        """Whether a place holds a model of this family: by a config.json, a suffix, the word before a colon."""
+
+    def version(self, place: str) -> str | None:
+        """What the model there is now: the hash of its weights, or what a server says of itself.
+
+        None while nobody knows: it is asked again once the model is loaded. Raises UsageError where it cannot be used.
+        """
+
+    def load(self, place: str, device: str = "auto", settings: Mapping[str, Any] = MappingProxyType({})) -> Predictor:
         """Load a model; `settings` are params.yaml's for predicting (batch size, languages, beams, …).
 
         Raises UsageError for one that is not there, partial, altered, or of another family.
         """
+
+
+@runtime_checkable
+class Trainable(Family, Protocol):
+    """A family whose models can be fine-tuned."""
 
     def train(self, rows: Sequence[Row], validation: Sequence[Row], training: Training) -> Path:
         """Fine-tune and save; the folder of the model, which `load` takes. Resumes from the last checkpoint if told to.
 
         Raises LsloopError for what ends a run: nothing to train on, a loss that is not a number, too little memory.
         """
-
-
-def names() -> list[str]:
-    """The families there are, sorted."""
-    return sorted(module.name for module in pkgutil.iter_modules(families.__path__))
 
 
 def fingerprint(model: str | Path) -> str:
@@ -139,55 +169,3 @@ def _folder(model: str | Path) -> Path:
         return Path(snapshot_download(str(model), local_files_only=True))
     except (LocalEntryNotFoundError, ValueError) as error:
         raise UsageError(f"There is no model at {model}.", "Run `dvc pull`, or name another model.") from error
-
-
-def family(kind: str, model: str) -> Family:
-    """The family that answers a kind of task with a model. Raises UsageError when none does."""
-    with MAKING:
-        fits = [one for one in _families() if kind in one.KINDS]
-    if not fits:
-        raise UsageError(f"No model family answers {kind}.", f"There are: {', '.join(names())}.")
-    architectures = _architectures(model)
-    for one in fits:
-        if any(name.endswith(one.ARCHITECTURES) for name in architectures):
-            return one
-    what = ", ".join(architectures) or "no architecture in its config.json"
-    raise UsageError(f"The model {model} ({what}) cannot answer {kind}.", "Name another model in params.yaml.")
-
-
-@cache
-def _families() -> list[Family]:
-    """All of them, imported while the garbage collector rests.
-
-    With them come torch and transformers: hundreds of thousands of objects, which the collector would look through again and
-    again as they arrive, at every look afterwards, and once more at the end. They stay, so it need not: a third less.
-    """
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        found: list[Family] = [importlib.import_module(f"{families.__name__}.{name}") for name in names()]
-        gc.freeze()
-    finally:
-        if was:
-            gc.enable()
-    return found
-
-
-def _architectures(model: str) -> list[str]:
-    """What a checkpoint says of itself: a local folder's config.json, else what the hub's says."""
-    folder = Path(model)
-    if folder.is_dir():
-        try:
-            return list(json.loads((folder / "config.json").read_text(encoding="utf-8")).get("architectures") or [])
-        except (FileNotFoundError, ValueError) as error:
-            problem = f"{model} is not a whole model: its config.json cannot be read."
-            raise UsageError(problem, "Run `dvc pull`, or name another model.") from error
-    if folder.is_absolute() or model.startswith(".") or model.count("/") != 1:
-        raise UsageError(f"There is no model at {model}.", "Run `dvc pull`, or name another model in params.yaml.")
-    from transformers import AutoConfig
-
-    try:
-        return list(AutoConfig.from_pretrained(model).architectures or [])
-    except (OSError, ValueError) as error:
-        problem = f"The model {model} is neither a folder here nor to be had from the hub."
-        raise UsageError(problem, "Run `dvc pull`, or check the name and the network.") from error

@@ -3,7 +3,9 @@
 import json
 import shutil
 import struct
+import time
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ def check(model: str) -> None:
     """
     folder = Path(model)
     if not folder.is_dir():
-        if folder.is_absolute() or model.startswith(".") or model.count("/") != 1:
+        if _is_no_hub_id(model):
             raise UsageError(f"There is no model at {model}.", FIX)
         return
     if not (folder / "config.json").is_file():
@@ -33,6 +35,53 @@ def check(model: str) -> None:
             raise UsageError(f"{file} is not whole: it is shorter or longer than it says.", FIX)
     _check_shards(folder)
     _check_seal(folder)
+
+
+def architectures(place: str) -> list[str]:
+    """What a checkpoint says of itself: a local folder's config.json, else what the hub's says. Raises UsageError."""
+    if Path(place).is_dir():
+        try:
+            return _architectures(Path(place) / "config.json")
+        except (OSError, ValueError) as error:
+            problem = f"{place} is not a whole model: its config.json cannot be read."
+            raise UsageError(problem, "Run `dvc pull`, or name another model.") from error
+    if _is_no_hub_id(place):
+        raise UsageError(f"There is no model at {place}.", FIX)
+    try:
+        return _architectures(_from_hub(place))
+    except (OSError, ValueError) as error:
+        problem = f"The model {place} is neither a folder here nor to be had from the hub."
+        raise UsageError(problem, "Run `dvc pull`, or check the name and the network.") from error
+
+
+ASKED_AGAIN = 10.0
+"""Seconds for which a hub that did not have a model is not asked again: each family asks."""
+
+
+def _is_no_hub_id(place: str) -> bool:
+    return Path(place).is_absolute() or place.startswith(".") or place.count("/") != 1 or ":" in place
+
+
+def _architectures(file: Path) -> list[str]:
+    return list(json.loads(file.read_text(encoding="utf-8")).get("architectures") or [])
+
+
+@lru_cache(maxsize=16)
+def _asked_of_hub(place: str, moment: int) -> Path | Exception:
+    try:
+        from huggingface_hub import hf_hub_download
+
+        return Path(hf_hub_download(place, "config.json"))
+    except (OSError, ValueError, ImportError) as error:
+        return error
+
+
+def _from_hub(place: str) -> Path:
+    """Where a hub's config.json is now. Raises OSError."""
+    found = _asked_of_hub(place, int(time.monotonic() / ASKED_AGAIN))
+    if isinstance(found, Exception):
+        raise OSError(str(found)) from found
+    return found
 
 
 def write(folder: Path, save: Callable[[Path], None], about: Mapping[str, Any]) -> Path:

@@ -21,17 +21,17 @@ from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import Response
 
 from lsloop import loop
+from lsloop.asking import Answer, Asking, Loaded
 from lsloop.config import ML_USER, Config
 from lsloop.config.following import Now
 from lsloop.errors import UsageError
 from lsloop.ledger import Ledger, predictions, versions
 from lsloop.ledger.listening import EVERY, Watch
 from lsloop.loop.job import resolved
-from lsloop.models import Guess
+from lsloop.models import Job
 from lsloop.records import Sample
 from lsloop.server import guard
 from lsloop.server.seats import Seat, State
-from lsloop.steps.prediction import Asking, Loaded
 
 logger = logging.getLogger(__name__)
 
@@ -40,8 +40,9 @@ T = TypeVar("T")
 MOST = 64 * 2**20
 """Bytes of a request for predictions: Label Studio asks for all tasks of a project at once."""
 
-AT_WORK, WAITING = 2, 16
-"""Requests for predictions that are answered at a time, and that may be there before more are told to come again."""
+AT_WORK, WAITING = 8, 16
+"""Requests for predictions that are answered at a time, as far as their models take so many, and that may be there before
+more are told to come again."""
 
 
 class Backends:
@@ -60,7 +61,7 @@ class Backends:
     def _seat(self, name: str) -> Seat:
         return Seat(
             lambda: loop.models_in_order(self.ledger, self.config, name),
-            lambda model: loop.load_model(self.config, name, model),
+            lambda model: loop.load_model(self.ledger, self.config, name, model),
         )
 
     @property
@@ -204,47 +205,34 @@ def _predict(backends: Backends, task_type: str, seat: Seat, asked: dict[str, An
     model = replace(state.loaded, version=str(state.version))
     there = predictions.samples(backends.ledger, [found for task in tasks if (found := _sample_id(task))])
     samples = [there.get(_sample_id(task) or _NOBODY) for task in tasks]
-    with seat.at_work:
-        guesses = _guesses(_asking(backends, task_type, asked), model, samples, _hints(asked))
-    results = [_nothing(model) for _ in tasks]
-    for place, (result, problem) in guesses.items():
-        results[place] = result or results[place]
-        if problem:
-            logger.warning("No prediction for task %s of %s: %s", _name(tasks[place]), task_type, problem)
-    return results
+    answers = _answers(_asking(backends, task_type, asked), model, samples, _hints(asked))
+    for task, answer in zip(tasks, answers, strict=True):
+        if answer.value is None:
+            logger.warning("No prediction for task %s of %s: %s", _name(task), task_type, answer.problem)
+    return [answer.shown for answer in answers]
 
 
 _NOBODY = UUID(int=0)
 
-Answers = dict[int, tuple[dict[str, Any] | None, str | None]]
 
-
-def _guesses(asking: Asking, model: Loaded, samples: Sequence[Sample | None], hints: dict[str, Any]) -> Answers:
-    """By the place of its task: a result, or why there is none."""
-    known = {place: sample for place, sample in enumerate(samples) if sample is not None}
-    told: Answers = dict.fromkeys(range(len(samples)), (None, "it is no task of a sample in the ledger"))
+def _answers(
+    asking: Asking, model: Loaded, samples: Sequence[Sample | None], hints: dict[str, Any]
+) -> list[Answer]:
+    """An answer for each task; one without a value for a task of no sample."""
+    known = [sample for sample in samples if sample is not None]
     try:
-        guesses = asking.ask(model, list(known.values()), **hints) if known else []
+        found = iter(asking.ask(model, known, **hints))
     except UsageError as error:  # the label config
-        return dict.fromkeys(told, (None, error.problem))
-    for (place, sample), guess in zip(known.items(), guesses, strict=True):
-        told[place] = _told(asking, model, sample, guess)
-    return told
-
-
-def _told(asking: Asking, model: Loaded, sample: Sample, guess: Guess) -> tuple[dict[str, Any] | None, str | None]:
-    shown = asking.shown(model, sample, guess)
-    return (shown, None) if isinstance(shown, dict) else (None, guess.problem or shown or "The model gave no answer.")
-
-
-def _nothing(model: Loaded) -> dict[str, Any]:
-    return {"result": [], "score": None, "model_version": model.version}
+        return [Answer(model.version, problem=error.problem) for _ in samples]
+    unknown = Answer(model.version, problem="it is no task of a sample in the ledger")
+    return [unknown if sample is None else next(found) for sample in samples]
 
 
 def _asking(backends: Backends, task_type: str, asked: dict[str, Any]) -> Asking:
     """Answers must fit the label config that Label Studio has now."""
     if isinstance(config := asked.get("label_config"), str) and config:
-        return Asking(resolved(backends.config, task_type)[2], config, backends.config.raw_dir)
+        _, settings, kind = resolved(backends.config, task_type)
+        return Asking(Job(settings.kind, config), kind, backends.config.raw_dir)
     return loop.asking(backends.ledger, backends.config, task_type)
 
 

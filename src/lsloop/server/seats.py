@@ -1,14 +1,13 @@
 """The models that a server answers with, one seat per task type: the next one is loaded while the last one answers."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from lsloop.asking import Loaded, Model
 from lsloop.errors import LsloopError
 from lsloop.secrecy import without_secrets
-from lsloop.steps.prediction import Loaded, Model
 
 logger = logging.getLogger(__name__)
 
@@ -43,7 +42,6 @@ class Seat:
         self._wanted: Sequence[Model] | None = None
         self._tried = 0.0
         self.state = State()
-        self.at_work = threading.Lock()  # a model answers one request at a time
 
     def refresh(self) -> None:
         """Look which model is wanted, and load it when it is another one. One thread calls this."""

@@ -4,18 +4,19 @@ import hashlib
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lsloop import models, task_types
-from lsloop.config import Model
+from lsloop import config, models, task_types
+from lsloop.asking import Answer, Asking, Model
 from lsloop.dataset import reviewed, trees
-from lsloop.dataset.reviewed import Data
+from lsloop.dataset.reviewed import Case, Data
 from lsloop.errors import LsloopError, Unreachable, UsageError
 from lsloop.ledger import Ledger, versions
 from lsloop.ledger.versions import Version
 from lsloop.models import folders
+from lsloop.models.choosing import trainable
 from lsloop.models.training import process
 from lsloop.records import Value
 from lsloop.secrecy import without_secrets
@@ -36,9 +37,8 @@ class Wanted:
     """What to train, and how. `base` of None: the model in use, else the base of the settings."""
 
     task_type: str
-    kind_name: str
-    kind: Kind
-    settings: Model
+    asking: Asking
+    settings: config.Model
     project_dir: Path
     data_dir: Path  # the reviewed tree of the task type
     work_dir: Path  # where checkpoints of the task type are until a run has ended
@@ -221,7 +221,7 @@ class _Run:
                 f"No base model is configured for {wanted.task_type}.",
                 f"Set models.{wanted.task_type}.base in params.yaml, or give --base.",
             )
-        models.family(wanted.kind_name, follows.path)
+        trainable(wanted.asking.job, follows.path)
         return follows, before
 
     def _named(self, name: str | None) -> _Base | None:
@@ -245,7 +245,7 @@ class _Run:
             )
         self.progress.say(f"Training on {counted(len(data.splits['train']), 'sample')}, from {without_secrets(start.name)}.")
         order = process.Order(
-            kind=wanted.kind_name, base=start.path, data=str(data.folder), data_sha256=data.sha256, out=str(self.work),
+            job=wanted.asking.job, base=start.path, data=str(data.folder), data_sha256=data.sha256, out=str(self.work),
             settings=wanted.settings.training, seed=wanted.settings.seed,
         )  # fmt: skip
         try:
@@ -276,9 +276,11 @@ class _Run:
     def _judge(self, data: Data, before: _Base, trained: Path, version: Version, number: int) -> Done:
         """Measure both, decide, and write all of it down at once."""
         wanted = self.wanted
-        tested, groups, old, new = self._tested(data, before, trained)
-        reports, verdict = _compared(wanted.kind, tested, groups, old, new, wanted.settings.seed)
-        decision = promotion.decide(verdict, len(tested), wanted.settings.minimum_test, wanted.rule, wanted.reason)
+        settings = wanted.settings.predicting
+        both = Model(before.path, before.version, settings), Model(str(trained), version.version, settings)
+        tested = self._tested(data, both)
+        reports, verdict = _compared(wanted.asking.kind, tested, wanted.settings.seed)
+        decision = promotion.decide(verdict, len(tested.cases), wanted.settings.minimum_test, wanted.rule, wanted.reason)
         counts = {split: len(ids) for split, ids in data.splits.items()}
         version.metrics.update(promotion.metrics(*reports, verdict, decision.promote, counts))
         if self.left_out:
@@ -289,34 +291,26 @@ class _Run:
         versions.conclude(self.ledger, number, version, decision.why, actor, wanted.reason or decision.why)
         return Done(number, version.version, decision.promote, decision.why, metrics=version.metrics)
 
-    def _tested(
-        self, data: Data, before: _Base, trained: Path
-    ) -> tuple[list[dict[str, Any]], list[str | None], list[Value], list[Value]]:
-        """The test rows that can be read, their groups, and what the model before and the new one say of each."""
-        rows, broken = data.rows("test").readable()
-        old, new = self._answers(before.path, rows), self._answers(str(trained), rows)
-        unread = {i: one for both in (old, new) for i, one in enumerate(both) if one.unreadable}
-        self.left_out |= broken | {str(rows[i]["sample_id"]): one.problem or "" for i, one in unread.items()}
+    def _tested(self, data: Data, models: Sequence[Model]) -> "_Tested":
+        """The test samples that can be read, and what each of the models says of them: asked as it is served."""
+        cases, broken = data.cases("test")
+        answers = [self._answers(data, model, cases) for model in models]
+        unread = {i: one for said in answers for i, one in enumerate(said) if one.unreadable}
+        self.left_out |= broken | {str(cases[i].sample.sample_id): one.problem or "" for i, one in unread.items()}
         if broken or unread:
             self._set_aside(sum(len(ids) for ids in data.splits.values()))
-        kept = [i for i in range(len(rows)) if i not in unread]
-        groups = [data.groups.get(str(rows[i]["sample_id"])) for i in kept]
-        return [rows[i] for i in kept], groups, [old[i].value or {} for i in kept], [new[i].value or {} for i in kept]
+        kept = [i for i in range(len(cases)) if i not in unread]
+        groups = [data.groups.get(str(cases[i].sample.sample_id)) for i in kept]
+        return _Tested([cases[i] for i in kept], groups, [[said[i].value or {} for i in kept] for said in answers])
 
-    def _answers(self, model: str, rows: Sequence[dict[str, Any]]) -> list[models.Guess]:
+    def _answers(self, data: Data, model: Model, cases: Sequence[Case]) -> list[Answer]:
         """What a model answers. It is not shown what people said."""
-        if not rows:
-            return []
-        wanted, found = self.wanted, list[models.Guess]()
-        settings = wanted.settings.predicting
-        family = models.family(wanted.kind_name, model)
-        predictor = family.load(model, str(settings.get("device", "auto")), settings)
-        for start in range(0, len(rows), _AT_ONCE):
-            # Nor what language its metadata claims: `lsloop predict` does not tell it, and "cs" is Czech to Whisper.
-            known = (*wanted.kind.WRITES, "language")
-            asked = [_without(row, known) for row in rows[start : start + _AT_ONCE]]
-            found += predictor.predict(asked)
-        return found
+        asking = replace(self.wanted.asking, media_dir=data.folder)
+        loaded = asking.load(model) if cases else None
+        parts = [cases[start : start + _AT_ONCE] for start in range(0, len(cases), _AT_ONCE)]
+        return [
+            answer for part in parts if loaded for answer in asking.ask(loaded, [one.sample for one in part])
+        ]
 
     def _prune(self) -> None:
         """Keep the newest versions, the one in use and what it would be rolled back to."""
@@ -326,16 +320,25 @@ class _Run:
         folders.prune(wanted.models_dir, needed)
 
 
+class _Tested(NamedTuple):
+    """Samples of the test split, their groups, and what each model answered of them."""
+
+    cases: list[Case]
+    groups: list[str | None]
+    answers: list[list[Value]]
+
+
 def _compared(
-    kind: Kind, rows: list[dict[str, Any]], groups: Sequence[str | None], old: list[Value], new: list[Value], seed: int
+    kind: Kind, tested: _Tested, seed: int
 ) -> tuple[tuple[dict[str, Any], dict[str, Any]], Verdict | None]:
     """What is measured of the new model and of the old one, overall and per language (per group where none is known)."""
-    if not rows:
+    if not tested.cases:
         return ({}, {}), None
-    references: list[Value] = rows
+    old, new = tested.answers
+    references = [case.value for case in tested.cases]
     measures = task_types.measures(kind)
-    languages = [row.get("language") for row in references]
-    groups = languages if any(languages) else groups
+    languages = [case.language for case in tested.cases]
+    groups = languages if any(languages) else tested.groups
     reports = tuple(_report(measures, answers, references, groups) for answers in (new, old))
     decisive = measures[0]
     assert isinstance(decisive, Measure)
@@ -360,10 +363,6 @@ def _report(
 def _named(left_out: Mapping[str, str]) -> str:
     name, reason = left_out["name"], left_out["reason"]
     return reason if name in reason else f"{name}: {reason}"
-
-
-def _without(row: dict[str, Any], fields: Sequence[str]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name not in fields}
 
 
 def _write_metrics(folder: Path, metrics: dict[str, Any], curves: Path) -> None:

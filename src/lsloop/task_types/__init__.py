@@ -71,8 +71,14 @@ class Kind(Protocol):
     def merge(self, base: Value, ours: Value, theirs: Value) -> Value | None:
         """Both sides' changes of `base` in one value; None where they clash and people must look."""
 
-    def training_row(self, sample: Sample, value: Value) -> dict[str, Any]:
-        """The neutral row that export and training share."""
+    def question(self, sample: Sample) -> dict[str, Any]:
+        """What a model is told of a sample: nothing in it tells the answer, not even where there is one already."""
+
+    def answer(self, said: Value, sample: Sample) -> Value:
+        """What a model said of a sample, as a value. Raises ValueError for what cannot be one."""
+
+    def training_rows(self, sample: Sample, value: Value) -> list[dict[str, Any]]:
+        """The neutral rows that export and training share: one, or one for each part of a sample (lines of a page)."""
 
 
 def names() -> list[str]:

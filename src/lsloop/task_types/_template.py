@@ -3,7 +3,7 @@
 For a job without rules of its own. Its values are those of `values.answers`; a part that was not answered is None.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -76,12 +76,24 @@ class TemplateKind:
         merged = self.answers.merge(base, ours, theirs)
         return None if merged is None else {**dict.fromkeys(self.WRITES), **merged}
 
-    def training_row(self, sample: Sample, value: Value) -> dict[str, Any]:
+    def question(self, sample: Sample) -> dict[str, Any]:
+        """What is shown, but for what is to be corrected in it."""
+        return self._shown(sample, (name for name in self.READS if name not in self.WRITES))
+
+    def answer(self, said: Value, sample: Sample) -> Value:
+        """What was said under the names of the controls, under those of the fields."""
+        named = {self.answers.renamed.get(name, name): part for name, part in said.items()}
+        return {**dict.fromkeys(self.WRITES), **named}
+
+    def training_rows(self, sample: Sample, value: Value) -> list[dict[str, Any]]:
         """What was shown, and what was answered."""
-        read = {name: sample.fields.get(name) for name in self.READS if name != "media"}
-        answered = {name: value.get(name) for name in self.WRITES}
-        media = {"media": sample.media_path, "duration": sample.duration} if "media" in self.READS else {}
-        return {"sample_id": str(sample.sample_id), **media, **read, **answered}
+        return [self._shown(sample, self.READS) | {name: value.get(name) for name in self.WRITES}]
+
+    @staticmethod
+    def _shown(sample: Sample, names: Iterable[str]) -> dict[str, Any]:
+        read = {name: sample.fields.get(name) for name in names}
+        media = {"media": sample.media_path, "duration": sample.duration} if "media" in read else {}
+        return {"sample_id": str(sample.sample_id), **read, **media}
 
     def _with(self, config: str) -> Answers:
         """The answers to the label config at hand: somebody may have added a control."""

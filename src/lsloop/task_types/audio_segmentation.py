@@ -107,14 +107,19 @@ def merge(base: Value, ours: Value, theirs: Value) -> Value | None:
     return {"segments": _segments(merged), "audio_quality": quality}
 
 
-def training_row(sample: Sample, value: Value) -> dict[str, Any]:
+def question(sample: Sample) -> dict[str, Any]:
+    """A recording."""
+    return {"sample_id": str(sample.sample_id), "media": sample.media_path, "duration": sample.duration}
+
+
+def answer(said: Value, sample: Sample) -> Value:
+    """As it was said: a model of audio answers in the value's own names."""
+    return said
+
+
+def training_rows(sample: Sample, value: Value) -> list[dict[str, Any]]:
     """A recording and its segments."""
-    return {
-        "sample_id": str(sample.sample_id),
-        "media": sample.media_path,
-        "duration": sample.duration,
-        "segments": value.get("segments", []),
-    }
+    return [question(sample) | {"segments": value.get("segments", [])}]
 
 
 def _regions(config: str, region_id: str, segment: Segment) -> Result:

@@ -89,12 +89,17 @@ def merge(base: Value, ours: Value, theirs: Value) -> Value | None:
     }
 
 
-def training_row(sample: Sample, value: Value) -> dict[str, Any]:
+def question(sample: Sample) -> dict[str, Any]:
+    """A recording."""
+    return {"sample_id": str(sample.sample_id), "media": sample.media_path, "duration": sample.duration}
+
+
+def answer(said: Value, sample: Sample) -> Value:
+    """As it was said: a model of speech answers in the value's own names."""
+    return said
+
+
+def training_rows(sample: Sample, value: Value) -> list[dict[str, Any]]:
     """A recording and what is said in it."""
-    return {
-        "sample_id": str(sample.sample_id),
-        "media": sample.media_path,
-        "duration": sample.duration,
-        "transcript": clean(value.get("transcript")),
-        "quality_flags": value.get("quality_flags", []),
-    }
+    said = {"transcript": clean(value.get("transcript")), "quality_flags": value.get("quality_flags", [])}
+    return [question(sample) | said]

@@ -95,11 +95,17 @@ def merge(base: Value, ours: Value, theirs: Value) -> Value | None:
     }
 
 
-def training_row(sample: Sample, value: Value) -> dict[str, Any]:
+def question(sample: Sample) -> dict[str, Any]:
+    """A sentence."""
+    return {"sample_id": str(sample.sample_id), "transcript": clean(sample.fields.get("transcript"))}
+
+
+def answer(said: Value, sample: Sample) -> Value:
+    """As it was said: a model of translation answers in the value's own names."""
+    return said
+
+
+def training_rows(sample: Sample, value: Value) -> list[dict[str, Any]]:
     """A sentence and its translation."""
-    return {
-        "sample_id": str(sample.sample_id),
-        "transcript": clean(sample.fields.get("transcript")),
-        "translation": clean(value.get("translation")),
-        "issues": value.get("issues", []),
-    }
+    said = {"translation": clean(value.get("translation")), "issues": value.get("issues", [])}
+    return [question(sample) | said]

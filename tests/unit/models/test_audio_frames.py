@@ -9,10 +9,9 @@ import pytest
 import torch
 
 import tiny_models
-from lsloop import models
 from lsloop.errors import UsageError
-from lsloop.models import Row, Training
-from lsloop.models.families import audio_frames
+from lsloop.models import Job, Row, Training, choosing
+from lsloop.models.families import SHIPPED, audio_frames
 from lsloop.task_types import audio_segmentation
 
 SETTINGS = {"max_steps": 30, "learning_rate": 2e-3, "save_steps": 0, "log_steps": 5, "batch_size": 4}
@@ -37,7 +36,7 @@ def test_a_few_steps_lower_the_loss(trained: tuple[str, list[Any]]) -> None:
     folder, logged = trained
     assert logged[0] == {"step": 0, "rows": 20, "left_out": 2}
     assert tiny_models.losses(logged)[-1] < tiny_models.losses(logged)[0] / 2
-    assert models.family("audio_segmentation", folder) is audio_frames
+    assert choosing.family(Job("audio_segmentation"), str(folder)) is SHIPPED["audio_frames"]
 
 
 def test_what_it_learnt_holds_for_clips_it_never_heard(

@@ -1,36 +1,37 @@
-"""How families come into a process: with torch and transformers, once, and the garbage collector rests meanwhile."""
+"""How the code of a family comes into a process: once, with torch, and the garbage collector rests meanwhile."""
 
 import gc
 from collections.abc import Iterator
 
 import pytest
 
-from lsloop import models
+from lsloop.models import families
 
 
 @pytest.fixture
 def anew() -> Iterator[None]:
-    """As in a process that has not imported them yet."""
-    models._families.cache_clear()
+    """As in a process that has not imported any yet."""
+    families.code.cache_clear()
     yield
-    models._families.cache_clear()
+    families.code.cache_clear()
 
 
-@pytest.mark.parametrize("found", [["speech_ctc"], ["there_is_no_such_family"]])
-def test_the_collector_rests_while_families_are_imported_and_works_afterwards(
-    anew: None, monkeypatch: pytest.MonkeyPatch, found: list[str]
+@pytest.mark.parametrize("name", ["speech_ctc", "there_is_no_such_family"])
+def test_the_collector_rests_while_a_family_is_imported_and_works_afterwards(
+    anew: None, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     works: list[bool] = []
+    imported = families.importlib.import_module
 
-    def names() -> list[str]:
+    def watched(*given: str) -> object:
         works.append(gc.isenabled())
-        return found
+        return imported(*given)
 
-    monkeypatch.setattr(models, "names", names)
+    monkeypatch.setattr(families.importlib, "import_module", watched)
     try:
-        assert [one.__name__ for one in models._families()] == ["lsloop.models.families.speech_ctc"]  # type: ignore[attr-defined]
+        assert families.code(f"lsloop.models.families.{name}").__name__ == "lsloop.models.families.speech_ctc"
         assert gc.get_freeze_count() > 100_000
     except ModuleNotFoundError:
-        assert found == ["there_is_no_such_family"]
-    assert works == [False]
+        assert name == "there_is_no_such_family"
+    assert works[0] is False
     assert gc.isenabled()

@@ -8,9 +8,8 @@ import pytest
 import transformers
 
 import tiny_models
-from lsloop import models
-from lsloop.models import Row, Training
-from lsloop.models.families import speech_ctc
+from lsloop.models import Job, Row, Training, choosing
+from lsloop.models.families import SHIPPED, speech_ctc
 
 SETTINGS = {"max_steps": 30, "learning_rate": 4e-3, "save_steps": 0, "log_steps": 5, "warmup": 0.1}
 
@@ -27,7 +26,7 @@ def test_a_few_steps_lower_the_loss(trained: tuple[str, list[Any]], rows: list[R
     folder, logged = trained
     assert logged[0] == {"step": 0, "rows": len(rows), "left_out": 0}
     assert tiny_models.losses(logged)[-1] < tiny_models.losses(logged)[0] / 2
-    assert models.family("transcript_correction", folder) is speech_ctc
+    assert choosing.family(Job("transcript_correction"), str(folder)) is SHIPPED["speech_ctc"]
 
 
 def test_it_answers_every_row_in_order_and_the_same_in_any_batch(

@@ -8,10 +8,9 @@ import pytest
 import soundfile
 
 import tiny_models
-from lsloop import models
 from lsloop.errors import UsageError
-from lsloop.models import Row, Training
-from lsloop.models.families import speech_seq2seq
+from lsloop.models import Job, Row, Training, choosing
+from lsloop.models.families import SHIPPED, speech_seq2seq
 
 SETTINGS = {"max_steps": 40, "learning_rate": 2e-3, "save_steps": 0, "log_steps": 5, "language": "vi"}
 
@@ -27,7 +26,7 @@ def trained(whisper: str, rows: list[Row], tmp_path_factory: pytest.TempPathFact
 def test_a_few_steps_lower_the_loss(trained: tuple[str, list[Any]], rows: list[Row]) -> None:
     folder, logged = trained
     assert tiny_models.losses(logged)[-1] < tiny_models.losses(logged)[0] / 2
-    assert models.family("transcript_correction", folder) is speech_seq2seq
+    assert choosing.family(Job("transcript_correction"), str(folder)) is SHIPPED["speech_seq2seq"]
 
 
 def test_it_answers_every_row_in_order_and_the_same_in_any_batch(

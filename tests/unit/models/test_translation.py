@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 
 import tiny_models
-from lsloop import models
 from lsloop.errors import UsageError
-from lsloop.models import Row, Training
-from lsloop.models.families import translation
+from lsloop.models import Job, Row, Training, choosing
+from lsloop.models.families import SHIPPED, translation
 
 SETTINGS = {"max_steps": 40, "learning_rate": 3e-3, "save_steps": 0, "log_steps": 5, "batch_size": 16}
 
@@ -34,7 +33,7 @@ def test_a_few_steps_lower_the_loss(trained: tuple[str, list[Any]]) -> None:
     folder, logged = trained
     assert logged[0] == {"step": 0, "rows": 200, "left_out": 2}
     assert tiny_models.losses(logged)[-1] < tiny_models.losses(logged)[0] / 2
-    assert models.family("translation_review", folder) is translation
+    assert choosing.family(Job("translation_review"), str(folder)) is SHIPPED["translation"]
 
 
 def test_it_answers_every_row_in_order_and_the_same_in_any_batch(

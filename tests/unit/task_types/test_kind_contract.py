@@ -1,6 +1,7 @@
 """What every kind promises. A new kind adds one row to `kind_values.VALUES` and is held to all of it."""
 
 import json
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
@@ -183,10 +184,24 @@ def test_a_bare_sample_says_nothing(name: str) -> None:
 def test_a_training_row_is_plain_and_has_what_was_written(name: str, data: st.DataObject) -> None:
     kind, _ = loaded(name)
     value = data.draw(VALUES[name])
-    row = kind.training_row(SAMPLE, value)
+    (row,) = kind.training_rows(SAMPLE, value)
     assert json.loads(json.dumps(row)) == row
     assert {field: row[field] for field in kind.WRITES} == {field: value[field] for field in kind.WRITES}
     assert row["sample_id"] == str(SAMPLE.sample_id)
+
+
+@kinds
+@brief
+@given(data=st.data())
+def test_a_question_does_not_tell_the_answer(name: str, data: st.DataObject) -> None:
+    kind, _ = loaded(name)
+    value = data.draw(VALUES[name])
+    answered = replace(SAMPLE, fields=SAMPLE.fields | {field: value[field] for field in kind.WRITES})
+    bare = replace(SAMPLE, fields={name: one for name, one in SAMPLE.fields.items() if name not in kind.WRITES})
+    assert kind.question(answered) == kind.question(bare)
+    (row,) = kind.training_rows(answered, value)
+    assert kind.question(answered).items() <= row.items()
+    assert kind.answer(value, SAMPLE) == value
 
 
 _LEAF = st.none() | st.booleans() | st.integers(-2, 9) | st.floats() | st.text(max_size=3)

@@ -41,7 +41,7 @@ def test_without_a_recording_there_is_no_player() -> None:
 
 
 def test_the_training_row_pairs_the_source_with_the_translation() -> None:
-    row = kind.training_row(Sample(SAMPLE.sample_id, "x", {"transcript": " xin chào "}), said("hello"))
+    (row,) = kind.training_rows(Sample(SAMPLE.sample_id, "x", {"transcript": " xin chào "}), said("hello"))
     assert (row["transcript"], row["translation"]) == ("xin chào", "hello")
 
 

@@ -6,7 +6,7 @@ to unchanged units is linked from the export before.
 
 import importlib
 import pkgutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import IO, Any, Protocol, Self, cast
@@ -67,7 +67,7 @@ def converted(layout: Layout) -> str | None:
     return found
 
 
-def line(row: dict[str, Any]) -> bytes:
+def line(row: dict[str, Any] | list[dict[str, Any]]) -> bytes:
     """A row as a line of JSON; the same row is always the same line."""
     return orjson.dumps(row, option=orjson.OPT_SORT_KEYS | orjson.OPT_APPEND_NEWLINE)
 
@@ -91,9 +91,11 @@ class Folders:
     def __exit__(self, *error: object) -> None:
         self._stack.close()
 
-    def add(self, unit: str, row: dict[str, Any], put: Callable[[Path], None] = lambda there: None) -> None:
-        """Write a row into the folder `unit`, after `put` has put there what belongs to it."""
-        there, written = self._folder / unit, line(row)
+    def add(
+        self, unit: str, rows: Sequence[dict[str, Any]], put: Callable[[Path], None] = lambda there: None
+    ) -> None:
+        """Write rows into the folder `unit`, after `put` has put there what belongs to them."""
+        there, written = self._folder / unit, b"".join(map(line, rows))
         if unit not in self._files:
             there.mkdir(parents=True, exist_ok=True)
             self._files[unit] = self._stack.enter_context((there / self._file_name).open("xb"))

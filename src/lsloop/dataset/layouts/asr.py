@@ -30,16 +30,13 @@ def writer(folder: Path, task_type: str, place: Place) -> Iterator[Write]:
     with Folders(folder, "manifest.json") as folders:
 
         def write(sample: Reviewed) -> None:
-            if sample.media is None or not {"duration", "transcript"} <= sample.row.keys():
+            row = sample.rows[0] if len(sample.rows) == 1 else {}
+            if sample.media is None or not {"duration", "transcript"} <= row.keys():
                 raise Unfit("It is no recording with a transcript.", nothing)
-            if not sample.row["duration"]:
+            if not row["duration"]:
                 raise Unfit("How long it lasts is not known: it is no sound that can be decoded, or a damaged one.")
             audio, media = f"{sample.sample_id}{sample.media_suffix}", sample.media
-            row = {
-                "audio_filepath": audio,
-                "duration": sample.row["duration"],
-                "text": sample.row["transcript"],
-            }
-            folders.add(str(sample.split), row, lambda there: place(media, str(there / audio)))
+            told = {"audio_filepath": audio, "duration": row["duration"], "text": row["transcript"]}
+            folders.add(str(sample.split), [told], lambda there: place(media, str(there / audio)))
 
         yield write

@@ -24,12 +24,12 @@ def writer(folder: Path, task_type: str, place: Place) -> Iterator[Write]:
     with Folders(folder, "metadata.jsonl") as with_media, Folders(folder, "rows.jsonl") as without:
 
         def write(sample: Reviewed) -> None:
-            row = dict(sample.row)
-            there = f"dataset/{sample.split}"
-            if sample.media is None or row.pop("media", None) is None:
-                without.add(there, row)
+            rows, there = [dict(row) for row in sample.rows], f"dataset/{sample.split}"
+            if sample.media is None or None in [row.pop("media", None) for row in rows]:
+                without.add(there, rows)
                 return
             name, media = f"{sample.sample_id}{sample.media_suffix}", sample.media
-            with_media.add(there, {"file_name": name, **row}, lambda folder: place(media, str(folder / name)))
+            named = [{"file_name": name, **row} for row in rows]
+            with_media.add(there, named, lambda folder: place(media, str(folder / name)))
 
         yield write

@@ -22,6 +22,6 @@ def writer(folder: Path, task_type: str, place: Place) -> Iterator[Write]:
     with Folders(folder, "rows.jsonl") as folders:
 
         def write(sample: Reviewed) -> None:
-            folders.add(str(sample.split), sample.row)
+            folders.add(str(sample.split), sample.rows)
 
         yield write

@@ -45,7 +45,8 @@ def writer(folder: Path, task_type: str, place: Place) -> Iterator[Write]:
 
     def write(sample: Reviewed) -> None:
         tar = shard(sample)
-        row = line({name: value for name, value in sample.row.items() if name != "media"})
+        rows = [{name: value for name, value in row.items() if name != "media"} for row in sample.rows]
+        row = line(rows[0] if len(rows) == 1 else rows)
         with _all_or_nothing(tar):
             tar.addfile(_info(f"{sample.sample_id}.json", len(row)), io.BytesIO(row))
             if sample.media:

@@ -49,7 +49,12 @@ def _metadata(sample: Reviewed, media_name: str) -> dict[str, Any]:
     document = sample.document
     said = {"answers": {field: answer["revision"] for field, answer in document["answers"].items()}}
     media = {**document["media"], "file": media_name} if document["media"] else None
-    return {**document, **said, "split": sample.split, "media": media, "training_row": sample.row}
+    return {**document, **said, "split": sample.split, "media": media, **_learnt(sample.rows)}
+
+
+def _learnt(rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """What is learnt from a sample: a row; a list of them where it is not one."""
+    return {"training_row": rows[0]} if len(rows) == 1 else {"training_rows": rows}
 
 
 def _media_name(sample: Reviewed) -> str:

@@ -14,9 +14,6 @@ from lsloop.errors import UsageError
 from lsloop.models import MAKING, Guess, Row, Training, _audio, _predicting, checkpoint
 from lsloop.models.training import recipes, run
 
-KINDS = ("audio_segmentation",)
-ARCHITECTURES = ("ForAudioFrameClassification",)
-
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 UNMARKED = -100
 """The label of a frame that nobody marked, or that is padding: nothing is learnt from it."""
@@ -35,6 +32,8 @@ def load(model: str, device: str = "auto", settings: Mapping[str, Any] = NOTHING
 
 class Predictor:
     """A model in memory."""
+
+    concurrency = 1
 
     def __init__(self, model: str, device: str, settings: Mapping[str, Any]) -> None:
         _predicting.check_names(settings, (*_predicting.COMMON, "shortest"))

@@ -14,9 +14,6 @@ from lsloop.models import MAKING, Guess, Row, Training, _audio, _predicting, che
 from lsloop.models.training import recipes, run
 from lsloop.values.text import clean
 
-KINDS = ("transcript_correction",)
-ARCHITECTURES = ("ForCTC",)
-
 MOST_SYMBOLS = 100
 """Characters a second: nobody speaks so fast, and a model has fewer frames than that to write them in."""
 
@@ -30,6 +27,8 @@ def load(model: str, device: str = "auto", settings: Mapping[str, Any] = NOTHING
 
 class Predictor:
     """A CTC model in memory."""
+
+    concurrency = 1
 
     def __init__(self, model: str, device: str, settings: Mapping[str, Any]) -> None:
         _predicting.check_names(settings, _predicting.COMMON)

@@ -14,9 +14,6 @@ from lsloop.models import Guess, Row, Training, _audio, _predicting, _writing, c
 from lsloop.models.training import recipes, run
 from lsloop.values.text import clean
 
-KINDS = ("transcript_correction",)
-ARCHITECTURES = ("ForConditionalGeneration", "SpeechEncoderDecoderModel")
-
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 OPTIONS = ("language", "task", "prompt", "num_beams", "max_new_tokens")
 
@@ -30,6 +27,8 @@ def load(model: str, device: str = "auto", settings: Mapping[str, Any] = NOTHING
 
 class Predictor:
     """A model in memory."""
+
+    concurrency = 1
 
     def __init__(self, model: str, device: str, settings: Mapping[str, Any]) -> None:
         _predicting.check_names(settings, (*_predicting.COMMON, *OPTIONS))

@@ -14,9 +14,6 @@ from lsloop.models import Guess, Row, Training, _predicting, _writing, checkpoin
 from lsloop.models.training import recipes, run
 from lsloop.values.text import clean
 
-KINDS = ("translation_review",)
-ARCHITECTURES = ("MTModel", "ForConditionalGeneration", "EncoderDecoderModel")
-
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 LANGUAGES = ("source_language", "target_language", "prefix")
 
@@ -33,6 +30,8 @@ def load(model: str, device: str = "auto", settings: Mapping[str, Any] = NOTHING
 
 class Predictor:
     """A model in memory."""
+
+    concurrency = 1
 
     def __init__(self, model: str, device: str, settings: Mapping[str, Any]) -> None:
         known = (*_predicting.COMMON, "num_beams", "max_new_tokens", *LANGUAGES)

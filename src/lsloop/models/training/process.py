@@ -14,7 +14,8 @@ from typing import Any
 
 from lsloop.dataset import reviewed
 from lsloop.errors import LsloopError
-from lsloop.models import Training, family
+from lsloop.models import Job, Training
+from lsloop.models.choosing import trainable
 
 LEFT_OUT = "left_out.json"
 """Written where a run writes: the rows that it left out, each with its `sample_id`, `name` and `reason`."""
@@ -24,9 +25,9 @@ _ORDER, _ERROR, _LOG = "order.json", "error.json", "torchrun.log"
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be trained: `kind` of task, `base` model, `data` (a folder of the reviewed tree), `out` (where to)."""
+    """What is to be trained: the labelling job, `base` model, `data` (a folder of the reviewed tree), `out` (where to)."""
 
-    kind: str
+    job: Job
     base: str
     data: str
     data_sha256: str
@@ -41,7 +42,7 @@ def train(order: Order, log: Callable[[Mapping[str, float]], None]) -> Path:
     if data.sha256 != order.data_sha256:
         raise LsloopError(f"{order.data} changed while it was trained from.", "Run it again.")
     training = Training(order.base, Path(order.out), dict(order.settings), order.seed, resume=True, log=log)
-    return family(order.kind, order.base).train(data.rows("train"), data.rows("validation"), training)
+    return trainable(order.job, order.base).train(data.rows("train"), data.rows("validation"), training)
 
 
 def train_with_torchrun(order: Order, processes: int) -> Path:
@@ -82,6 +83,7 @@ def _failure(out: Path) -> LsloopError:
 def main(out: Path) -> int:
     """One of the processes that torchrun started."""
     told = json.loads((out / _ORDER).read_text(encoding="utf-8"))
+    told["order"]["job"] = Job(**told["order"]["job"])
     threading.Thread(target=_end_with, args=(told["parent"]["pid"],), daemon=True).start()
     try:
         train(Order(**told["order"]), lambda metrics: None)

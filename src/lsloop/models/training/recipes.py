@@ -102,7 +102,7 @@ class Examples:
         self.digest = digest.hexdigest()
 
     def _leave_out(self, index: int, row: Row, reason: str, *, unreadable: bool = False) -> None:
-        known = self.rows.ids[index] if isinstance(self.rows, Rows) else f"row {index + 1}"
+        known = self.rows.sample_id(index) if isinstance(self.rows, Rows) else f"row {index + 1}"
         sample_id = str(row.get("sample_id") or known)
         self.left_out.append(LeftOut(sample_id, str(row.get("external_id") or sample_id), reason, unreadable))
 

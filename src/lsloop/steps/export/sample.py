@@ -41,8 +41,8 @@ class Making:
         for answer in answers.values():
             value |= answer["remarks"]
         result = tuple(self.kind.to_result(value, self.label_config, sample)) if self.label_config else ()
-        row = self.kind.training_row(sample, value)
-        return Reviewed(entry.sample_id, entry.split, entry.arrival, document, row, file, result)
+        rows = self.kind.training_rows(sample, value)
+        return Reviewed(entry.sample_id, entry.split, entry.arrival, document, rows, file, result)
 
     def _media(self, entry: Entry, media: dict[str, Any]) -> str:
         """The media file, which must be the one that people heard or saw."""

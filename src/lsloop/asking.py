@@ -1,0 +1,202 @@
+"""Asking: a model is asked about samples, and what it answers is checked before anybody sees it.
+
+`lsloop predict`, the ML backend and the gate of a promotion ask in this one way, so that what is promoted is measured as
+it is served. In goes a question, which tells no answer; out comes an answer that fits the label config, or a problem.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Semaphore
+from typing import Any
+
+import orjson
+
+from lsloop.errors import LsloopError, UsageError
+from lsloop.labelstudio import interface
+from lsloop.models import Guess, Job, Predictor, Row
+from lsloop.models.choosing import family
+from lsloop.records import Result, Sample, Value
+from lsloop.task_types import Kind
+from lsloop.values.text import counted, has_nul
+
+NO_ANSWER = "The model gave no answer."
+
+
+@dataclass(frozen=True)
+class Model:
+    """Which model answers: a place, and its version; None while that is for its family to tell."""
+
+    place: str
+    version: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def known_version(self, job: Job) -> str | None:
+        """The version, if it can be told without loading the model: not of one that is still on a hub.
+
+        Raises UsageError for one that cannot answer the job.
+        """
+        if self.version is not None:
+            return self.version
+        version = family(job, self.place).version(self.place)
+        return None if version is None else f"base-{version}"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model in memory. Whoever asks it takes one of its `turns`, of which there are as many as it can take calls."""
+
+    version: str
+    predictor: Predictor
+    turns: Semaphore = field(default=None, compare=False, repr=False)  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.turns is None:
+            object.__setattr__(self, "turns", Semaphore(max(1, self.predictor.concurrency)))
+
+    def guesses(self, rows: Sequence[Row]) -> list[Guess]:
+        """N answers for N rows: of one call, or of as many at once as the model takes."""
+        most = min(self.predictor.concurrency, len(rows))
+        if most <= 1:
+            return self._in_turn(rows)
+        with ThreadPoolExecutor(most, thread_name_prefix="ask") as pool:
+            return [guess for found in pool.map(lambda row: self._in_turn([row]), rows) for guess in found]
+
+    def _in_turn(self, rows: Sequence[Row]) -> list[Guess]:
+        with self.turns:
+            return _guesses(self.predictor, rows)
+
+
+def load(job: Job, model: Model) -> Loaded:
+    """Load a model for a labelling job. Raises UsageError for one that is not there, damaged, or of no use for it."""
+    settings = dict(model.settings)
+    device = str(settings.pop("device", "auto"))
+    predictor = family(job, model.place).load(model.place, device, settings)
+    version = model.known_version(job)
+    if version is None:
+        raise UsageError(f"The model {model.place} does not say its version.", "Name another model.")
+    return Loaded(version, predictor)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a model said of a sample: a value, and how Label Studio shows it; without a value a problem says why.
+
+    `unreadable`: no model could have answered.
+    """
+
+    model_version: str
+    value: Value | None = None
+    score: float | None = None
+    uncertainty: float | None = None
+    result: Result = field(default_factory=list)
+    problem: str | None = None
+    unreadable: bool = False
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """The answer as Label Studio takes it; an empty one where there is none."""
+        score = None if self.value is None else self.score
+        return {"result": self.result, "score": score, "model_version": self.model_version}
+
+
+@dataclass(frozen=True)
+class Asking:
+    """How a model is asked about samples of a kind, and what its answers must fit.
+
+    The media paths of the samples are relative to `media_dir`.
+    """
+
+    job: Job
+    kind: Kind
+    media_dir: Path
+
+    def load(self, model: Model) -> Loaded:
+        """Load a model that is to answer. Raises UsageError for one that cannot."""
+        return load(self.job, model)
+
+    def question(self, sample: Sample, **more: Any) -> Row:
+        """What a model is told of a sample, and by what name to call it."""
+        row = {**self.kind.question(sample), "external_id": sample.external_id, **more}
+        return {**row, "media": str(self.media_dir / sample.media_path)} if sample.media_path else row
+
+    def ask(self, model: Loaded, samples: Sequence[Sample], **hints: Any) -> list[Answer]:
+        """An answer for each sample, in order. Whatever fails for one sample is a problem of that sample only.
+
+        Raises UsageError for a label config that nothing fits.
+        """
+        more = {"controls": self.job.controls, **hints}
+        questions = [self._question(sample, more) for sample in samples]
+        guesses = iter(model.guesses([one for one in questions if isinstance(one, dict)]))
+        found = [next(guesses) if isinstance(one, dict) else one for one in questions]
+        answers = [self._answer(model, *both) for both in zip(samples, found, strict=True)]
+        return self._fitting(answers)
+
+    def _question(self, sample: Sample, more: Mapping[str, Any]) -> Row | Guess:
+        try:
+            return self.question(sample, **more)
+        except Exception as error:  # a kind may meet anything in a sample's fields
+            return Guess(None, problem=_sentence(error), unreadable=True)
+
+    def _answer(self, model: Loaded, sample: Sample, guess: Guess) -> Answer:
+        """A guess as a value of the kind and as a result; one that cannot be stored is none."""
+        if guess.value is None:
+            return Answer(model.version, problem=guess.problem or NO_ANSWER, unreadable=guess.unreadable)
+        try:
+            _check_numbers(guess)
+            value = self.kind.answer(guess.value, sample)
+            result = self.kind.to_result(value, self.job.label_config, sample)
+            if has_nul(orjson.dumps([result, value]).decode()):
+                raise ValueError("The model's answer has the character NUL in it, which cannot be stored.")
+        except UsageError:
+            raise  # the label config: it is the same for every sample
+        except Exception as error:  # a model may answer anything
+            return Answer(model.version, problem=_sentence(error))
+        return Answer(model.version, value, guess.score, guess.uncertainty, result)
+
+    def _fitting(self, answers: Sequence[Answer]) -> list[Answer]:
+        """The answers; one that does not fit the label config is none."""
+        wrong = iter(self._misfits([one.shown for one in answers if one.value is not None]))
+        return [one if one.value is None else _checked(one, next(wrong)) for one in answers]
+
+    def _misfits(self, shown: Sequence[dict[str, Any]]) -> list[list[str]]:
+        try:
+            return list(interface.check_predictions(self.job.label_config, shown))
+        except UsageError:
+            raise
+        except Exception as error:
+            if len(shown) == 1:
+                return [[_sentence(error)]]
+        return [problems for one in shown for problems in self._misfits([one])]
+
+
+def _guesses(predictor: Predictor, rows: Sequence[Row]) -> list[Guess]:
+    """N answers for N rows; where the model fails for all of them together, it is asked about one after the other."""
+    try:
+        if len(guesses := predictor.predict(rows) if rows else []) == len(rows):
+            return guesses
+        told = counted(len(guesses), "answer"), counted(len(rows), "sample")
+        reason = f"The model gave {told[0]} for {told[1]}."
+    except Exception as error:  # whatever a family raises: which row it is about is found below
+        reason = _sentence(error)
+    if len(rows) == 1:
+        return [Guess(None, problem=reason)]
+    return [_guesses(predictor, [one])[0] for one in rows]
+
+
+def _check_numbers(guess: Guess) -> None:
+    if not all(number is None or math.isfinite(number) for number in (guess.score, guess.uncertainty)):
+        raise ValueError("The model's score is not a number.")
+
+
+def _checked(answer: Answer, problems: Sequence[str]) -> Answer:
+    return Answer(answer.model_version, problem=problems[0]) if problems else answer
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, LsloopError):
+        return error.problem
+    said = str(error).strip().partition("\n")[0]
+    return said if isinstance(error, ValueError) and said else f"{type(error).__name__}: {said}".rstrip(": ")
