@@ -31,6 +31,7 @@ BEGIN
     UPDATE model_versions SET demoted_at = clock_timestamp()
      WHERE task_type = p_task_type AND promoted_at IS NOT NULL AND demoted_at IS NULL;
     UPDATE model_versions SET promoted_at = clock_timestamp(), demoted_at = NULL WHERE version = p_version;
+    DELETE FROM model_stand_ins WHERE task_type = p_task_type;
     PERFORM pg_notify('lsloop_promoted', p_task_type);
 END $$;
 
@@ -158,4 +159,15 @@ $$;
 CREATE OR REPLACE FUNCTION give_up_training(p_task_type text, p_error text) RETURNS void LANGUAGE sql AS $$
     UPDATE trainings SET state = 'failed', finished_at = clock_timestamp(), error = p_error
      WHERE task_type = p_task_type AND state = 'queued'
+$$;
+
+-- Writes down which model stands in for the first choice, and why. Without a reason none does.
+CREATE OR REPLACE FUNCTION model_stands_in(p_task_type text, p_version text, p_reason text) RETURNS void
+LANGUAGE sql AS $$
+    DELETE FROM model_stand_ins WHERE task_type = p_task_type AND p_reason IS NULL;
+    INSERT INTO model_stand_ins AS m (task_type, version, reason)
+    SELECT p_task_type, p_version, p_reason WHERE p_reason IS NOT NULL
+        ON CONFLICT (task_type) DO UPDATE
+       SET version = EXCLUDED.version, reason = EXCLUDED.reason, since = now()
+     WHERE (m.version, m.reason) <> (EXCLUDED.version, EXCLUDED.reason);
 $$;

@@ -31,3 +31,7 @@ SELECT at, actor, action, reason, detail FROM audit WHERE about = 'model ' || CA
 
 -- name: waiting
 SELECT training_id, task_type FROM trainings WHERE state = 'queued' AND job_id IS NULL ORDER BY training_id;
+
+-- name: stand_ins
+SELECT task_type, version, reason, since FROM model_stand_ins
+ WHERE CAST(:task_type AS text) IS NULL OR task_type = :task_type ORDER BY task_type;

@@ -5,12 +5,12 @@ it is served. In goes a question, which tells no answer; out comes an answer tha
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Semaphore
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -19,6 +19,7 @@ from lsloop.labelstudio import interface
 from lsloop.models import Guess, Job, Predictor, Row
 from lsloop.models.choosing import family
 from lsloop.records import Result, Sample, Value
+from lsloop.secrecy import without_secrets
 from lsloop.task_types import Kind
 from lsloop.values.text import counted, has_nul
 
@@ -67,6 +68,41 @@ class Loaded:
     def _in_turn(self, rows: Sequence[Row]) -> list[Guess]:
         with self.turns:
             return _guesses(self.predictor, rows)
+
+
+class Chosen(NamedTuple):
+    """The model of several that answers. `fallback` says why it is not the first."""
+
+    model: Model
+    loaded: Loaded
+    fallback: str | None = None
+
+
+def first(models: Sequence[Model], load: Callable[[Model], Loaded]) -> Chosen:
+    """The first of several models that can be loaded. Of one alone, what keeps it from that is raised as it is.
+
+    Raises UsageError where none can be.
+    """
+    if len(models) == 1:
+        return Chosen(models[0], load(models[0]))
+    reasons = list[str]()
+    for model in models:
+        try:
+            return Chosen(model, load(model), reasons[0] if reasons else None)
+        except Exception as error:  # whatever a library raises: the others still have to be tried
+            reasons.append(unusable(model, error))
+    raise UsageError(f"No model can be used. {'. '.join(reasons)}.", "Correct one of them, or name another.")
+
+
+def unusable(model: Model, error: Exception) -> str:
+    """Why a model does not answer, in one sentence without its full stop."""
+    told = error.problem if isinstance(error, LsloopError) else f"{type(error).__name__}: {error}"
+    words = f"{model.version or model.place} cannot be loaded: {' '.join(told.split())[:LONGEST]}"
+    return without_secrets(words).rstrip(".")
+
+
+LONGEST = 200
+"""Characters of a reason."""
 
 
 def load(job: Job, model: Model) -> Loaded:

@@ -7,22 +7,30 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 import yaml
 
 import packages
 from lsloop import config
+from lsloop.commands import main
 from lsloop.errors import UsageError
-from lsloop.ledger import Ledger
+from lsloop.ledger import Ledger, connect
 from lsloop.loop.job import resolved
 from lsloop.models import Job, choosing
+from lsloop.server.ml_backend import Backends
 from predicting import ingest, rows
+from serving import serving
+from world import wait_until
 
 TEMPLATE = """<View><Image name="photo" value="$image"/><Choices name="weather" toName="photo">
 <Choice value="rain"/><Choice value="sun"/></Choices></View>"""
 
 PACKAGE = '''
 """A family that answers choices by the length of a sample's name, and a kind that is another one by another name."""
+from pathlib import Path
+
+from lsloop.errors import UsageError
 from lsloop.models import Guess
 from lsloop.task_types import translation_review as kind
 
@@ -38,6 +46,8 @@ class Lengths:
         return place.partition(":")[2]
 
     def load(self, place, device="auto", settings=None):
+        if Path(place.partition(":")[2]).with_suffix(".down").exists():
+            raise UsageError(f"Nobody answers at {place}.", "Start it.")
         return Predictor()
 
 
@@ -109,6 +119,52 @@ def test_a_family_by_scheme_answers_a_job_made_of_its_template_and_torch_stays_a
     assert (said["predicted"], said["model_version"]) == (2, "base-v7")
     told = rows(ledger, "SELECT external_id, value FROM predictions JOIN samples USING (sample_id) ORDER BY 1")
     assert [(row.external_id, row.value) for row in told] == [("a", {"sky": ["sun"]}), ("bc", {"sky": ["rain"]})]
+
+
+def test_of_several_bases_the_first_that_can_be_used_answers_and_everybody_is_told_why(
+    tmp_path: Path, package: Path, ledger: Ledger, database_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = f"length:{tmp_path}/one", f"length:{tmp_path}/two"
+    settings = project(
+        tmp_path, database_url, task_types={"weather": {}}, models={"weather": {"base": [first, second]}}
+    )
+    ingest(ledger, settings)
+    down = tmp_path / "one.down"
+    down.touch()
+    said = told(capsys, tmp_path, "predict", "-t", "weather", "--limit", "1")
+    why = f"{first} cannot be loaded: Nobody answers at {first}"
+    assert (said["predicted"], said["model_version"]) == (1, f"base-{tmp_path}/two")
+    assert said["fallback"] == why
+    assert shown(capsys, settings) == [(said["model_version"], why)] * 3
+
+    down.unlink()
+    said = told(capsys, tmp_path, "predict", "-t", "weather", "--limit", "1")
+    assert (said["predicted"], said["model_version"], said["fallback"]) == (1, f"base-{tmp_path}/one", None)
+    assert shown(capsys, settings) == [(None, None)] * 2 + [(said["model_version"], None)]
+
+    down.touch()
+    down.with_name("two.down").touch()
+    assert main(["-C", str(tmp_path), "predict", "-t", "weather"]) == 2
+    assert f"No model can be used. {why}. {second} cannot be loaded" in capsys.readouterr().err
+
+
+def told(capsys: pytest.CaptureFixture[str], folder: Path, *words: str) -> Any:
+    """What a command answers in JSON."""
+    main(["-C", str(folder), *words, "--json", "-q"])
+    return json.loads(capsys.readouterr().out)
+
+
+def shown(capsys: pytest.CaptureFixture[str], settings: config.Config) -> list[tuple[Any, Any]]:
+    """Which model stands in for the first choice, and why: by `status`, by `models list`, and by /health of a server."""
+    folder = settings.project_dir
+    (status,) = told(capsys, folder, "status")["models"]
+    listed = told(capsys, folder, "models", "list")["stand_ins"]
+    with serving(settings.raw_dir, ml=Backends(connect(settings.database_url), settings, look_every=3600)) as url:
+        wait_until(lambda: httpx.get(f"{url}/ml/weather/health").status_code == 200)
+        health = httpx.get(f"{url}/ml/weather/health").json()
+    version = health["model_version"].removesuffix(f" (fallback: {health.get('fallback')})")
+    found = [status["stands_in"], next(iter(listed), None), {"version": version, "reason": health.get("fallback")}]
+    return [(one["version"], one["reason"]) if one else (None, None) for one in found]
 
 
 def test_the_kind_of_a_package_is_that_of_a_task_type_and_a_family_that_only_answers_is_not_trained(

@@ -1,6 +1,7 @@
 """`lsloop predict`, the ML backend and the gate ask a model in one way: what is measured is what is served."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 import learning
 from annotating import Office
 from exporting import Project
-from lsloop import config, loop
+from lsloop import loop
 from lsloop.asking import Asking
 from lsloop.config import ML_USER, Config
 from lsloop.ledger import Ledger, versions
@@ -103,9 +104,11 @@ def gated(here: Config, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> tupl
         return answers
 
     monkeypatch.setattr(Asking, "ask", listen)
-    done = loop.retrain(ledger, config.load(here.project_dir), TRANSCRIPT, actor="linh", rule="never")
+    chain = here.model(TRANSCRIPT).model_copy(update={"base": ["models/gone", "models/base"]})
+    with_chain = replace(here, params=here.params.model_copy(update={"models": {TRANSCRIPT: chain}}))
+    done = loop.retrain(ledger, with_chain, TRANSCRIPT, actor="linh", rule="never")
     before, after = heard
     assert before.keys() == after.keys()
     assert {version for _, version in after.values()} == {done.version}
-    assert [one.version for one in versions.listed(ledger)] == [done.version]
+    assert [(one.version, one.base) for one in versions.listed(ledger)] == [(done.version, "models/base")]
     return before, done.metrics

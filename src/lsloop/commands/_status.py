@@ -100,11 +100,18 @@ def _sort(name: str) -> str:
 
 def _models(models: list[dict[str, Any]], now: datetime) -> Table:
     rows = [
-        (m["task_type"], m["version"] or f"{m['base']} (base)", m["measured"],
+        (m["task_type"], _in_use(m), m["measured"],
          ago(m["since"], now) if m["since"] else "", m["training"])
         for m in models
     ]  # fmt: skip
     return Table(("task type", "model in use", "measured", "since", "training"), rows)
+
+
+def _in_use(model: Mapping[str, Any]) -> str:
+    """The model in use; where another one stands in for it, that one and why."""
+    if instead := model["stands_in"]:
+        return f"{instead['version']} (fallback: {instead['reason']})"
+    return model["version"] or f"{model['base']} (base)"
 
 
 def _last_sync(run: Run, now: datetime) -> str:

@@ -42,10 +42,12 @@ def list_(ctx: typer.Context, task_type: TaskTypeOpt = None) -> None:
     with opened_ledger(call.config) as ledger:
         there = [told(one) for one in versions.listed(ledger, name)]
         trainings = versions.trainings(ledger, name)
+        instead = list(versions.stand_ins(ledger, name).values())
     shown: list[str | Table] = [_versions(there)] if there else ["No model was trained yet."]
     if trainings:
         shown.append(_trainings(trainings))
-    call.out.result({"versions": there, "trainings": trainings}, *shown)
+    shown += [f"{one.version} answers for {one.task_type}: {one.reason}." for one in instead]
+    call.out.result({"versions": there, "trainings": trainings, "stand_ins": instead}, *shown)
 
 
 @app.command()

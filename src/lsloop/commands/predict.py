@@ -82,6 +82,7 @@ def _answer(out: Output, done: Predicted) -> None:
     out.result(
         vars(done),
         f"{said} (model {done.model_version}).",
+        *([f"It stands in for the first choice: {done.fallback}."] if done.fallback else []),
         *([Table(("sample", "failed because"), rows)] if rows else []),
         *([f"… and {more:,} more; --json names them."] if more > 0 else []),
     )

@@ -96,18 +96,24 @@ def _models(opened: ledger.Ledger, config: Config, task_type: str | None) -> lis
     """The model in use per task type that has one, and its training that waits or runs."""
     at_work = {one["task_type"]: one for one in versions.trainings(opened, task_type, limit=100) if one["state"] in _AT_WORK}
     names = [name for name in config.params.task_types if task_type in (None, name)]
-    shown = []
+    shown, instead = [], versions.stand_ins(opened, task_type)
     for name in names:
-        used, base = versions.promoted(opened, name), config.model(name).base
-        if used or base:
+        used, bases = versions.promoted(opened, name), config.model(name).bases
+        if used or bases:
             training = at_work.get(name)
             shown.append(
                 {"task_type": name, "version": used.version if used else None,
-                 "base": without_secrets(base) if base else None,
+                 "base": without_secrets(bases[0]) if bases else None,
+                 "stands_in": _stand_in(instead.get(name)),
                  "measured": decisive(used.metrics) if used else "", "since": used.promoted_at if used else None,
                  "training": f"{training['training_id']} {training['state']}" if training else None}
             )  # fmt: skip
     return shown
+
+
+def _stand_in(found: versions.StandIn | None) -> dict[str, Any] | None:
+    """Which model answers in place of the first choice, and why."""
+    return {"version": found.version, "reason": found.reason, "since": found.since} if found else None
 
 
 _AT_WORK = ("queued", "running", "interrupted")

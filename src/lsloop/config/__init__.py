@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import Any, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from lsloop import resources, secrecy
@@ -129,15 +138,31 @@ class Media(_Section):
 
 
 class Model(_Section):
-    """The model of a task type. `training` and `predicting` are the model family's own settings."""
+    """The model of a task type. `training` and `predicting` are the model family's own settings.
 
-    base: str | None = None  # a folder of the project (DVC may track it), or the id of a model on a hub
+    `base` is a folder of the project (DVC may track it), the id of a model on a hub, or what a family calls it; of a
+    list, the first that can be used answers.
+    """
+
+    base: str | list[str] | None = None
     start: Literal["promoted", "base"] = "promoted"
     seed: int = Field(default=0, ge=0, lt=2**32)
     minimum_test: int = Field(default=20, ge=2)
     keep: int = Field(default=3, ge=1)
     training: dict[str, Any] = Field(default_factory=dict)
     predicting: dict[str, Any] = Field(default_factory=dict)
+
+    @field_validator("base", mode="before")
+    @classmethod
+    def _is_text_or_texts(cls, given: Any) -> Any:
+        if all(isinstance(one, str) for one in (given if isinstance(given, list) else [given or ""])):
+            return given
+        raise ValueError("it must be a text, or a list of texts")
+
+    @property
+    def bases(self) -> list[str]:
+        """The bases, the first choice first; empty where there is none."""
+        return [one for one in (self.base if isinstance(self.base, list) else [self.base]) if one]
 
 
 class Retrain(_Section):

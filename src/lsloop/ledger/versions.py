@@ -121,6 +121,32 @@ def roll_back(ledger: Ledger, task_type: str, actor: str, reason: str | None = N
     return RolledBack(row.was, row.now_in_use)
 
 
+@dataclass(frozen=True)
+class StandIn:
+    """A model that answers for a task type because the one that was wanted first cannot be used."""
+
+    task_type: str
+    version: str
+    reason: str
+    since: datetime
+
+
+def stands_in(ledger: Ledger, task_type: str, version: str, reason: str | None) -> None:
+    """Write down which model stands in for the first choice, and why; without a reason that none does."""
+    with ledger.transaction() as transaction:
+        transaction.run(
+            "SELECT model_stands_in(:task_type, :version, CAST(:reason AS text))",
+            task_type=task_type, version=version, reason=reason,
+        )  # fmt: skip
+
+
+def stand_ins(ledger: Ledger, task_type: str | None = None) -> dict[str, StandIn]:
+    """The models that stand in for the first choice, by task type."""
+    with ledger.transaction() as transaction:
+        rows = transaction.rows(queries.named("models")["stand_ins"], task_type=task_type)
+    return {row.task_type: StandIn(**row._mapping) for row in rows}
+
+
 def turn(task_type: str) -> str:
     """The name of the turn that whoever trains a task type holds; see Ledger.in_turn."""
     return f"lsloop retrain {task_type}"

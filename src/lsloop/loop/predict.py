@@ -1,11 +1,12 @@
 """A model proposes: which one answers, and what it says of the samples that wait."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from lsloop import dvc
-from lsloop.asking import Asking, Loaded, Model
+from lsloop.asking import Asking, Chosen, Loaded, Model, first
 from lsloop.config import Config
-from lsloop.errors import UsageError
+from lsloop.errors import LsloopError, UsageError
 from lsloop.ledger import Ledger, predictions, servers, versions
 from lsloop.ledger import projects as ledger_projects
 from lsloop.loop.job import resolved, template
@@ -15,14 +16,25 @@ from lsloop.steps import prediction
 
 
 def model_in_use(ledger: Ledger, config: Config, task_type: str, named: str | None = None) -> Model | None:
-    """The model that answers for a task type: the one named, else the promoted one, else the base of params.yaml."""
+    """The first choice of `models_to_ask`."""
+    return next(iter(models_to_ask(ledger, config, task_type, named)), None)
+
+
+def models_to_ask(ledger: Ledger, config: Config, task_type: str, named: str | None = None) -> list[Model]:
+    """The model that answers for a task type: the one named, else the promoted one, else a base of params.yaml.
+
+    Of several bases the first that can be used answers.
+    """
     name, _, _ = resolved(config, task_type)
     wanted = config.model(name)
     promoted = None if named else versions.promoted(ledger, name)
     if promoted:
-        return Model(str(config.project_dir / promoted.path), promoted.version, wanted.predicting)
-    place = named or wanted.base
-    return Model(placed(config, place), None, wanted.predicting) if place else None
+        return [Model(str(config.project_dir / promoted.path), promoted.version, wanted.predicting)]
+    return _bases(config, name, [named] if named else wanted.bases)
+
+
+def _bases(config: Config, name: str, places: list[str]) -> list[Model]:
+    return [Model(config.model_path(place), None, config.model(name).predicting) for place in places]
 
 
 def load_model(ledger: Ledger, config: Config, task_type: str, model: Model) -> Loaded:
@@ -41,9 +53,7 @@ def models_in_order(ledger: Ledger, config: Config, task_type: str) -> list[Mode
         found.append(Model(str(config.project_dir / now.path), now.version, config.model(name).predicting))
         del known[now.version]  # two versions may have replaced each other
         now = known.get(now.replaces or "")
-    if base := config.model(name).base:
-        found.append(Model(config.model_path(base), None, config.model(name).predicting))
-    return found
+    return found + _bases(config, name, config.model(name).bases)
 
 
 def asking(ledger: Ledger, config: Config, task_type: str) -> Asking:
@@ -67,24 +77,46 @@ def predict(
 ) -> prediction.Predicted:
     """Have a model answer for the samples of a task type that wait for it; what it said before `since` does not count."""
     name, _, kind = resolved(config, task_type)
-    found = model_in_use(ledger, config, name, model)
-    if found is None:
+    models = models_to_ask(ledger, config, name, model)
+    if not models:
         raise UsageError(
             f"There is no model for {name}.",
             f"Name one with --model, or as models.{name}.base in params.yaml; `lsloop retrain` makes one.",
         )
     asked = asking(ledger, config, name)
-    version = found.known_version(asked.job)
-    loaded = None if version else load_model(ledger, config, name, found)
+    backlog = predictions.Backlog(name, kind.READS, "", since)
+
+    def choose() -> Chosen:
+        chosen = first(models, lambda one: load_model(ledger, config, name, one))
+        versions.stands_in(ledger, name, chosen.loaded.version, chosen.fallback)
+        return chosen
+
+    version, chosen = _version(config, models, asked), None
+    # Of one model that is known, loading can wait until it has something to do.
+    if not version or (len(models) > 1 and predictions.count(ledger, replace(backlog, model_version=version))):
+        chosen = choose()
+        version = chosen.loaded.version
     return prediction.predict(
         ledger,
-        predictions.Backlog(name, kind.READS, version or loaded.version, since),  # type: ignore[union-attr]
+        replace(backlog, model_version=version),
         asked,
-        lambda: loaded or load_model(ledger, config, name, found),
+        lambda: (chosen or choose()).loaded,
+        fallback=chosen.fallback if chosen else None,
         limit=limit,
         expect=progress.expect,
         advance=progress.advance,
     )
+
+
+def _version(config: Config, models: list[Model], asked: Asking) -> str | None:
+    """The version of the first choice, where it can be told without loading it."""
+    try:
+        dvc.fetch(config.project_dir, models[0].place)
+        return models[0].known_version(asked.job)
+    except LsloopError:
+        if len(models) == 1:
+            raise
+        return None
 
 
 def placed(config: Config, called: str) -> str:

@@ -135,7 +135,7 @@ def _heard(ledger: Ledger, there: Project, court: "Court") -> annotations.Receiv
 
 def milestone(ledger: Ledger, config: Config, task_type: str) -> int | None:
     """The training that is asked for because so many annotations are accepted now; a worker does it."""
-    if config.model(task_type).base is None:
+    if not config.model(task_type).bases:
         return None
     return versions.reach(ledger, task_type, config.params.retrain.milestones, config.params.retrain.every)
 

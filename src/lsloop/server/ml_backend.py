@@ -10,7 +10,7 @@ import hmac
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
@@ -24,7 +24,7 @@ from lsloop import loop
 from lsloop.asking import Answer, Asking, Loaded
 from lsloop.config import ML_USER, Config
 from lsloop.config.following import Now
-from lsloop.errors import UsageError
+from lsloop.errors import LsloopError, UsageError
 from lsloop.ledger import Ledger, predictions, versions
 from lsloop.ledger.listening import EVERY, Watch
 from lsloop.loop.job import resolved
@@ -77,8 +77,17 @@ class Backends:
 
     def _refresh(self) -> None:
         self.add_task_types()
-        for seat in list(self.seats.values()):
+        for name, seat in list(self.seats.items()):
+            before = seat.state
             seat.refresh()
+            if seat.state is not before and seat.state.loaded:
+                self._tell(name, seat.state)
+
+    def _tell(self, name: str, state: State) -> None:
+        """Write down whether another model stands in for the first choice."""
+        assert state.loaded
+        with suppress(LsloopError):  # PostgreSQL is away; what /health says holds without it
+            versions.stands_in(self.ledger, name, state.loaded.version, state.fallback)
 
     @property
     def larger(self) -> dict[str, int]:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from lsloop.asking import Loaded, Model
+from lsloop.asking import LONGEST, Loaded, Model, unusable
 from lsloop.errors import LsloopError
 from lsloop.secrecy import without_secrets
 
@@ -13,9 +13,6 @@ logger = logging.getLogger(__name__)
 
 AGAIN = 60.0
 """Seconds until a model that could not be loaded is tried again."""
-
-LONGEST = 200  # characters of a reason
-
 
 @dataclass(frozen=True)
 class State:
@@ -76,7 +73,7 @@ class Seat:
         try:
             return self._load(model)
         except Exception as error:  # whatever a library raises: the others still have to be tried
-            reasons.append(f"{model.version or model.place} cannot be loaded: {_short(error)}")
+            reasons.append(unusable(model, error))
             logger.warning("%s", reasons[-1])
             return None
 

@@ -28,12 +28,16 @@ NAMED = 1000
 
 @dataclass
 class Predicted:
-    """What a run did. `problems` names the samples that failed (the first thousand) and why."""
+    """What a run did. `problems` names the samples that failed (the first thousand) and why.
+
+    `fallback` says why it is not the first choice that answered.
+    """
 
     model_version: str
     predicted: int = 0
     failed: int = 0
     problems: list[dict[str, str]] = field(default_factory=list)
+    fallback: str | None = None
 
 
 def predict(
@@ -42,6 +46,7 @@ def predict(
     asking: Asking,
     model: Callable[[], Loaded],
     *,
+    fallback: str | None = None,
     limit: int | None = None,
     expect: Callable[[int], None] = lambda total: None,
     advance: Callable[[int], None] = lambda done: None,
@@ -50,7 +55,7 @@ def predict(
 
     `model` is called when there is something to predict. Several may be at work on one backlog.
     """
-    done = Predicted(backlog.model_version)
+    done = Predicted(backlog.model_version, fallback=fallback)
     waiting = predictions.count(ledger, backlog)
     total = waiting if limit is None else min(limit, waiting)
     expect(total)

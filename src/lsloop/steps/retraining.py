@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from lsloop import config, models, task_types
-from lsloop.asking import Answer, Asking, Model
+from lsloop.asking import Answer, Asking, Model, first
 from lsloop.dataset import reviewed, trees
 from lsloop.dataset.reviewed import Case, Data
 from lsloop.errors import LsloopError, Unreachable, UsageError
@@ -132,6 +132,7 @@ class _Run:
     def __init__(self, ledger: Ledger, wanted: Wanted, progress: Progress) -> None:
         self.ledger, self.wanted, self.progress = ledger, wanted, progress
         self.in_use = versions.promoted(ledger, wanted.task_type)
+        self.base = self._base()
         self.params = self._params()
         self.identity = {
             "data": _sha256(wanted.data_dir / "index.jsonl"),
@@ -142,10 +143,24 @@ class _Run:
         self.work = wanted.work_dir / digest[:16]
         self.left_out: dict[str, str] = {}  # by sample: why
 
+    def _base(self) -> str | None:
+        """The base that is fine-tuned: the one named, else of those in the settings the first that can be trained."""
+        if self.wanted.base:
+            return self.wanted.base
+        bases = self.wanted.settings.bases
+        return next(filter(self._can_be_trained, bases[:-1]), bases[-1]) if bases else None
+
+    def _can_be_trained(self, base: str) -> bool:
+        try:
+            trainable(self.wanted.asking.job, self.wanted.find_model(base))
+        except LsloopError:
+            return False
+        return True
+
     def _params(self) -> dict[str, Any]:
         """Every setting that changes what comes out, and which weights the base has now."""
         wanted, settings = self.wanted, self.wanted.settings
-        base = wanted.base or settings.base
+        base = self.base
         return {
             "base": base,
             "base_weights": self._weights(base) if base else None,
@@ -213,7 +228,7 @@ class _Run:
     def _bases(self) -> tuple[_Base, _Base]:
         """What is fine-tuned, and what the result is compared with. Raises UsageError for what is not there, or altered."""
         wanted, in_use = self.wanted, self.in_use
-        configured = self._named(wanted.base or wanted.settings.base)
+        configured = self._named(self.base)
         before = self._named(in_use.version) if in_use else configured
         follows = before if wanted.base is None and wanted.settings.start == "promoted" else configured
         if follows is None or before is None:
@@ -277,7 +292,7 @@ class _Run:
         """Measure both, decide, and write all of it down at once."""
         wanted = self.wanted
         settings = wanted.settings.predicting
-        both = Model(before.path, before.version, settings), Model(str(trained), version.version, settings)
+        both = self._in_use(before), [Model(str(trained), version.version, settings)]
         tested = self._tested(data, both)
         reports, verdict = _compared(wanted.asking.kind, tested, wanted.settings.seed)
         decision = promotion.decide(verdict, len(tested.cases), wanted.settings.minimum_test, wanted.rule, wanted.reason)
@@ -291,10 +306,17 @@ class _Run:
         versions.conclude(self.ledger, number, version, decision.why, actor, wanted.reason or decision.why)
         return Done(number, version.version, decision.promote, decision.why, metrics=version.metrics)
 
-    def _tested(self, data: Data, models: Sequence[Model]) -> "_Tested":
+    def _in_use(self, before: _Base) -> list[Model]:
+        """What answered until now: the version in use, or the base; of several bases the first that can be used."""
+        wanted, settings = self.wanted, self.wanted.settings
+        if before.version or wanted.base or len(settings.bases) < 2:
+            return [Model(before.path, before.version, settings.predicting)]
+        return [Model(base, None, settings.predicting) for base in settings.bases]
+
+    def _tested(self, data: Data, models: Sequence[Sequence[Model]]) -> "_Tested":
         """The test samples that can be read, and what each of the models says of them: asked as it is served."""
         cases, broken = data.cases("test")
-        answers = [self._answers(data, model, cases) for model in models]
+        answers = [self._answers(data, choice, cases) for choice in models]
         unread = {i: one for said in answers for i, one in enumerate(said) if one.unreadable}
         self.left_out |= broken | {str(cases[i].sample.sample_id): one.problem or "" for i, one in unread.items()}
         if broken or unread:
@@ -303,14 +325,14 @@ class _Run:
         groups = [data.groups.get(str(cases[i].sample.sample_id)) for i in kept]
         return _Tested([cases[i] for i in kept], groups, [[said[i].value or {} for i in kept] for said in answers])
 
-    def _answers(self, data: Data, model: Model, cases: Sequence[Case]) -> list[Answer]:
-        """What a model answers. It is not shown what people said."""
+    def _answers(self, data: Data, choice: Sequence[Model], cases: Sequence[Case]) -> list[Answer]:
+        """What the first usable model of a choice answers. It is not shown what people said."""
+        if not cases:
+            return []
         asking = replace(self.wanted.asking, media_dir=data.folder)
-        loaded = asking.load(model) if cases else None
+        loaded = first(choice, lambda one: asking.load(replace(one, place=self.wanted.find_model(one.place)))).loaded
         parts = [cases[start : start + _AT_ONCE] for start in range(0, len(cases), _AT_ONCE)]
-        return [
-            answer for part in parts if loaded for answer in asking.ask(loaded, [one.sample for one in part])
-        ]
+        return [answer for part in parts for answer in asking.ask(loaded, [one.sample for one in part])]
 
     def _prune(self) -> None:
         """Keep the newest versions, the one in use and what it would be rolled back to."""
