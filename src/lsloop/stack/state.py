@@ -117,5 +117,6 @@ def record(here: Path, name: str, pid: int, stop_signal: int) -> None:
 def record_self(here: Path) -> None:
     """Write down that this process runs the stack, which is not ready yet."""
     this = children.identity(os.getpid())
-    files.write(here / SUPERVISOR, json.dumps(this))
+    # In this order: whoever meets the second file waits for what the first one tells.
     update(here, ready=False, left_down={}, pids={"supervisor": this})
+    files.write(here / SUPERVISOR, json.dumps(this))
