@@ -9,6 +9,11 @@ FAMILIES, KINDS = "lsloop.model_families", "lsloop.task_types"
 def write(folder: Path, module: str, source: str, points: Mapping[str, Mapping[str, str]]) -> None:
     """A package of one module. `points`: by group, names and what in the module they stand for (empty: the module)."""
     (folder / f"{module}.py").write_text(source, encoding="utf-8")
+    distribute(folder, module, points)
+
+
+def distribute(folder: Path, module: str, points: Mapping[str, Mapping[str, str]]) -> None:
+    """What pip leaves behind of a package with a module that is there."""
     info = folder / f"{module}-1.0.dist-info"
     info.mkdir()
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {module}\nVersion: 1.0\n", encoding="utf-8")

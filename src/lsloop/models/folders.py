@@ -1,11 +1,24 @@
 """Model versions as folders of the project: each is written once and never changed. Knows no torch."""
 
+import hashlib
 from collections.abc import Collection
 from pathlib import Path
 
+from lsloop import models
 from lsloop.dataset import trees
 from lsloop.errors import LsloopError, UsageError
-from lsloop.models import fingerprint
+
+
+def fingerprint(folder: Path) -> str:
+    """What tells one model folder from another: the hash of its weights; without such files, of all that it holds."""
+    try:
+        return models.fingerprint(folder)
+    except UsageError:
+        files = sorted(file for file in folder.rglob("*") if file.is_file())
+        if not files:
+            raise
+    told = "".join(f"{file.relative_to(folder).as_posix()} {models.sha256(file)}\n" for file in files)
+    return hashlib.sha256(told.encode()).hexdigest()[:12]
 
 
 def keep(trained: Path, folder: Path) -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lsloop import config, models, task_types
+from lsloop import config, task_types
 from lsloop.asking import Answer, Asking, Model, first
 from lsloop.dataset import reviewed, trees
 from lsloop.dataset.reviewed import Case, Data
@@ -174,7 +174,7 @@ class _Run:
         """None of a hub's model, whose id stands for it, and of what is not there: that is told when it is needed."""
         try:
             path = Path(self.wanted.find_model(base))
-            return models.fingerprint(path) if path.is_dir() else None
+            return folders.fingerprint(path) if path.is_dir() else None
         except LsloopError:
             return None
 
@@ -280,7 +280,7 @@ class _Run:
             self.progress.say(f"{told} `lsloop problems` lists them.")
 
     def _version(self, data: Data, start: _Base, trained: Path) -> Version:
-        wanted, weights = self.wanted, models.fingerprint(trained)
+        wanted, weights = self.wanted, folders.fingerprint(trained)
         name = f"{weights}-{data.sha256[:6]}"
         return Version(
             version=name, task_type=wanted.task_type, path=f"models/{wanted.task_type}/{name}", weights=weights,

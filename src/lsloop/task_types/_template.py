@@ -81,9 +81,14 @@ class TemplateKind:
         return self._shown(sample, (name for name in self.READS if name not in self.WRITES))
 
     def answer(self, said: Value, sample: Sample) -> Value:
-        """What was said under the names of the controls, under those of the fields."""
+        """What was said under the names of the controls, under those of the fields and in the one form of equal answers."""
         named = {self.answers.renamed.get(name, name): part for name, part in said.items()}
-        return {**dict.fromkeys(self.WRITES), **named}
+        value = self.answers.given(named)
+        regions = self.answers.renamed.get(REGIONS, REGIONS)
+        if regions in value:
+            value[regions] = [_sized(record, sample) for record in value[regions]]
+        more = {name: part for name, part in value.items() if name not in self.WRITES}
+        return {**dict.fromkeys(self.WRITES), **more, **self.answers.normal(value)}
 
     def training_rows(self, sample: Sample, value: Value) -> list[dict[str, Any]]:
         """What was shown, and what was answered."""
@@ -116,6 +121,13 @@ def _shown(config: str, reads: Mapping[str, str]) -> dict[str, str]:
     files = [name for name in regions.media_variables(config) if name not in reads]
     media = {} if "media" in reads.values() else dict.fromkeys(files[:1], "media")
     return {name: reads.get(name) or media.get(name, name) for name in variables}
+
+
+def _sized(record: dict[str, Any], sample: Sample) -> dict[str, Any]:
+    """A record with the size of its image, as Label Studio's page writes it beside what people draw."""
+    if not sample.width or "x" not in record["where"]:
+        return record
+    return {**record, "more": {"original_width": sample.width, "original_height": sample.height} | record["more"]}
 
 
 OWN = {"candidates", "sample_id", "task_key"}
