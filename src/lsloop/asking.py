@@ -16,7 +16,7 @@ import orjson
 
 from lsloop.errors import LsloopError, UsageError
 from lsloop.labelstudio import interface
-from lsloop.models import Guess, Job, Predictor, Row
+from lsloop.models import MAKING, Guess, Job, Predictor, Row
 from lsloop.models.choosing import family
 from lsloop.records import Result, Sample, Value
 from lsloop.secrecy import without_secrets
@@ -109,7 +109,8 @@ def load(job: Job, model: Model) -> Loaded:
     """Load a model for a labelling job. Raises UsageError for one that is not there, damaged, or of no use for it."""
     settings = dict(model.settings)
     device = str(settings.pop("device", "auto"))
-    predictor = family(job, model.place).load(model.place, device, settings)
+    with MAKING:
+        predictor = family(job, model.place).load(model.place, device, settings)
     version = model.known_version(job)
     if version is None:
         raise UsageError(f"The model {model.place} does not say its version.", "Name another model.")
