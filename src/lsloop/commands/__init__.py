@@ -43,6 +43,7 @@ COMMANDS = (
     Row("export", "lsloop.commands.export:export", "The loop", "Write what people accepted to data/reviewed."),
     Row("retrain", "lsloop.commands.retrain:retrain", "The loop", "Fine-tune a model; use it if it is better."),
     Row("models", "lsloop.commands.models:app", "The loop", "See model versions; promote and roll back."),
+    Row("accuracy", "lsloop.commands.accuracy:accuracy", "The loop", "Show how right models are, held against people."),
     Row("loop", "lsloop.commands.loop:loop", "The loop", "Run rounds: predict, push, wait, pull, retrain."),
     Row("status", "lsloop.commands.status:status", "The loop", "Show connections, counts and locks."),
     Row("problems", "lsloop.commands.problems:problems", "The loop", "Show what was left out, and why."),

@@ -46,7 +46,7 @@ def list_(ctx: typer.Context, task_type: TaskTypeOpt = None) -> None:
     shown: list[str | Table] = [_versions(there)] if there else ["No model was trained yet."]
     if trainings:
         shown.append(_trainings(trainings))
-    shown += [f"{one.version} answers for {one.task_type}: {one.reason}." for one in instead]
+    shown += [f"For {one.task_type}, {one.version} is asked instead: {one.reason}." for one in instead]
     call.out.result({"versions": there, "trainings": trainings, "stand_ins": instead}, *shown)
 
 

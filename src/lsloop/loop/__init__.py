@@ -25,6 +25,9 @@ from lsloop.loop.push import plan_push, push
 from lsloop.loop.events import attend, process_events
 from lsloop.loop.pull import Accepted, accept, look, pull, release, review
 
+# How right the answers of models are.
+from lsloop.loop.accuracy import accuracy
+
 # What people accepted leaves as files.
 from lsloop.loop.export import export, watermark
 
@@ -32,7 +35,7 @@ from lsloop.loop.export import export, watermark
 from lsloop.loop.retrain import promote, retrain, roll_back
 
 __all__ = [
-    "SILENT", "Accepted", "Progress", "accept", "asking", "attach_model", "attend", "export", "inspect",
+    "SILENT", "Accepted", "Progress", "accept", "accuracy", "asking", "attach_model", "attend", "export", "inspect",
     "inspect_model",
     "kinds_of", "links_to", "load_model", "look", "media", "model_in_use", "models_in_order", "plan_push",
     "predict", "process_events", "promote", "pull", "push", "release", "retrain", "review", "roll_back", "setup",
