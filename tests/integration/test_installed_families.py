@@ -136,6 +136,8 @@ def test_of_several_bases_the_first_that_can_be_used_answers_and_everybody_is_to
     assert (said["predicted"], said["model_version"]) == (1, f"base-{tmp_path}/two")
     assert said["fallback"] == why
     assert shown(capsys, settings) == [(said["model_version"], why)] * 3
+    told(capsys, tmp_path, "predict", "-t", "weather", "--limit", "1", "--model", "length:another")
+    assert shown(capsys, settings) == [(said["model_version"], why)] * 3
 
     down.unlink()
     said = told(capsys, tmp_path, "predict", "-t", "weather", "--limit", "1")

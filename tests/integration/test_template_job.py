@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 import yaml
@@ -15,6 +16,7 @@ from lsloop.errors import UsageError
 from lsloop.labelstudio import interface, tasks
 from lsloop.ledger import gold, quality
 from lsloop.loop.job import resolved
+from lsloop.records import Sample
 from lsloop.steps import gold as steps_gold
 from lsloop.values import regions
 from lsloop.values.answers import Answers
@@ -115,6 +117,16 @@ def test_an_entry_that_names_what_the_template_lacks_is_refused(job: World, entr
     job.config.params.task_types[JOB] = TaskType(**entry)
     with pytest.raises(UsageError, match=says):
         resolved(job.config, JOB)
+
+
+def test_a_model_is_not_shown_the_field_that_it_is_to_correct() -> None:
+    template = '<View><Text name="t" value="$text"/><Text name="u" value="$about"/><TextArea name="fix" toName="t"/></View>'
+    kind = task_types.from_template("fixing", template, {"text": "body"}, {"fix": "body"})
+    sample = Sample(uuid4(), "s", {"body": "as accepted", "about": "a letter"})
+    assert kind.question(sample) == {"sample_id": str(sample.sample_id), "about": "a letter"}
+    assert kind.answer({"fix": "ok"}, sample) == {"body": ["ok"]}
+    (row,) = kind.training_rows(sample, {"body": ["ok"]})
+    assert row == {"sample_id": str(sample.sample_id), "about": "a letter", "body": ["ok"]}
 
 
 def test_names_of_its_own_are_for_jobs_without_a_kind(job: World) -> None:

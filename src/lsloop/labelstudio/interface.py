@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
+from threading import Lock
 from typing import Any
 
 from lsloop.errors import UsageError
@@ -21,7 +22,12 @@ def check_predictions(config: str, predictions: Sequence[dict[str, Any]]) -> lis
     if not predictions:
         return []
     interface = _parsed(config)
-    return [_problems(interface, given) for given in predictions]
+    with _ONE_BY_ONE:
+        return [_problems(interface, given) for given in predictions]
+
+
+_ONE_BY_ONE = Lock()
+"""The SDK does not say that two threads may ask one parsed label config; Python would let one at a time compute anyway."""
 
 
 def _problems(interface: Any, given: dict[str, Any]) -> list[str]:

@@ -88,7 +88,8 @@ def predict(
 
     def choose() -> Chosen:
         chosen = first(models, lambda one: load_model(ledger, config, name, one))
-        versions.stands_in(ledger, name, chosen.loaded.version, chosen.fallback)
+        if model is None:  # whoever names another model for once does not change what is wanted
+            versions.stands_in(ledger, name, chosen.loaded.version, chosen.fallback)
         return chosen
 
     version, chosen = _version(config, models, asked), None
