@@ -1,6 +1,7 @@
 """Samples that cannot be exported are left out by name, and nothing of them is there; the rest leaves as it is."""
 
 import errno
+import json
 import os
 import tarfile
 from collections.abc import Callable
@@ -15,7 +16,7 @@ import soundfile
 
 from annotating import Office
 from exporting import TRANSCRIPT, Project, contents
-from lsloop.dataset import layouts, trees
+from lsloop.dataset import layouts, reviewed, trees
 from lsloop.ledger import Ledger, problems
 from lsloop.steps import export as steps_export
 from lsloop.task_types import transcript_correction
@@ -99,6 +100,36 @@ def test_values_that_nothing_can_be_made_of(project: Project, tmp_path: Path, la
     exported(project, tmp_path / "whole", layout)
     assert contents(tmp_path / "out") == contents(tmp_path / "whole")
     assert problems.listed(project.ledger, step="export") == ([], 0)
+
+
+def halved(sample: Any, value: Any) -> list[dict[str, Any]]:
+    """Two rows of a sample; of c01, the second cannot be written."""
+    (row,) = transcript_correction.training_rows(sample, value)
+    return [{**row, "half": 1}, {**row, "half": object() if sample.external_id == "c01" else 2}]
+
+
+@pytest.mark.parametrize("layout", ["tree", "jsonl", "hf", "shards"])
+def test_a_sample_of_many_rows_is_written_whole_or_not_at_all(project: Project, tmp_path: Path, layout: str) -> None:
+    kind = SimpleNamespace(**vars(odd({})) | {"training_rows": halved})
+    part = exported(project, tmp_path / "out", layout, kind)
+    assert [problem.partition(":")[0] for problem in part.problems] == ["c01"]
+    assert sorted(halves(tmp_path / "out" / TRANSCRIPT, layout)) == [1] * 31 + [2] * 31
+
+
+def halves(folder: Path, layout: str) -> list[int]:
+    if layout == "tree":
+        data = reviewed.read(folder)
+        return [row["half"] for split in ("train", "validation", "test") for row in data.rows(split)]  # type: ignore[arg-type]
+    if layout == "shards":
+        return [half for shard in folder.glob("*.tar") for half in in_shard(shard)]
+    lines = [path.read_text().splitlines() for path in folder.rglob("*.jsonl") if path.name != "index.jsonl"]
+    return [json.loads(line)["half"] for found in lines for line in found]
+
+
+def in_shard(shard: Path) -> list[int]:
+    with tarfile.open(shard) as tar:
+        files = [tar.extractfile(name) for name in tar.getnames() if name.endswith(".json")]
+        return [row["half"] for file in files if file for row in json.load(file)]
 
 
 def harm(raw: Path, outside: Path) -> dict[str, Callable[[Path], Any]]:
