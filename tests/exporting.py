@@ -15,6 +15,7 @@ from lsloop.config import Config
 from lsloop.ledger import Ledger
 from lsloop.steps import sample
 from lsloop.steps.export import Exported
+from media_files import content
 
 TRANSCRIPT = "transcript_correction"
 
@@ -39,7 +40,7 @@ class Project:
             media = raw / row.get("media", "")
             if "media" in row and not media.exists():
                 media.parent.mkdir(parents=True, exist_ok=True)
-                media.write_bytes(f"sound of {row['media']}".encode())
+                media.write_bytes(content(row["media"]))
         raw.mkdir(parents=True, exist_ok=True)
         path = raw / "metadata.jsonl"
         path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")

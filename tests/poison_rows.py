@@ -12,6 +12,8 @@ from typing import NamedTuple
 
 import orjson
 
+from media_files import sound
+
 
 class Poison(NamedTuple):
     """`name` is also its external_id, where the line can have one."""
@@ -25,7 +27,7 @@ def files(raw: Path) -> None:
     """Media files, and what only looks like one."""
     (raw / "sub").mkdir(parents=True)
     for name in ("good.wav", "sub/good.wav", "line\nbreak.wav", "tab\t.wav", "back\\slash.wav", "u2028\u2028.wav"):
-        (raw / name).write_bytes(b"sound")
+        (raw / name).write_bytes(sound())
     for form in ("NFC", "NFD"):
         (raw / unicodedata.normalize(form, "hai dạng.wav")).write_bytes(form.encode())
     (raw / "empty.wav").touch()

@@ -14,6 +14,7 @@ from lsloop.labelstudio import people, tasks
 from lsloop.labelstudio.client import LabelStudio
 from lsloop.ledger import Ledger
 from lsloop.steps import sample
+from media_files import content
 
 TRANSCRIPT = "transcript_correction"
 
@@ -40,7 +41,7 @@ class World:
             media = self.raw_dir / row.get("media", "x")
             if "media" in row and not media.exists():
                 media.parent.mkdir(parents=True, exist_ok=True)
-                media.write_bytes(row["media"].encode())
+                media.write_bytes(content(row["media"]))
         path = self.raw_dir / "metadata.jsonl"
         path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
         return path

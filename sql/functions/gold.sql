@@ -75,7 +75,7 @@ LANGUAGE sql STABLE AS $$
     SELECT s.*
       FROM samples s JOIN gold_standards g ON g.sample_id = s.sample_id AND g.unset_at IS NULL
      WHERE s.is_gold_standard AND s.deleted_at IS NULL AND gold_fits(g, s, p_reads, p_writes) AND NOT is_left_out(s, p_task_type)
-       AND (s.media_path IS NOT NULL OR NOT 'media' = ANY (p_reads)) AND s.fields ?& array_remove(p_reads, 'media')
+       AND has_all(s, p_reads)
        AND NOT EXISTS (SELECT FROM tasks t WHERE t.sample_id = s.sample_id AND t.task_type = p_task_type
                           AND t.state IN ('claimed', 'open', 'annotated', 'conflicted'))
 $$;

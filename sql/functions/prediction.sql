@@ -6,8 +6,7 @@
 -- pre-annotation would be known by that. What an annotator left for somebody else to begin from stays.
 CREATE OR REPLACE FUNCTION waits_for_prediction() RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT
    $where$ s.deleted_at IS NULL
-       AND (s.media_path IS NOT NULL OR NOT 'media' = ANY ($2))
-       AND s.fields ?& array_remove($2, 'media')
+       AND has_all(s, $2)
        AND (s.is_gold_standard
             OR (s.only_task_type IS NULL OR s.only_task_type = $1)
                AND NOT EXISTS (

@@ -17,10 +17,11 @@ BEGIN
     SELECT count(*) + 1 INTO v_number FROM samples WHERE parent_sample_id = p_sample_id;
     -- It takes its parent's place among the oldest, and goes before others by priority.
     INSERT INTO samples (arrival, source, external_id, fields, upstream, media_path, media_md5, media_bytes, media_mtime_ns,
-                         duration, width, height, group_key, split, priority, dvc_commit_hash, parent_sample_id,
+                         media_type, duration, width, height, frame_rate, frames, pages, media_problem, group_key, split, priority, dvc_commit_hash, parent_sample_id,
                          only_task_type) OVERRIDING SYSTEM VALUE
     VALUES (s.arrival, s.source, s.external_id || '#reflow-' || v_number, s.fields, s.upstream, s.media_path, s.media_md5,
-            s.media_bytes, s.media_mtime_ns, s.duration, s.width, s.height, s.group_key, s.split,
+            s.media_bytes, s.media_mtime_ns, s.media_type, s.duration, s.width, s.height, s.frame_rate, s.frames, s.pages,
+            s.media_problem, s.group_key, s.split,
             least(s.priority::bigint + 100, 2147483647), s.dvc_commit_hash, s.sample_id, p_task_type)
     RETURNING sample_id INTO v_child;
     FOR v_field IN SELECT jsonb_object_keys(s.held) LOOP
@@ -109,10 +110,13 @@ BEGIN
        FROM samples c JOIN samples p ON p.sample_id = c.parent_sample_id WHERE c.sample_id = ANY (v_children);
     PERFORM writing_of_ours(true);
     UPDATE samples c SET media_path = p.media_path, media_bytes = p.media_bytes, media_mtime_ns = p.media_mtime_ns,
-           duration = p.duration, width = p.width, height = p.height, deleted_at = p.deleted_at
+           media_type = p.media_type, duration = p.duration, width = p.width, height = p.height, frame_rate = p.frame_rate,
+           frames = p.frames, pages = p.pages, media_problem = p.media_problem, deleted_at = p.deleted_at
       FROM samples p WHERE p.sample_id = c.parent_sample_id AND c.sample_id = ANY (v_children)
-       AND (c.media_path, c.media_bytes, c.media_mtime_ns, c.duration, c.width, c.height, c.deleted_at) IS DISTINCT FROM
-           (p.media_path, p.media_bytes, p.media_mtime_ns, p.duration, p.width, p.height, p.deleted_at);
+       AND (c.media_path, c.media_bytes, c.media_mtime_ns, c.media_type, c.duration, c.width, c.height, c.frame_rate, c.frames,
+            c.pages, c.media_problem, c.deleted_at) IS DISTINCT FROM
+           (p.media_path, p.media_bytes, p.media_mtime_ns, p.media_type, p.duration, p.width, p.height, p.frame_rate, p.frames,
+            p.pages, p.media_problem, p.deleted_at);
     PERFORM writing_of_ours(false);
     PERFORM follow_parents(v_children);
 END $$;

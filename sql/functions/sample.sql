@@ -1,5 +1,11 @@
 -- Samples: what upstream says, compared with what it said before.
 
+-- Whether a sample has all that a task type reads, and its media file can be shown.
+CREATE OR REPLACE FUNCTION has_all(s samples, p_reads text[]) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT s.fields ?& array_remove(p_reads, 'media')
+       AND (s.media_path IS NOT NULL AND s.media_problem IS NULL OR NOT 'media' = ANY (p_reads))
+$$;
+
 -- The names of the fields in which two objects differ.
 CREATE OR REPLACE FUNCTION changed_fields(p_old jsonb, p_new jsonb) RETURNS text[]
 LANGUAGE sql IMMUTABLE AS $$
@@ -108,10 +114,10 @@ DECLARE
     v_total bigint;
 BEGIN
     PERFORM writing_of_ours(true);
-    INSERT INTO samples (source, external_id, fields, media_path, media_md5, media_bytes, media_mtime_ns, duration, width,
-                         height, group_key, priority)
-    SELECT i.source, i.external_id, i.fields, i.media_path, i.media_md5, i.media_bytes, i.media_mtime_ns, i.duration,
-           i.width, i.height, i.group_key, i.priority
+    INSERT INTO samples (source, external_id, fields, media_path, media_md5, media_bytes, media_mtime_ns, media_type, duration,
+                         width, height, frame_rate, frames, pages, media_problem, group_key, priority)
+    SELECT i.source, i.external_id, i.fields, i.media_path, i.media_md5, i.media_bytes, i.media_mtime_ns, i.media_type,
+           i.duration, i.width, i.height, i.frame_rate, i.frames, i.pages, i.media_problem, i.group_key, i.priority
       FROM incoming i
      WHERE NOT EXISTS (SELECT FROM samples s WHERE s.source = i.source AND s.external_id = i.external_id)
      ORDER BY i.line
@@ -128,14 +134,17 @@ BEGIN
     SELECT s.sample_id, i.*, s.deleted_at IS NOT NULL AS was_deleted,
            coalesce(s.upstream, s.fields) <> i.fields OR s.media_md5 IS DISTINCT FROM i.media_md5 AS content
       FROM incoming i JOIN samples s USING (source, external_id)
-     WHERE (coalesce(s.upstream, s.fields), s.media_path, s.media_md5, s.media_mtime_ns, s.group_key, s.priority)
-           IS DISTINCT FROM (i.fields, i.media_path, i.media_md5, i.media_mtime_ns, i.group_key, i.priority)
+     WHERE (coalesce(s.upstream, s.fields), s.media_path, s.media_md5, s.media_mtime_ns, s.media_type, s.media_problem,
+            s.group_key, s.priority)
+           IS DISTINCT FROM (i.fields, i.media_path, i.media_md5, i.media_mtime_ns, i.media_type, i.media_problem,
+                             i.group_key, i.priority)
         OR s.deleted_at IS NOT NULL;
     PERFORM hold_with_children(array_agg(sample_id)) FROM differing;
     PERFORM change_upstream(d.sample_id, d.fields, d.media_path, d.media_md5, d.source)
        FROM (SELECT * FROM differing WHERE content ORDER BY sample_id) d;
     UPDATE samples s SET media_path = d.media_path, media_bytes = d.media_bytes, media_mtime_ns = d.media_mtime_ns,
-           duration = d.duration, width = d.width, height = d.height, group_key = d.group_key, priority = d.priority,
+           media_type = d.media_type, duration = d.duration, width = d.width, height = d.height, frame_rate = d.frame_rate,
+           frames = d.frames, pages = d.pages, media_problem = d.media_problem, group_key = d.group_key, priority = d.priority,
            deleted_at = NULL, updated_at = now()
       FROM differing d WHERE d.sample_id = s.sample_id;
     PERFORM writing_of_ours(false);

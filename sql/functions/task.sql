@@ -17,8 +17,7 @@ $$;
 -- since its content last changed, and no child stands in for it. (Text, because a function with subqueries is called row by row, not planned.)
 CREATE OR REPLACE FUNCTION eligibility() RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT
    $where$ s.deleted_at IS NULL AND NOT s.is_gold_standard
-       AND (s.media_path IS NOT NULL OR NOT 'media' = ANY ($2))
-       AND s.fields ?& array_remove($2, 'media')
+       AND has_all(s, $2)
        AND NOT EXISTS (
            SELECT FROM tasks t WHERE t.sample_id = s.sample_id AND t.task_type = $1 AND NOT t.is_gold_probe
               AND (t.state IN ('claimed', 'open', 'annotated', 'conflicted')

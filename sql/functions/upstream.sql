@@ -54,6 +54,8 @@ BEGIN
     IF NEW.media_md5 IS DISTINCT FROM OLD.media_md5 AND NEW.media_mtime_ns IS NOT DISTINCT FROM OLD.media_mtime_ns THEN
         NEW.media_bytes := NULL;  -- the next ingest measures it
         NEW.media_mtime_ns := NULL;
+        NEW.media_type := NULL;
+        NEW.media_problem := NULL;
     END IF;
     v_spoken := changed_fields(OLD.fields, NEW.fields);
     v := with_upstream(OLD, coalesce(OLD.upstream, OLD.fields) - v_spoken || only_fields(NEW.fields, v_spoken),
@@ -95,13 +97,16 @@ BEGIN
 END $$;
 CREATE OR REPLACE TRIGGER samples_are_kept BEFORE DELETE ON samples FOR EACH ROW EXECUTE FUNCTION refuse_delete();
 
--- What was measured of recordings that came by SQL without a digest (the temporary table `measured`).
+-- What was measured of recordings that came by SQL (the temporary table `measured`), and why some cannot be shown. A digest
+-- that somebody gave stays.
 CREATE OR REPLACE FUNCTION fill_in_media() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM writing_of_ours(true);
-    UPDATE samples s SET media_md5 = m.md5, duration = coalesce(m.duration, s.duration), media_bytes = m.size,
-           media_mtime_ns = m.mtime_ns, updated_at = now()
-      FROM measured m WHERE m.path = s.media_path AND s.media_md5 IS NULL AND s.deleted_at IS NULL;
+    UPDATE samples s SET media_md5 = coalesce(s.media_md5, m.md5), media_bytes = m.size, media_mtime_ns = m.mtime_ns,
+           media_type = m.media_type, duration = coalesce(m.duration, s.duration), width = m.width, height = m.height,
+           frame_rate = m.frame_rate, frames = m.frames, pages = m.pages, media_problem = m.media_problem, updated_at = now()
+      FROM measured m WHERE m.path = s.media_path AND s.media_bytes IS NULL AND s.deleted_at IS NULL
+       AND (m.media_type IS NOT NULL OR s.media_problem IS DISTINCT FROM m.media_problem);
     PERFORM writing_of_ours(false);
 END $$;
 
@@ -142,7 +147,10 @@ BEGIN
     UPDATE samples s SET media_path = v_path, group_key = p_group_key, priority = coalesce(p_priority, 0), deleted_at = NULL,
            duration = coalesce(p_duration, CASE WHEN v_md5 IS NOT DISTINCT FROM v.media_md5 THEN s.duration END),
            media_bytes = CASE WHEN v_md5 IS NOT DISTINCT FROM v.media_md5 THEN s.media_bytes END,
-           media_mtime_ns = CASE WHEN v_md5 IS NOT DISTINCT FROM v.media_md5 THEN s.media_mtime_ns END
+           media_mtime_ns = CASE WHEN v_md5 IS NOT DISTINCT FROM v.media_md5 THEN s.media_mtime_ns END,
+           media_type = CASE WHEN v_md5 IS NOT DISTINCT FROM v.media_md5 THEN s.media_type END,
+           media_problem = CASE WHEN v_md5 IS NOT DISTINCT FROM v.media_md5 AND v_path IS NOT DISTINCT FROM v.media_path
+                                THEN s.media_problem END
      WHERE s.sample_id = v.sample_id
        AND (v_version <> v.sync_version OR v.deleted_at IS NOT NULL
             OR (s.media_path, s.group_key, s.priority, s.duration)

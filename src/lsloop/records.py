@@ -38,6 +38,9 @@ class Sample:
     duration: float | None = None  # seconds
     width: int | None = None  # pixels
     height: int | None = None  # pixels
+    frame_rate: float | None = None  # of a film, a second
+    frames: int | None = None
+    pages: int | None = None
     sync_version: int = 1
 
 

@@ -15,6 +15,7 @@ from lsloop import loop
 from lsloop.errors import UsageError
 from lsloop.ledger import Ledger, exports, gold
 from lsloop.steps.export import writing
+from media_files import content
 from world import config
 
 
@@ -34,7 +35,7 @@ def test_the_tree_holds_what_was_accepted_with_its_media_and_who_said_it(project
     assert project.exported() == {"c1", "c2", "c3"}
     folder = project.folder("c1")
     assert {path.name for path in folder.iterdir()} == {"audio.wav", "transcript.json", "metadata.json"}
-    assert (folder / "audio.wav").read_bytes() == b"sound of audio/1.wav"
+    assert (folder / "audio.wav").read_bytes() == content("audio/1.wav")
     answer = json.loads((folder / "transcript.json").read_text())
     accepted_at = answer.pop("accepted_at")
     assert accepted_at.endswith("Z")
@@ -358,12 +359,12 @@ def test_an_export_that_changed_nothing_is_not_written_down_again(project: Proje
 
 def test_media_that_are_not_there_or_not_the_same_leave_the_sample_out_by_name(project: Project) -> None:
     (project.config.raw_dir / "audio" / "1.wav").unlink()
-    (project.config.raw_dir / "audio" / "2.wav").write_bytes(b"another sound")
+    (project.config.raw_dir / "audio" / "2.wav").write_bytes(content("another.wav"))
     problems = project.export().task_types[TRANSCRIPT].problems
     assert [problem.partition(":")[0] for problem in problems] == ["c1", "c2"]
     assert project.exported() == {"c3"}
-    (project.config.raw_dir / "audio" / "1.wav").write_bytes(b"sound of audio/1.wav")
-    (project.config.raw_dir / "audio" / "2.wav").write_bytes(b"sound of audio/2.wav")
+    (project.config.raw_dir / "audio" / "1.wav").write_bytes(content("audio/1.wav"))
+    (project.config.raw_dir / "audio" / "2.wav").write_bytes(content("audio/2.wav"))
     assert project.export().task_types[TRANSCRIPT].problems == []
     assert project.exported() == {"c1", "c2", "c3"}
 

@@ -14,6 +14,7 @@ from lsloop.ledger import Ledger, problems
 from lsloop.progress import Progress
 from lsloop.server import files
 from lsloop.steps import sample
+from media_files import sound
 from poison_rows import Poison, rows
 from poison_rows import files as make_files
 
@@ -155,9 +156,9 @@ def test_what_came_by_sql_without_a_digest_is_measured_and_what_cannot_be_is_lis
     done = upstream.ingest(upstream.row(external_id="there", media="good.wav"), upstream.row(external_id="x"))
     assert list(done.unread) == ["gone"]
     (row,) = upstream.rows("SELECT media_md5, media_bytes, sync_version FROM samples WHERE external_id = 'there'")
-    assert row.media_bytes == 5
+    assert row.media_bytes == (upstream.raw / "good.wav").stat().st_size
     assert "nowhere.wav' cannot be read" in next(iter(upstream.listed().values()))
-    (upstream.raw / "nowhere.wav").write_bytes(b"here")
+    (upstream.raw / "nowhere.wav").write_bytes(sound("here"))
     assert upstream.ingest(upstream.row(external_id="x")).unread == {}
     (row,) = upstream.rows("SELECT media_md5, sync_version FROM samples WHERE external_id = 'gone'")
     assert (row.media_md5 is not None, row.sync_version, upstream.listed()) == (True, 1, {})

@@ -9,9 +9,10 @@ from lsloop import loop, resources
 from lsloop.config import Gold, Push, TaskType
 from lsloop.errors import Unauthorised, Unreachable, UsageError
 from lsloop.labelstudio import client, projects, tasks
-from lsloop.ledger import gold
+from lsloop.ledger import gold, problems
 from lsloop.ledger import tasks as ledger_tasks
 from lsloop.loop.push import choice_of
+from media_files import content
 from services import Studio
 from world import TRANSCRIPT, World, clips
 
@@ -123,7 +124,7 @@ def test_the_newest_prediction_of_todays_content_rides_along_with_version_and_sc
     predict(world, "clip-001", "old", "older")
     predict(world, "clip-001", "new", "newer")
     predict(world, "clip-002", "old", "of a file that was replaced since")
-    (world.raw_dir / "audio" / "002.wav").write_bytes(b"another recording")
+    (world.raw_dir / "audio" / "002.wav").write_bytes(content("another recording.wav"))
     world.ingest(clips(2))
     world.push()
     (first,) = shown(world, "clip-001")
@@ -193,7 +194,7 @@ def test_an_accepted_sample_is_sent_again_only_when_what_was_judged_changed(worl
     assert world.states() == {"accepted": 1}
     world.ingest([{**clips(1)[0], "transcript": "crawled anew"}])
     assert world.push().sent == 0
-    (world.raw_dir / "audio" / "001.wav").write_bytes(b"another recording")
+    (world.raw_dir / "audio" / "001.wav").write_bytes(content("another recording.wav"))
     world.ingest([{**clips(1)[0], "transcript": "crawled anew"}])
     assert world.push().sent == 1
     assert world.current() == {"clip-001": "heard"}
@@ -350,3 +351,30 @@ def test_ids_that_label_studio_answers_in_another_order_are_found_out(
 
 def test_the_batch_size_is_the_settings(world: World) -> None:
     assert world.config.params.push == Push(settle_seconds=1, batch=10)
+
+
+def test_a_file_that_nobody_can_hear_is_named_and_not_sent_until_it_is_mended(world: World) -> None:
+    """Whether a line of metadata.jsonl named it, or a crawler wrote it by SQL and no ingest came after that."""
+    rows = clips(3)
+    world.write(rows)
+    (world.raw_dir / "audio/002.wav").write_bytes(b"RIFF no sound at all")
+    assert list(world.ingest(rows).unread) == ["clip-002"]
+    for name in ("gone", "there"):
+        world.value(
+            "SELECT upsert_sample('crawler', :name, CAST(:fields AS jsonb), :path)",
+            name=name, fields='{"transcript": "x"}', path=f"audio/{name}.wav",
+        )  # fmt: skip
+    (world.raw_dir / "audio/there.wav").write_bytes(content("there.wav"))
+    pushed = world.push()
+    assert pushed.sent == 3
+    assert [line.split(":")[0] for line in pushed.left_out] == ["gone"]
+    assert sorted(world.tasks()) == ["clip-001", "clip-003", "there"]
+    listed, _ = problems.listed(world.ledger)
+    assert {one["external_id"]: one["step"] for one in listed} == {"clip-002": "ingest", "gone": "ingest"}
+    assert world.push().sent == 0
+    (world.raw_dir / "audio/gone.wav").write_bytes(content("gone.wav"))
+    (world.raw_dir / "audio/002.wav").write_bytes(content("002.wav"))
+    assert world.ingest(rows).unread == {}
+    assert problems.listed(world.ledger) == ([], 0)
+    assert world.push().sent == 2
+    assert len(world.tasks()) == 5

@@ -7,6 +7,7 @@ import pytest
 from lsloop.labelstudio import tasks
 from lsloop.labelstudio.client import LabelStudio
 from lsloop.ledger import Ledger, refreshing
+from media_files import content
 from office import Office
 from world import World, clips, transcript
 
@@ -27,7 +28,7 @@ def change(world: World, text: str = "crawled anew") -> None:
 
 
 def replace_recording(world: World) -> None:
-    (world.raw_dir / "audio/001.wav").write_bytes(b"recorded anew, longer")
+    (world.raw_dir / "audio/001.wav").write_bytes(content("recorded anew, longer.wav"))
     world.ingest(clips(3))
 
 

@@ -15,6 +15,7 @@ from lsloop.config import Conflicts, Gold, Pull, Push, TaskType
 from lsloop.labelstudio import client
 from lsloop.labelstudio.client import LabelStudio
 from lsloop.ledger import Ledger, connect
+from media_files import sound
 from model.studio import LSLOOP, Store
 from services import Postgres
 from world import World, config
@@ -67,8 +68,8 @@ class Crawler:
         for name, content in self.media.items():
             path = self.raw_dir / "audio" / f"{name}.wav"
             path.parent.mkdir(parents=True, exist_ok=True)
-            if not path.exists() or path.read_text() != content:
-                path.write_text(content)
+            if not path.exists() or path.read_bytes() != sound(content):
+                path.write_bytes(sound(content))
                 self.writes += 1
                 os.utime(path, ns=(self.writes, self.writes))
         return [
@@ -77,7 +78,7 @@ class Crawler:
         ]  # fmt: skip
 
     def md5(self, name: str) -> str:
-        return hashlib.md5(self.media[name].encode()).hexdigest()
+        return hashlib.md5(sound(self.media[name])).hexdigest()
 
 
 @dataclass

@@ -12,7 +12,10 @@ from lsloop.ledger import Ledger, problems
 from lsloop.ledger.problems import Problem
 from lsloop.records import Prediction, Sample
 
-_SAMPLE = "sample_id, external_id, fields, media_path, media_md5, duration, width, height, sync_version"
+_SAMPLE = (
+    "sample_id, external_id, fields, media_path, media_md5, "
+    "duration, width, height, frame_rate, frames, pages, sync_version"
+)
 _NOBODY = UUID(int=0)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import NamedTuple
 from uuid import UUID
 
@@ -12,15 +12,20 @@ from lsloop.ledger.problems import Problem
 _INCOMING = """
     CREATE TEMPORARY TABLE incoming (
         line bigint, source text, external_id text, fields jsonb, group_key text, priority integer, media_path text,
-        media_bytes bigint, media_mtime_ns bigint, media_md5 text, duration double precision, width integer, height integer
+        media_bytes bigint, media_mtime_ns bigint, media_md5 text, media_type text, duration double precision, width integer,
+        height integer, frame_rate double precision, frames integer, pages integer, media_problem text
     ) ON COMMIT DROP
 """
 
 _MEASURED = """
     CREATE TEMPORARY TABLE IF NOT EXISTS measured (
-        path text, md5 text, duration double precision, width integer, height integer, size bigint, mtime_ns bigint
+        path text, md5 text, duration double precision, width integer, height integer, size bigint, mtime_ns bigint,
+        media_type text, frame_rate double precision, frames integer, pages integer, media_problem text
     ) ON COMMIT DROP
 """
+
+_KNOWN = "media_type, duration, width, height, frame_rate, frames, pages, media_problem"
+"""What was measured of a file beside its digest."""
 
 Row = tuple[int, str, str, str, str | None, int, str | None, int | None, int | None]
 """line number, source, external_id, fields as JSON text, group, priority, media path, its bytes, its mtime (ns)"""
@@ -28,19 +33,27 @@ Row = tuple[int, str, str, str, str | None, int, str | None, int | None, int | N
 
 @dataclass(frozen=True)
 class Media:
-    """What was measured of a media file. `duration` is in seconds, `width` and `height` in pixels."""
+    """What was measured of a media file. `duration` is in seconds, `width` and `height` in pixels.
+
+    `problem` says why the file cannot be shown. One that cannot be read has no digest.
+    """
 
     path: str
-    md5: str
+    md5: str | None
     duration: float | None = None
     width: int | None = None
     height: int | None = None
     size: int | None = None  # bytes
     mtime_ns: int | None = None
+    media_type: str | None = None
+    frame_rate: float | None = None
+    frames: int | None = None
+    pages: int | None = None
+    problem: str | None = None
 
 
 class Unmeasured(NamedTuple):
-    """A sample that was written by SQL without the digest of its recording."""
+    """A sample that was written by SQL, and whose media file no ingest has seen."""
 
     sample_id: UUID
     external_id: str
@@ -82,10 +95,11 @@ class Incoming:
         """Take what the ledger knows of files whose size and time of change are still the same."""
         # Without IS NOT NULL a hash join of PostgreSQL 18 over many rows without media does not end.
         self._transaction.run(
-            """UPDATE incoming i SET media_md5 = s.media_md5, duration = s.duration, width = s.width, height = s.height
+            f"""UPDATE incoming i SET (media_md5, {_KNOWN}) = (s.media_md5, {_prefixed("s", _KNOWN)})
                  FROM samples s WHERE s.source = i.source AND s.external_id = i.external_id AND s.media_path = i.media_path
                   AND s.media_bytes = i.media_bytes AND s.media_mtime_ns = i.media_mtime_ns
-                  AND s.media_path IS NOT NULL AND i.media_path IS NOT NULL"""
+                  AND s.media_path IS NOT NULL AND i.media_path IS NOT NULL
+                  AND (s.media_type IS NOT NULL OR s.duration IS NOT NULL)"""
         )
 
     def unmeasured(self) -> list[str]:
@@ -99,18 +113,13 @@ class Incoming:
         """Write down what was measured, as it comes: one statement for all files, however many there are."""
         self._copy_measured(found)
         self._transaction.run(
-            """UPDATE incoming i SET media_md5 = m.md5, duration = m.duration, width = m.width, height = m.height,
+            f"""UPDATE incoming i SET media_md5 = m.md5, ({_KNOWN}) = ({_prefixed("m", _KNOWN)}),
                       media_bytes = coalesce(m.size, i.media_bytes), media_mtime_ns = coalesce(m.mtime_ns, i.media_mtime_ns)
                  FROM measured m WHERE m.path = i.media_path"""
         )
 
     def _copy_measured(self, found: Iterable[Media]) -> None:
-        self._transaction.run(_MEASURED)
-        self._transaction.run("TRUNCATE measured")
-        with self._transaction.driver.cursor() as cursor, cursor.copy("COPY measured FROM STDIN") as copy:
-            for one in found:
-                copy.write_row((one.path, one.md5, one.duration, one.width, one.height, one.size, one.mtime_ns))
-        self._transaction.run("ANALYZE measured")
+        _copy_measured(self._transaction, found)
 
     def drop_media(self, path: str) -> list[tuple[int, str]]:
         """Leave out the rows of a file that could not be read; answers their line numbers and external ids."""
@@ -120,19 +129,18 @@ class Incoming:
         return sorted((row.line, row.external_id) for row in rows)
 
     def came_by_sql(self) -> dict[str, list[Unmeasured]]:
-        """By media path, the samples whose recording nobody has measured: they came by SQL."""
+        """By media path, the samples whose file no ingest has seen: they came by SQL."""
         found: dict[str, list[Unmeasured]] = {}
         for row in self._transaction.rows(
             """SELECT media_path, sample_id, external_id, sync_version FROM samples
-                WHERE media_path IS NOT NULL AND media_md5 IS NULL AND deleted_at IS NULL"""
+                WHERE media_path IS NOT NULL AND media_bytes IS NULL AND deleted_at IS NULL"""
         ):
             found.setdefault(row.media_path, []).append(Unmeasured(row.sample_id, row.external_id, row.sync_version))
         return found
 
     def fill_in(self, found: Iterable[Media]) -> None:
         """Write what was measured into those samples. It was so before, only nobody knew: that is no change."""
-        self._copy_measured(found)
-        self._transaction.run("SELECT fill_in_media()")
+        _fill_in(self._transaction, found)
 
     def set_aside(self, prefix: str, found: Sequence[Problem]) -> None:
         """These lines were refused; whatever else was refused of the file before (keys begin with `prefix`) was taken."""
@@ -153,10 +161,12 @@ class Incoming:
             prefix=prefix,
         )
 
-    def set_aside_samples(self, found: Sequence[Problem]) -> None:
-        """The recordings of these samples cannot be read; those of all others can."""
-        problems.set_aside(self._transaction, found)
-        problems.keep_only(self._transaction, "ingest", "sample", [one.key for one in found])
+    def damaged(self) -> dict[str, str]:
+        """By external id, why the files of these rows cannot be shown."""
+        rows = self._transaction.rows(
+            "SELECT external_id, media_problem FROM incoming WHERE media_problem IS NOT NULL ORDER BY line"
+        )
+        return {row.external_id: row.media_problem for row in rows}
 
     def apply(self, *, prune: bool) -> Upserted:
         """Bring the ledger up to these rows. With `prune`, samples that are no longer upstream are marked as deleted."""
@@ -178,6 +188,10 @@ class Incoming:
         return Upserted(row.added, row.changed, row.restored, unchanged, missing, pruned)
 
 
+def _prefixed(table: str, columns: str) -> str:
+    return ", ".join(f"{table}.{column}" for column in columns.split(", "))
+
+
 _MISSING = """FROM samples s WHERE s.deleted_at IS NULL AND s.parent_sample_id IS NULL
     AND s.source IN (SELECT DISTINCT source FROM incoming)
     AND NOT EXISTS (SELECT FROM incoming i WHERE i.source = s.source AND i.external_id = s.external_id)"""
@@ -195,6 +209,37 @@ def incoming(ledger: Ledger, *, keep: bool = True, commit: str | None = None) ->
         yield Incoming(transaction)
         if not keep:
             transaction.undo()
+
+
+def unseen(ledger: Ledger, task_keys: Sequence[UUID]) -> dict[UUID, str]:
+    """The media paths of those of these tasks whose samples came by SQL, and whose files no ingest has seen."""
+    with ledger.transaction() as transaction:
+        rows = transaction.rows(
+            """SELECT task_key, media_path FROM tasks JOIN samples USING (sample_id)
+                WHERE task_key = ANY (CAST(:keys AS uuid[])) AND media_path IS NOT NULL AND media_bytes IS NULL""",
+            keys=list(task_keys),
+        )
+    return {row.task_key: row.media_path for row in rows}
+
+
+def fill_in(ledger: Ledger, found: Iterable[Media]) -> None:
+    """Write what was measured into samples that came by SQL; see `Incoming.fill_in`."""
+    with ledger.transaction() as transaction:
+        _fill_in(transaction, found)
+
+
+def _fill_in(transaction: Transaction, found: Iterable[Media]) -> None:
+    _copy_measured(transaction, found)
+    transaction.run("SELECT fill_in_media()")
+
+
+def _copy_measured(transaction: Transaction, found: Iterable[Media]) -> None:
+    transaction.run(_MEASURED)
+    transaction.run("TRUNCATE measured")
+    with transaction.driver.cursor() as cursor, cursor.copy("COPY measured FROM STDIN") as copy:
+        for one in found:
+            copy.write_row(astuple(one))
+    transaction.run("ANALYZE measured")
 
 
 def counts(ledger: Ledger) -> dict[str, int]:

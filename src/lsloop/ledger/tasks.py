@@ -12,10 +12,14 @@ from sqlalchemy import Row
 from lsloop.ledger import Ledger, Transaction, Turn, gold, problems
 from lsloop.records import Claim, Order, Prediction, Project, Sample
 
-_SAMPLE = "sample_id, external_id, fields, media_path, media_md5, duration, width, height, sync_version"
+_SAMPLE = (
+    "sample_id, external_id, fields, media_path, media_md5, "
+    "duration, width, height, frame_rate, frames, pages, sync_version"
+)
 
 CLAIM = """t.task_key, s.sample_id, s.external_id, shown_fields(s, t) AS fields, s.media_path, s.media_md5,
-    s.duration, s.width, s.height, s.sync_version, p.value, p.model_version, p.score, p.uncertainty,
+    s.duration, s.width, s.height, s.frame_rate, s.frames, s.pages, s.sync_version,
+    p.value, p.model_version, p.score, p.uncertainty,
     CASE WHEN t.adjudicates IS NOT NULL THEN candidates(t) END AS candidates"""
 """What a task is made from: columns of a task `t`, its sample `s` and the prediction `p` to show."""
 
@@ -173,6 +177,13 @@ def leave_out(ledger: Ledger, found: Mapping[UUID, problems.Problem]) -> None:
     with ledger.transaction() as transaction:
         transaction.run("SELECT leave_out(CAST(:keys AS uuid[]))", keys=list(found))
         problems.set_aside(transaction, list(found.values()))
+
+
+def let_go(ledger: Ledger, keys: Collection[UUID]) -> None:
+    """These claimed tasks are not sent: their samples are free."""
+    if keys:
+        with ledger.transaction() as transaction:
+            transaction.run("SELECT leave_out(CAST(:keys AS uuid[]))", keys=list(keys))
 
 
 _TRIED_AGAIN = """DELETE FROM problems p USING samples s

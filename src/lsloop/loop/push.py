@@ -7,14 +7,16 @@ from lsloop.config import Config
 from lsloop.labelstudio.client import LabelStudio
 from lsloop.ledger import Ledger, projects, servers
 from lsloop.ledger.tasks import Plan
-from lsloop.loop.job import media, resolved, template
+from lsloop.loop.job import links_to, media, resolved, template
 from lsloop.loop.setup import setup
+from lsloop.media.paths import RawData
 from lsloop.progress import SILENT, Progress
 from lsloop.records import Claim, Order, Project
 from lsloop.steps import (
     canary,
     links,
     refresh,
+    sample,
     task,
 )
 from lsloop.task_types import Kind
@@ -78,6 +80,7 @@ def push(
         limit=config.params.push.limit if limit is None else limit,
         params=config.params.push,
         media=given,
+        look=_look(ledger, config),
         fresh=fresh,
         advance=progress.advance,
         waiting=progress.waiting,
@@ -86,6 +89,14 @@ def push(
     pushed.unfit += done.problems
     pushed.noticed += [] if found.created else found.drift
     return pushed
+
+
+def _look(ledger: Ledger, config: Config) -> task.Look:
+    """Where the raw data lie on this machine, what came by SQL is looked at before it is sent."""
+    if not config.raw_dir.is_dir():
+        return lambda keys: {}
+    raw = RawData(config.raw_dir, lambda: links_to(config))
+    return lambda keys: sample.look(ledger, keys, raw)
 
 
 def brought_up(

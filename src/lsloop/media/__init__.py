@@ -1,7 +1,6 @@
-"""Media files: which kinds there are, by one table of suffixes, and how much sound can be decoded, by the content."""
+"""Media files: what a file is by its content, else by one table of suffixes. `measuring` says how large or long it is."""
 
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import PurePosixPath
 
 # Not the system's table: that differs between machines, and knows types that a browser would run.
 TYPES = {
@@ -19,6 +18,8 @@ TYPES = {
         "video/mp4": ".mp4 .m4v",
         "video/webm": ".webm",
         "video/quicktime": ".mov",
+        "video/x-msvideo": ".avi",
+        "video/x-matroska": ".mkv",
         "image/png": ".png",
         "image/jpeg": ".jpg .jpeg",
         "image/webp": ".webp",
@@ -31,47 +32,55 @@ TYPES = {
     for suffix in suffixes.split()
 }
 
-_MUTE = ("image/", "application/", "text/")
-_PACKED = {"FLAC", "OGG", "MP3", "MPEG"}
-_PLAIN = ("PCM", "FLOAT", "DOUBLE", "ULAW", "ALAW")
-"""Encodings in which a file's length says how much sound there is, unless it is packed; else only decoding does."""
+UNKNOWN = "application/octet-stream"
 
-_BLOCK = 2**18  # frames that are decoded at a time
+HEAD = 1024  # bytes of a file that `type_of` looks at
+
+_BEGINNINGS = (
+    (b"\x89PNG\r\n\x1a\n", "image/png"),
+    (b"\xff\xd8\xff", "image/jpeg"),
+    (b"GIF8", "image/gif"),
+    (b"II*\0", "image/tiff"),
+    (b"MM\0*", "image/tiff"),
+    (b"fLaC", "audio/flac"),
+    (b"OggS", "audio/ogg"),
+    (b"ID3", "audio/mpeg"),
+    (b".snd", "audio/basic"),
+    (b"%PDF-", "application/pdf"),
+)
+_FORMS = {
+    (b"RIFF", b"WAVE"): "audio/wav", (b"RIFF", b"WEBP"): "image/webp", (b"RIFF", b"AVI "): "video/x-msvideo",
+    (b"FORM", b"AIFF"): "audio/aiff", (b"FORM", b"AIFC"): "audio/aiff",
+}  # fmt: skip
+"""What a file is whose first bytes are one, and whose bytes from the ninth on are the other."""
+
+
+def type_of(name: str, head: bytes) -> str:
+    """The media type of a file that begins with `head`. A suffix that the content contradicts counts for nothing."""
+    by_name = TYPES.get(PurePosixPath(f"a{name}").suffix.lower(), UNKNOWN)
+    found = _by_content(head, by_name)
+    # The beginnings of some containers do not say which of their kinds a file is; a suffix of the same family does.
+    return by_name if found is None or _family(found) == _family(by_name) != "image" else found
+
+
+def _by_content(head: bytes, by_name: str) -> str | None:
+    for beginning, found in _BEGINNINGS:
+        if head.startswith(beginning):
+            return found
+    if form := _FORMS.get((head[:4], head[8:12])):
+        return form
+    if head[4:8] == b"ftyp":
+        return "audio/mp4" if head[8:11] == b"M4A" else "video/mp4"
+    if head.startswith(b"\x1aE\xdf\xa3"):
+        return by_name if by_name.endswith(("/webm", "/x-matroska")) else "video/webm"
+    return "image/bmp" if head.startswith(b"BM") and by_name == UNKNOWN else None
+
+
+def _family(media_type: str) -> str:
+    return {"audio/mp4": "mp4", "video/mp4": "mp4", "video/quicktime": "mp4"}.get(media_type, media_type.partition("/")[0])
 
 
 def kind_of(path: str) -> str:
     """`audio`, `image` or `media`: what a file is by its suffix."""
     kind = TYPES.get(PurePosixPath(f"a{path}").suffix.lower(), "").partition("/")[0]
     return kind if kind in ("audio", "image") else "media"
-
-
-def duration(path: Path) -> float | None:
-    """Seconds of sound that can be decoded; None where a file is no sound, or not all of it can be decoded.
-
-    A file says how long it is at its beginning. A recording that was cut off, or has a damaged part, says it, too: models
-    then fail where they come to it. So what is measured is what they will hear.
-    """
-    if TYPES.get(path.suffix.lower(), "").startswith(_MUTE):
-        return None
-    import soundfile
-
-    try:
-        # By number: the name of a file does not say what is in it, and `.raw` would be taken for samples without a header.
-        with path.open("rb") as file, soundfile.SoundFile(file.fileno(), closefd=False) as sound:
-            is_plain = sound.subtype.startswith(_PLAIN) and sound.format not in _PACKED
-            frames = sound.frames if is_plain else _decoded(sound)
-            return float(frames / sound.samplerate) if frames > 0 else None
-    except (soundfile.SoundFileError, OSError, ValueError, TypeError, RuntimeError):
-        return None
-
-
-def _decoded(sound: Any) -> int:
-    """How many frames there are before the first hole. Raises what soundfile raises for what it cannot decode.
-
-    A read that gives less than was asked for has come to the end, or to a part that is skipped in silence.
-    """
-    heard = count = len(sound.read(_BLOCK, dtype="int16"))
-    while count == _BLOCK:
-        count = len(sound.read(_BLOCK, dtype="int16"))
-        heard += count
-    return heard

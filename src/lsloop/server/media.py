@@ -11,7 +11,7 @@ from urllib.parse import quote
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from lsloop.media import TYPES
+from lsloop.media import HEAD, type_of
 
 CHUNK = 256 * 1024  # bytes
 
@@ -29,14 +29,22 @@ class Plan(NamedTuple):
 
 def respond(file: BinaryIO, name: str, request: Mapping[str, str], *, head: bool) -> Response:
     """Answer a request for an open file, which is closed afterwards. `request` is its headers."""
-    plan = _plan(os.fstat(file.fileno()), name, request, head)
+    plan = _plan(os.fstat(file.fileno()), name, _type(file, name), request, head)
     if head or plan.status in (304, 416):
         file.close()
         return Response(status_code=plan.status, headers=plan.headers)
     return _Streamed(file, plan)
 
 
-def _plan(found: os.stat_result, name: str, request: Mapping[str, str], head: bool) -> Plan:
+def _type(file: BinaryIO, name: str) -> str:
+    """By the content, so that a browser shows what bears a wrong suffix."""
+    try:
+        return type_of(name, os.pread(file.fileno(), HEAD, 0))
+    except OSError:  # the body will say it
+        return type_of(name, b"")
+
+
+def _plan(found: os.stat_result, name: str, media_type: str, request: Mapping[str, str], head: bool) -> Plan:
     headers, size = _headers(found, name), found.st_size
     if _has_it(request, headers, found.st_mtime):
         return Plan(304, headers)
@@ -44,7 +52,7 @@ def _plan(found: os.stat_result, name: str, request: Mapping[str, str], head: bo
     start, stop = part or (0, size)
     if part and start >= stop:
         return Plan(416, headers | {"content-range": f"bytes */{size}"})
-    headers["content-type"] = TYPES.get(PurePosixPath(name).suffix.lower(), "application/octet-stream")
+    headers["content-type"] = media_type
     headers["content-length"] = str(stop - start)
     if part:
         headers["content-range"] = f"bytes {start}-{stop - 1}/{size}"

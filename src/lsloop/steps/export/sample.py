@@ -8,8 +8,8 @@ from typing import Any
 from uuid import UUID
 
 from lsloop.ledger.exports import Entry
-from lsloop.media import duration
 from lsloop.media.paths import BadPath, RawData
+from lsloop.media.sound import duration
 from lsloop.records import Reviewed, Sample
 from lsloop.task_types import Kind
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import orjson
 
@@ -31,7 +32,8 @@ class BadLine:
 
 @dataclass
 class Ingested:
-    """What an ingest did. `unread` are samples that came by SQL and whose media file cannot be read, with the reason."""
+    """What an ingest did. `unread` are samples whose media file cannot be shown, with the reason: they went in, and are not
+    sent to who would need it."""
 
     upserted: samples.Upserted
     refused: list[BadLine] = field(default_factory=list)
@@ -73,7 +75,7 @@ def ingest(
         done = Ingested(incoming.apply(prune=prune and not reading.refused), hashed=len(unmeasured))
         done.refused = sorted(reading.refused, key=lambda bad: bad.line)
         done.prune_refused = prune and bool(done.refused)
-        done.unread = _measure_what_came_by_sql(incoming, reading.raw)
+        done.unread = incoming.damaged() | _measure_what_came_by_sql(incoming, reading.raw)
         incoming.set_aside(f"{path.name} ", [_problem(path.name, bad) for bad in done.refused])
     return done
 
@@ -147,14 +149,29 @@ def _problem(file: str, bad: BadLine) -> Problem:
 
 
 def _measure_what_came_by_sql(incoming: samples.Incoming, raw: RawData) -> dict[str, str]:
-    """What a crawler wrote by SQL without the digest of its recording; answers which cannot be read, and why."""
+    """What a crawler wrote by SQL and no ingest has seen; answers what cannot be shown, and why."""
     unknown = incoming.came_by_sql()
-    bad: dict[str, str] = {}
-    incoming.fill_in(media.measured(raw, sorted(unknown), lambda failed: bad.update([failed]), lambda done: None))
-    found = [(sample, why) for path, why in bad.items() for sample in unknown[path]]
-    incoming.set_aside_samples([
-        Problem("ingest", "sample", str(one.sample_id), why, "Put the file into data/raw.", sample_id=one.sample_id,
-                sync_version=one.sync_version)
-        for one, why in found
-    ])  # fmt: skip
-    return {one.external_id: why for one, why in found}
+    seen = _seen(raw, sorted(unknown))
+    incoming.fill_in(seen)
+    return {one.external_id: file.problem for file in seen if file.problem for one in unknown[file.path]}
+
+
+def look(ledger: Ledger, task_keys: Sequence[UUID], raw: RawData) -> dict[UUID, str]:
+    """Look at the media of claimed tasks whose samples came by SQL; answers whose cannot be shown, and why."""
+    paths = samples.unseen(ledger, task_keys)
+    if not paths:
+        return {}
+    seen = _seen(raw, sorted(set(paths.values())))
+    samples.fill_in(ledger, seen)
+    problems = {file.path: file.problem for file in seen if file.problem}
+    return {key: problems[path] for key, path in paths.items() if path in problems}
+
+
+def _seen(raw: RawData, paths: Sequence[str]) -> list[samples.Media]:
+    """What there is to know of files, also of those that cannot be read."""
+    missing: list[samples.Media] = []
+
+    def failed(file: media.Failed) -> None:
+        missing.append(samples.Media(file[0], None, problem=file[1]))
+
+    return [*media.measured(raw, paths, failed, lambda done: None), *missing]

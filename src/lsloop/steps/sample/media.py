@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lsloop.ledger import samples
-from lsloop.media import duration
+from lsloop.media.measuring import measure
 from lsloop.media.paths import BadPath, RawData
 
 _AT_ONCE = 4
@@ -47,8 +47,10 @@ def _measured(raw: RawData, path: str) -> samples.Media | Failed:
         with open(found.real, "rb", buffering=0) as file:
             seen = os.fstat(file.fileno())
             md5 = hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+        known = vars(measure(Path(found.real), path))
     except BadPath as why:
         return path, str(why)
     except OSError as error:
         return path, f"media file {path!r} cannot be read: {error.strerror or error}"
-    return samples.Media(path, md5, duration(Path(found.real)), size=seen.st_size, mtime_ns=seen.st_mtime_ns)
+    problem = known["problem"] and f"media file {path!r} cannot be shown: {known['problem']}"
+    return samples.Media(path, md5, size=seen.st_size, mtime_ns=seen.st_mtime_ns, **{**known, "problem": problem})

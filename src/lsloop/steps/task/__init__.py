@@ -21,13 +21,13 @@ from lsloop.records import Project
 from lsloop.signing import Media
 from lsloop.steps.task.content import UPSTREAM, Making, Unmade, making
 from lsloop.steps.task.planning import Planned, plan
-from lsloop.steps.task.sending import Pushed, Sender
+from lsloop.steps.task.sending import Look, Pushed, Sender
 from lsloop.steps.task.twins import in_turn, put_away_needless, put_away_seen_twins, reconcile
 from lsloop.task_types import Kind
 
 __all__ = [
-    "UPSTREAM", "Making", "Media", "Planned", "Pushed", "Unmade", "making", "park", "plan", "push", "put_away_needless",
-    "put_away_seen_twins",
+    "UPSTREAM", "Look", "Making", "Media", "Planned", "Pushed", "Unmade", "making", "park", "plan", "push",
+    "put_away_needless", "put_away_seen_twins",
 ]  # fmt: skip
 
 
@@ -46,19 +46,21 @@ def push(
     limit: int,
     params: Push,
     media: Media | None,
+    look: Look = lambda keys: {},
     fresh: bool = True,
     advance: Callable[[int], None] = lambda done: None,
     waiting: Callable[[], None] = lambda: None,
 ) -> Pushed:
     """Claim and send up to `limit` samples; without `fresh` only what was cut off, and adjudications.
 
+    `look` says of claimed tasks why the media of some cannot be shown: those are not sent.
     One push at a time per project; another one waits, after calling `waiting`.
     Raises Uncertain, Unreachable or Refused when Label Studio fails; what was sent until then is in the ledger.
     """
     with in_turn(ledger, project, waiting) as turn:
         pushed = Pushed()
         made = making(ledger, project, kind, media)
-        sender = Sender(ledger, turn, studio, project, made, pushed)
+        sender = Sender(ledger, turn, studio, project, made, pushed, look)
         ledger_tasks.try_again(ledger, project, made.digest)
         again = reconcile(ledger, studio, project, pushed, settle=params.settle_seconds)
         claims = _claims(ledger, project, choice, limit - len(again), params.batch, pushed, fresh=fresh)

@@ -1,6 +1,6 @@
 """Sending: one request at a time; the batch after it is made ready and those before it are written down meanwhile."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from lsloop.labelstudio.answers import NotFound
 from lsloop.labelstudio.client import LabelStudio
 from lsloop.ledger import Ledger, Turn
 from lsloop.ledger import tasks as ledger_tasks
-from lsloop.records import Project, Sample
+from lsloop.records import Claim, Project, Sample
 from lsloop.steps.task.content import Making, Unmade, left_out
 from lsloop.values.text import counted
 
@@ -51,6 +51,10 @@ class Pushed:
     left_out: list[str] = field(default_factory=list)
 
 
+Look = Callable[[Sequence[UUID]], Mapping[UUID, str]]
+"""Of claimed tasks those whose media cannot be shown, and why."""
+
+
 @dataclass(frozen=True)
 class _Batch:
     keys: list[UUID]
@@ -68,10 +72,11 @@ class Sender:
         project: Project,
         made: Making,
         pushed: Pushed,
+        look: Look,
     ) -> None:
         assert project.ls_project_id is not None
         self._ledger, self._turn, self._studio, self._made, self._pushed = ledger, turn, studio, made, pushed
-        self._project, self._ls_project_id = project, project.ls_project_id
+        self._project, self._ls_project_id, self._look = project, project.ls_project_id, look
         self._for_one: set[UUID] = set()
         self._arrived: dict[UUID, int] = {}
         self._samples: dict[UUID, Sample] = {}
@@ -99,13 +104,22 @@ class Sender:
                 raise
 
     def _prepare(self, keys: list[UUID]) -> _Batch:
-        claims = ledger_tasks.content(self._ledger, keys)
+        claims = self._with_media(ledger_tasks.content(self._ledger, keys))
         self._for_one |= {claim.task_key for claim in claims if claim.candidates}
         self._samples |= {claim.task_key: claim.sample for claim in claims}
         made = list(zip(claims, self._made(claims, self._pushed.unfit), strict=True))
         self._leave_out({claim.task_key: task for claim, task in made if isinstance(task, Unmade)})
         there = [(claim.task_key, task) for claim, task in made if not isinstance(task, Unmade)]
         return _Batch([key for key, _ in there], [task for _, task in there])
+
+    def _with_media(self, claims: list[Claim]) -> list[Claim]:
+        """Those whose media can be shown; the others are let go, and their samples say why."""
+        bad = self._look([claim.task_key for claim in claims]) if "media" in self._made.kind.READS else {}
+        ledger_tasks.let_go(self._ledger, bad)
+        self._pushed.left_out += [
+            f"{claim.sample.external_id}: {bad[claim.task_key]}" for claim in claims if claim.task_key in bad
+        ]
+        return [claim for claim in claims if claim.task_key not in bad]
 
     def _send(self, batch: _Batch) -> dict[UUID, int]:
         """One request, and more where Label Studio does not take one of its tasks.
