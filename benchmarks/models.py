@@ -103,7 +103,7 @@ def _served(scene: Scene) -> Iterator[Any]:
 def _question(scene: Scene) -> bytes:
     with scene.ledger.transaction() as transaction:
         rows = transaction.rows("SELECT sample_id FROM samples ORDER BY arrival LIMIT :n", n=TASKS)
-    label_config = loop.asking(scene.ledger, scene.config, KIND).label_config
+    label_config = loop.asking(scene.ledger, scene.config, KIND).job.label_config
     tasks = [{"id": number, "data": {"sample_id": str(row.sample_id)}} for number, row in enumerate(rows)]
     return json.dumps({"tasks": tasks, "label_config": label_config}).encode()
 
