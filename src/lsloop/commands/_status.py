@@ -66,6 +66,9 @@ def _needed(found: Mapping[str, Any]) -> Iterator[str]:
             yield f"{counted(row['to_review'], 'task')} of {name} held for review: `lsloop annotators`"
         if row["to_decide"]:
             yield f"{counted(row['to_decide'], 'task')} of {name} with answers that differ: `lsloop push -t {name}`"
+    for model in found.get("models") or ():
+        if instead := model["stands_in"]:
+            yield f"{instead['version']} answers for {model['task_type']}: {instead['reason']}"
     if given_up := found["counts"].get("events", {}).get("given_up", 0):
         yield f"{counted(given_up, 'event')} of Label Studio given up: `lsloop events --failed` says why"
     if aside := sum(found["counts"].get("problems", {}).values()):
@@ -108,9 +111,9 @@ def _models(models: list[dict[str, Any]], now: datetime) -> Table:
 
 
 def _in_use(model: Mapping[str, Any]) -> str:
-    """The model in use; where another one stands in for it, that one and why."""
+    """The model in use; where another one stands in for it, that one."""
     if instead := model["stands_in"]:
-        return f"{instead['version']} (fallback: {instead['reason']})"
+        return f"{instead['version']} (fallback)"
     return model["version"] or f"{model['base']} (base)"
 
 

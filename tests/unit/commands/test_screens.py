@@ -55,7 +55,8 @@ STATUS: dict[str, Any] = {
     },
     "models": [
         {"task_type": TYPES[0], "version": "transcript_correction-20261127T201500-3fa9c1d2", "base": None,
-         "measured": "wer 0.213", "since": NOW - timedelta(hours=30), "training": "41 running"}
+         "measured": "wer 0.213", "since": NOW - timedelta(hours=30), "training": "41 running",
+         "stands_in": {"version": "base-3fa9c1d20b7e", "reason": "data/large cannot be loaded: There is no model there"}}
     ],
     "sync": Run(1, "annotation-server-01:4711", NOW, NOW, "failed", [{"name": "push", "state": "failed"}], 12.5),
 }  # fmt: skip
@@ -106,6 +107,7 @@ def test_the_status_fits_and_names_what_needs_somebody(width: int) -> None:
     first = text.partition("task type")[0]
     for needed in ("12,345 conflicts of", "1 task of", "17 tasks of", "1 event of Label Studio given up"):
         assert needed in first
+    assert "base-3fa9c1d20b7e answers for transcript_correction: data/large cannot be loaded" in " ".join(first.split())
     assert re.search(r"samples +123,456, 3 deleted, 40 gold", text)
     assert "samples: samples" not in text
 
