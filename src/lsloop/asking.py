@@ -168,7 +168,11 @@ class Asking:
         questions = [self._question(sample, more) for sample in samples]
         guesses = iter(model.guesses([one for one in questions if isinstance(one, dict)]))
         found = [next(guesses) if isinstance(one, dict) else one for one in questions]
-        answers = [self._answer(model, *both) for both in zip(samples, found, strict=True)]
+        return self.checked(samples, [(model.version, guess) for guess in found])
+
+    def checked(self, samples: Sequence[Sample], said: Sequence[tuple[str, Guess]]) -> list[Answer]:
+        """What was said of these samples, by which model version; what does not fit the job is a problem."""
+        answers = [self._answer(*one, sample) for one, sample in zip(said, samples, strict=True)]
         return self._fitting(answers)
 
     def _question(self, sample: Sample, more: Mapping[str, Any]) -> Row | Guess:
@@ -177,21 +181,23 @@ class Asking:
         except Exception as error:  # a kind may meet anything in a sample's fields
             return Guess(None, problem=_sentence(error), unreadable=True)
 
-    def _answer(self, model: Loaded, sample: Sample, guess: Guess) -> Answer:
+    def _answer(self, version: str, guess: Guess, sample: Sample) -> Answer:
         """A guess as a value of the kind and as a result; one that cannot be stored is none."""
         if guess.value is None:
-            return Answer(model.version, problem=guess.problem or NO_ANSWER, unreadable=guess.unreadable)
+            return Answer(version, problem=guess.problem or NO_ANSWER, unreadable=guess.unreadable)
         try:
             _check_numbers(guess)
             value = self.kind.answer(guess.value, sample)
+            if not any(name in value for name in self.kind.WRITES):
+                raise ValueError(f"The answer says nothing of {' or '.join(self.kind.WRITES)}.")
             result = self.kind.to_result(value, self.job.label_config, sample)
             if has_nul(orjson.dumps([result, value]).decode()):
                 raise ValueError("The model's answer has the character NUL in it, which cannot be stored.")
         except UsageError:
             raise  # the label config: it is the same for every sample
         except Exception as error:  # a model may answer anything
-            return Answer(model.version, problem=_sentence(error))
-        return Answer(model.version, value, guess.score, guess.uncertainty, result)
+            return Answer(version, problem=_sentence(error))
+        return Answer(version, value, guess.score, guess.uncertainty, result)
 
     def _fitting(self, answers: Sequence[Answer]) -> list[Answer]:
         """The answers; one that does not fit the label config is none."""

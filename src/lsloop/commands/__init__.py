@@ -37,6 +37,7 @@ COMMANDS = (
     Row("demo", "lsloop.commands.demo:demo", "Start", "Run the whole loop on a small made-up dataset."),
     Row("ingest", "lsloop.commands.ingest:ingest", "The loop", "Read data/raw into the ledger."),
     Row("predict", "lsloop.commands.predict:predict", "The loop", "Have a model pre-annotate waiting samples."),
+    Row("predictions", "lsloop.commands.predictions:app", "The loop", "Bring in what other models said."),
     Row("push", "lsloop.commands.push:push", "The loop", "Send samples to Label Studio."),
     Row("pull", "lsloop.commands.pull:pull", "The loop", "Bring annotations back into the ledger."),
     Row("sync", "lsloop.commands.sync:sync", "The loop", "Run one cycle: files in, answers back, samples out."),

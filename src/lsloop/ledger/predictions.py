@@ -57,6 +57,55 @@ def samples(ledger: Ledger, ids: Sequence[UUID]) -> dict[UUID, Sample]:
     return {row.sample_id: Sample(**row._mapping) for row in rows}
 
 
+def named(ledger: Ledger, names: Sequence[tuple[str, str | None]]) -> dict[tuple[str, str | None], list[Sample]]:
+    """The samples of these names: a name is a `sample_id` or an external id, with its source or None for any."""
+    with ledger.transaction() as transaction:
+        rows = transaction.rows(
+            f"""SELECT n.name, n.source, {", ".join(f"s.{one}" for one in _SAMPLE.split(", "))}
+                 FROM unnest(CAST(:names AS text[]), CAST(:sources AS text[])) n(name, source)
+                 JOIN samples s ON (s.external_id = n.name OR CAST(s.sample_id AS text) = n.name)
+                  AND (n.source IS NULL OR s.source = n.source) AND s.deleted_at IS NULL""",
+            names=[name for name, _ in names], sources=[source for _, source in names],
+        )  # fmt: skip
+    found: dict[tuple[str, str | None], list[Sample]] = {}
+    for row in rows:
+        sample = Sample(**{name: row._mapping[name] for name in _SAMPLE.split(", ")})
+        found.setdefault((row.name, row.source), []).append(sample)
+    return found
+
+
+def bring_in(
+    ledger: Ledger, task_type: str, said: Sequence[tuple[Sample, Prediction]]
+) -> tuple[int, int]:
+    """Write down what models elsewhere said, of samples as they are now: how many are new, how many differ from before.
+
+    What is there already and the same stays as it is.
+    """
+    with ledger.transaction() as transaction:
+        rows = transaction.rows(
+            """INSERT INTO predictions AS p (sample_id, task_type, model_version, value, score, uncertainty, sync_version,
+                                             created_at)
+               SELECT DISTINCT ON (n.sample_id, n.version) n.sample_id, :task_type, n.version, n.value, n.score,
+                      n.uncertainty, n.sync_version, clock_timestamp()
+                 FROM unnest(CAST(:ids AS uuid[]), CAST(:versions AS text[]), CAST(:values AS jsonb[]),
+                             CAST(:scores AS double precision[]), CAST(:uncertainties AS double precision[]),
+                             CAST(:sync_versions AS integer[])) WITH ORDINALITY
+                      n(sample_id, version, value, score, uncertainty, sync_version, place)
+                ORDER BY n.sample_id, n.version, n.place DESC
+               ON CONFLICT (sample_id, task_type, model_version, sync_version) DO UPDATE
+                  SET value = excluded.value, score = excluded.score, uncertainty = excluded.uncertainty,
+                      created_at = excluded.created_at
+                WHERE (p.value, p.score, p.uncertainty) IS DISTINCT FROM
+                      (excluded.value, excluded.score, excluded.uncertainty)
+               RETURNING xmax = 0 AS is_new""",
+            task_type=task_type, ids=[s.sample_id for s, _ in said], versions=[p.model_version for _, p in said],
+            values=[orjson.dumps(p.value).decode() for _, p in said], scores=[p.score for _, p in said],
+            uncertainties=[p.uncertainty for _, p in said], sync_versions=[s.sync_version for s, _ in said],
+        )  # fmt: skip
+    new = sum(row.is_new for row in rows)
+    return new, len(rows) - new
+
+
 class Worker:
     """Goes through a backlog once, oldest first. What it claimed is free again the moment it is gone."""
 

@@ -15,7 +15,7 @@ from lsloop.loop.setup import attach_model, inspect, inspect_model, setup, task_
 from lsloop.loop.job import kinds_of, links_to
 
 # A model proposes.
-from lsloop.loop.predict import asking, load_model, model_in_use, models_in_order, predict
+from lsloop.loop.predict import asking, import_predictions, load_model, model_in_use, models_in_order, predict
 
 # Samples go out, each exactly once.
 from lsloop.loop.job import media
@@ -35,9 +35,36 @@ from lsloop.loop.export import export, watermark
 from lsloop.loop.retrain import promote, retrain, roll_back
 
 __all__ = [
-    "SILENT", "Accepted", "Progress", "accept", "accuracy", "asking", "attach_model", "attend", "export", "inspect",
+    "SILENT",
+    "Accepted",
+    "Progress",
+    "accept",
+    "accuracy",
+    "asking",
+    "attach_model",
+    "attend",
+    "export",
+    "import_predictions",
+    "inspect",
     "inspect_model",
-    "kinds_of", "links_to", "load_model", "look", "media", "model_in_use", "models_in_order", "plan_push",
-    "predict", "process_events", "promote", "pull", "push", "release", "retrain", "review", "roll_back", "setup",
-    "task_types_here", "watermark",
+    "kinds_of",
+    "links_to",
+    "load_model",
+    "look",
+    "media",
+    "model_in_use",
+    "models_in_order",
+    "plan_push",
+    "predict",
+    "process_events",
+    "promote",
+    "pull",
+    "push",
+    "release",
+    "retrain",
+    "review",
+    "roll_back",
+    "setup",
+    "task_types_here",
+    "watermark",
 ]  # fmt: skip

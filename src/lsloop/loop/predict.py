@@ -1,7 +1,9 @@
 """A model proposes: which one answers, and what it says of the samples that wait."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from pathlib import Path
 
 from lsloop import dvc
 from lsloop.asking import Asking, Chosen, Loaded, Model, first
@@ -12,7 +14,7 @@ from lsloop.ledger import projects as ledger_projects
 from lsloop.loop.job import resolved, template
 from lsloop.models import Job
 from lsloop.progress import SILENT, Progress
-from lsloop.steps import prediction
+from lsloop.steps import imported, prediction
 
 
 def model_in_use(ledger: Ledger, config: Config, task_type: str, named: str | None = None) -> Model | None:
@@ -124,3 +126,11 @@ def placed(config: Config, called: str) -> str:
     """Where a model is: a folder of the project, fetched if DVC tracks it and it is not here; else a hub's id."""
     dvc.fetch(config.project_dir, called)
     return config.model_path(called)
+
+
+def import_predictions(
+    ledger: Ledger, config: Config, task_type: str, path: Path, version: str | None, advance: Callable[[int], None]
+) -> imported.Imported:
+    """Write down what a model elsewhere said; see `steps.imported.read_in`."""
+    name, _, _ = resolved(config, task_type)
+    return imported.read_in(ledger, name, asking(ledger, config, name), path, version, advance)
