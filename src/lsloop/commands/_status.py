@@ -68,7 +68,7 @@ def _needed(found: Mapping[str, Any]) -> Iterator[str]:
             yield f"{counted(row['to_decide'], 'task')} of {name} with answers that differ: `lsloop push -t {name}`"
     for model in found.get("models") or ():
         if instead := model["stands_in"]:
-            yield f"{instead['version']} answers for {model['task_type']}: {instead['reason']}"
+            yield f"{model['task_type']} is answered by {instead['version']}: {instead['reason']}"
     if given_up := found["counts"].get("events", {}).get("given_up", 0):
         yield f"{counted(given_up, 'event')} of Label Studio given up: `lsloop events --failed` says why"
     if aside := sum(found["counts"].get("problems", {}).values()):

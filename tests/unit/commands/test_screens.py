@@ -107,7 +107,7 @@ def test_the_status_fits_and_names_what_needs_somebody(width: int) -> None:
     first = text.partition("task type")[0]
     for needed in ("12,345 conflicts of", "1 task of", "17 tasks of", "1 event of Label Studio given up"):
         assert needed in first
-    assert "base-3fa9c1d20b7e answers for transcript_correction: data/large cannot be loaded" in " ".join(first.split())
+    assert "transcript_correction is answered by base-3fa9c1d20b7e: data/large cannot be loaded" in " ".join(first.split())
     assert re.search(r"samples +123,456, 3 deleted, 40 gold", text)
     assert "samples: samples" not in text
 
