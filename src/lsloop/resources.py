@@ -23,7 +23,11 @@ def template(name: str, project_dir: Path | None = None) -> str:
     if own and not own.is_file() and (own.is_symlink() or own.exists()):  # the shipped one is not what was meant
         what = f"The template {own} is {'a link to nowhere' if own.is_symlink() else 'not a file'}."
         raise UsageError(what, "Put a file in its place, or take it away to use the one that comes with lsloop.")
-    found = own if own and own.is_file() else path("label_studio_templates", f"{name}.xml")
+    return checked(own if own and own.is_file() else path("label_studio_templates", f"{name}.xml"))
+
+
+def checked(found: Path) -> str:
+    """The label config in a file. Raises FileNotFoundError, and UsageError for what is no text or no XML."""
     text = _text(found)
     parser = expat.ParserCreate()
     parser.StartDoctypeDeclHandler = lambda *_: _refuse_doctype(found)

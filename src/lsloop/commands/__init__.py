@@ -30,6 +30,7 @@ from lsloop.commands._lazy import Headed, Row, build
 
 COMMANDS = (
     Row("init", "lsloop.commands.init:init", "Start", "Make a project folder ready to run."),
+    Row("templates", "lsloop.commands.templates:templates", "Start", "List label configs to begin a job from."),
     Row("up", "lsloop.commands.up:up", "Start", "Start PostgreSQL, Label Studio, server and worker here."),
     Row("down", "lsloop.commands.up:down", "Start", "Stop what `up` started; the data stays."),
     Row("logs", "lsloop.commands.logs:logs", "Start", "Show what the services wrote."),

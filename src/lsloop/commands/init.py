@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from lsloop import config, dvc, resources
+from lsloop.commands import _jobs
 from lsloop.commands._call import Call
 from lsloop.errors import LsloopError, UsageError
 
@@ -42,36 +43,67 @@ def init(
             metavar="DIR", help="The project folder; made if it is not there.", show_default=False
         ),
     ] = Path(),
+    task_type: Annotated[
+        str | None, typer.Option("--task-type", "-t", metavar="NAME", help="Add a job of this name.")
+    ] = None,
+    template: Annotated[
+        Path | None,
+        typer.Option(
+            "--template", metavar="FILE", help="Its label config: an XML file, or a name that `lsloop templates` lists."
+        ),
+    ] = None,
 ) -> None:
-    """Make a project folder ready to run: settings, templates, git and DVC.
+    """Make a project folder ready to run: settings, templates, git and DVC. With --task-type, add a job to it.
 
-    Existing files are never changed, so it can be run again, or inside a repository that you have.
+    What is there is kept, so it can be run again, or inside a repository that you have. A job is a template in
+    label_studio_templates/ and an entry in params.yaml; all else in that file stays as it is.
 
     Example:
       lsloop init speech
       lsloop -C speech up
+      lsloop init --task-type vehicles --template object-detection-with-bounding-boxes
     """
     call = Call.of(ctx)
     project = call.path(folder).resolve()
-    document = {"project": project, **_write(project), **dvc.initialise(project)._asdict()}
+    if (task_type is None) != (template is None):
+        raise UsageError("--task-type and --template belong together.", "Give both.")
+    job = None
+    if task_type and template:
+        job = _jobs.found(project, task_type, template, call.path(template))
+    document = {"project": project, **_write(project, job), **dvc.initialise(project)._asdict()}
     document["unignored"] = [path for path in IGNORED if not dvc.ignored(project, path)]
     call.out.result(document, _told(document))
 
 
-def _write(project: Path) -> dict[str, list[str]]:
-    """Write each file that is not there yet; says which were written and which kept."""
+def _write(project: Path, job: _jobs.Job | None) -> dict[str, Any]:
+    """Write each file that is not there yet; says which were written and which kept, and what was added."""
     if project.exists() and not project.is_dir():
         raise UsageError(f"{project} is a file.", "Name a folder.")
     (project / "data" / "raw").mkdir(parents=True, exist_ok=True)
-    done: dict[str, list[str]] = {"written": [], "kept": []}
-    for name, content in _files(project):
+    done: dict[str, Any] = {"written": [], "kept": []}
+    if job:
+        _require_room(project, job)
+        done["task_type"] = job.name
+    for name, content in _files(project, job, done):
         done["written" if _write_new(project / name, content) else "kept"].append(name)
     return done
 
 
-def _files(project: Path) -> Iterator[tuple[str, str]]:
+def _require_room(project: Path, job: _jobs.Job) -> None:
+    """Raises UsageError where the job's template would have to take the place of another one."""
+    there = project / job.path
+    if there.is_file() and resources.checked(there).strip() != job.label_config.strip():
+        raise UsageError(
+            f"{there} holds another label config.", "Give the job another name, or take the file away."
+        )
+
+
+def _files(project: Path, job: _jobs.Job | None, done: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """The files of a project folder: path in it, content. Each is written before the next is asked for."""
     yield "params.yaml", resources.path("params.yaml").read_text(encoding="utf-8")
+    if job:
+        yield job.path, job.label_config
+        done["entry"] = "added" if _jobs.add_entry(project, job) else "kept"
     for template in sorted(resources.path("label_studio_templates").iterdir()):
         yield f"label_studio_templates/{template.name}", template.read_text(encoding="utf-8")
     yield "dvc.yaml", dvc.stages(list(config.load(project).params.task_types))
@@ -117,8 +149,22 @@ def _told(document: dict[str, Any]) -> str:
     lines = [f"Project folder {document['project']}"]
     lines += [f"  written  {name}" for name in document["written"]]
     lines += [f"  kept     {name}" for name in document["kept"]]
+    if name := document.get("task_type"):
+        lines.append(f"  {document['entry']:<8} the task type {name} in params.yaml")
     for name, key in (("git", "git"), ("DVC", "dvc")):
         lines.append(f"  {'made' if document[key] else 'kept':<8} the {name} repository")
     if document["unignored"]:
         lines += ["", f"Add to .gitignore, lest secrets are committed: {' '.join(document['unignored'])}"]
-    return "\n".join([*lines, "", NEXT])
+    return "\n".join([*lines, "", _next(document)])
+
+
+def _next(document: dict[str, Any]) -> str:
+    """What to do with what is there now."""
+    name = document.get("task_type")
+    if not name:
+        return NEXT
+    lines = [f"Next: `lsloop setup --task-type {name}` makes its project and says what it reads and writes."]
+    if f"data/reviewed/{name}" not in (document["project"] / "dvc.yaml").read_text(encoding="utf-8"):
+        where = "under outs of export_reviewed and deps of generate_manifest"
+        lines.append(f"Add data/reviewed/{name} to dvc.yaml, {where}: that file was changed by hand.")
+    return "\n".join(lines)

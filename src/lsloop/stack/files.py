@@ -21,6 +21,14 @@ def write(path: Path, text: str) -> None:
         raise
 
 
+def replace(path: Path, text: str) -> None:
+    """Write `text` in the place of a file, as `write` does; whoever may read it may go on reading it."""
+    mode = path.stat().st_mode
+    target = path.resolve()  # what a link leads to is changed, not the link
+    write(target, text)
+    target.chmod(mode)
+
+
 def read(path: Path) -> str:
     """What a file says; nothing when it is not there."""
     return path.read_text(encoding="utf-8") if path.is_file() else ""

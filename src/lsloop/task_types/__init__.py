@@ -6,7 +6,10 @@ entry-point group `lsloop.task_types`.
 
 import importlib
 import pkgutil
+import sys
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Protocol, runtime_checkable
 from uuid import UUID
@@ -124,6 +127,27 @@ def measures(kind: Kind) -> Measures:
     return found
 
 
+@dataclass(frozen=True)
+class Described:
+    """What a kind reads, writes and is measured by, in words; and whether a model's answer can be shown for all of it."""
+
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    measure: str
+    predictions: bool
+
+
+def described(kind: Kind) -> Described:
+    """A kind in words, for whoever has just made it."""
+    first = measures(kind)[0].name.replace("_", " ")
+    return Described(tuple(kind.READS), tuple(kind.WRITES), f"{first}, errors in {kind.UNIT}", answers_all(kind))
+
+
+def answers_all(kind: Kind) -> bool:
+    """Whether there is no control in the label config that lsloop keeps without understanding it."""
+    return not getattr(kind, "unknown", ())
+
+
 def knows_impossible(kind: Kind) -> bool:
     """Whether a kind says of a value that it cannot be of a recording of a certain length: it has `impossible`."""
     return hasattr(kind, "impossible")
@@ -179,4 +203,10 @@ def _shipped() -> set[str]:
 
 
 def _installed() -> dict[str, EntryPoint]:
+    return _installed_on(tuple(sys.path))
+
+
+@lru_cache(maxsize=4)
+def _installed_on(path: tuple[str, ...]) -> dict[str, EntryPoint]:
+    """Read once: it takes 40 ms, and each turn of the loop asks several times."""
     return {entry.name: entry for entry in entry_points(group=GROUP)}

@@ -9,8 +9,9 @@ from functools import lru_cache
 from typing import Any
 
 from lsloop.records import Result, Sample, Value
-from lsloop.values import regions
+from lsloop.values import possible, regions
 from lsloop.values.answers import OTHER, REGIONS, RELATIONS, Answers
+from lsloop.values.records import Record
 from lsloop.values.regions import Control
 from lsloop.values.text import is_blank
 
@@ -23,6 +24,8 @@ class TemplateKind:
     WRITES: tuple[str, ...]
     shows: Mapping[str, str]
     answers: Answers
+    recordings: frozenset[str] = frozenset()
+    """Objects that play the sample's media file, by name."""
 
     @property
     def NEEDS(self) -> Mapping[str, Control]:
@@ -44,9 +47,25 @@ class TemplateKind:
     def from_result(self, result: Result, config: str) -> Value:
         """The result items as a value. Raises ValueError when nothing is answered where something must be."""
         value = self._with(config).read(result)
+        if why := next(filter(None, map(possible.why_not, self._regions(value))), ""):
+            raise regions.Nothing(why)
         if not self._may_be_empty and all(_says_nothing(part) for part in value.values()):
             raise regions.Nothing("Nothing is answered.")
         return {**dict.fromkeys(self.WRITES), **value}
+
+    def impossible(self, value: Value, duration: float) -> str | None:
+        """Why these regions cannot be of a recording of so many seconds; None where they can."""
+        heard = (one for one in self._regions(value) if one["on"] in self.recordings)
+        return next(filter(None, (possible.too_late(one, duration) for one in heard)), None)
+
+    def _regions(self, value: Value) -> list[Record]:
+        found: list[Record] = value.get(self.answers.renamed.get(REGIONS, REGIONS)) or []
+        return found
+
+    @property
+    def unknown(self) -> tuple[str, ...]:
+        """Controls that no codec knows: what they say is kept as it came, and no model can say it."""
+        return self.answers.unknown
 
     @property
     def _may_be_empty(self) -> bool:
@@ -91,8 +110,9 @@ class TemplateKind:
         return {**dict.fromkeys(self.WRITES), **more, **self.answers.normal(value)}
 
     def training_rows(self, sample: Sample, value: Value) -> list[dict[str, Any]]:
-        """What was shown, and what was answered."""
-        return [self._shown(sample, self.READS) | {name: value.get(name) for name in self.WRITES}]
+        """What was shown, and what was answered, with relations and what no codec knows where there are any."""
+        beside = [name for part in (RELATIONS, OTHER) if (name := self.answers.renamed.get(part, part)) in value]
+        return [self._shown(sample, self.READS) | {name: value.get(name) for name in (*self.WRITES, *beside)}]
 
     @staticmethod
     def _shown(sample: Sample, names: Iterable[str]) -> dict[str, Any]:
@@ -106,17 +126,26 @@ class TemplateKind:
 
 
 def made(config: str, reads: Mapping[str, str], writes: Mapping[str, str]) -> TemplateKind:
-    """The kind of a label config. Raises ValueError for one that is none, or names that it does not have."""
-    answers = _answers(config, tuple(sorted(writes.items())))
-    if not answers.writes:
+    """The kind of a label config. Raises ValueError for one that is none, or names that it does not have.
+
+    What is shown is not what is answered: a control that has the name of a field that is read writes `<name>_answer`,
+    unless `writes` says that it corrects that field.
+    """
+    tags = regions.controls(config)
+    if not tags:
         raise ValueError("the template has no control, so that nothing can be answered")
-    _refuse_unknown("writes", writes, {*answers.tags, REGIONS, RELATIONS, OTHER}, "control")
+    parts = (*tags, REGIONS, RELATIONS, OTHER)
+    _refuse_unknown("writes", writes, set(parts), "control")
     shows = _shown(config, reads)
-    return TemplateKind(tuple(dict.fromkeys(shows.values())), answers.writes, shows, answers)
+    apart = {name: f"{name}_answer" for name in parts if name in shows.values() and name not in writes}
+    answers = _answers(config, tuple(sorted({**apart, **writes}.items())))
+    played = ((name, shows.get(variable)) for name, (tag, variable) in regions.objects(config).items() if tag in PLAYED)
+    recordings = frozenset(name for name, field in played if field == "media")
+    return TemplateKind(tuple(dict.fromkeys(shows.values())), answers.writes, shows, answers, recordings)
 
 
 def _shown(config: str, reads: Mapping[str, str]) -> dict[str, str]:
-    variables = sorted(regions.variables(config) - OWN)
+    variables = sorted(regions.shown(config) - OWN)
     _refuse_unknown("reads", reads, set(variables), "variable")
     files = [name for name in regions.media_variables(config) if name not in reads]
     media = {} if "media" in reads.values() else dict.fromkeys(files[:1], "media")
@@ -129,6 +158,7 @@ def _sized(record: dict[str, Any], sample: Sample) -> dict[str, Any]:
         return record
     return {**record, "more": {"original_width": sample.width, "original_height": sample.height} | record["more"]}
 
+PLAYED = ("audio", "audioplus", "video")
 
 OWN = {"candidates", "sample_id", "task_key"}
 """Variables that lsloop gives itself."""

@@ -37,9 +37,13 @@ class Answers:
         """What an answer may hold: the controls of the whole task, regions where something can be marked, and `other`."""
         marks = any(tag.type in controls.MARKING for tag in self.tags.values())
         own = [self._name(name) for name, tag in self.tags.items() if self._is_for_task(name, tag)]
-        unknown = any(not self._has_codec(name, tag) for name, tag in self.tags.items())
-        parts = ((REGIONS, marks or self._has_regions), (OTHER, unknown))
+        parts = ((REGIONS, marks or self._has_regions), (OTHER, bool(self.unknown)))
         return (*own, *(self._name(name) for name, has in parts if has))
+
+    @cached_property
+    def unknown(self) -> tuple[str, ...]:
+        """The controls that no codec is known of."""
+        return tuple(name for name, tag in self.tags.items() if not self._has_codec(name, tag))
 
     @cached_property
     def _has_regions(self) -> bool:
@@ -59,6 +63,8 @@ class Answers:
         if not isinstance(result, list) or not all(isinstance(item, dict) for item in result):
             raise ValueError("The result is not a list of regions.")
         known = [item for item in result if self._is_known(item)]
+        for item in known:
+            self._check(item["from_name"], item["value"])
         inside = {item.get("id") for item in known if self._is_region(item)} - {None}
         regions = [item for item in known if self._is_region(item) or item.get("id") in inside]
         value = self._of_task([item for item in known if item not in regions])
@@ -76,12 +82,25 @@ class Answers:
             return False
         return self._has_codec(str(name), tag)
 
+    def _check(self, name: str, value: Mapping[str, Any]) -> None:
+        """Raises ValueError for an answer that the control does not offer."""
+        tag, codec = self.tags[name], self.codecs.get(name)
+        given = value.get(codec.key) if codec else None
+        if given is None:
+            return
+        if tag.type == "rating" and not (type(given) in (int, float) and given in range(1, tag.most + 1)):
+            raise ValueError(f"The rating {name!r} is {given!r}; it must be a whole number from 1 to {tag.most}.")
+        if tag.type == "choices" and tag.values:
+            steps = [step for one in _listed(given) for step in _listed(one)]
+            if alien := [step for step in steps if isinstance(step, str) and step not in tag.values]:
+                raise ValueError(f"{name!r} has no choice {', '.join(map(repr, alien))}.")
+
     def _is_region(self, item: Mapping[str, Any]) -> bool:
         """Whether an item says something of a place in what is shown."""
         tag = self.tags[item["from_name"]]
         codec = self.codecs.get(item["from_name"])
         place = item["value"].keys() - {codec.key if codec else None}
-        return bool(place) or "item_index" in item or tag.per_region or tag.type in controls.DRAWN
+        return bool(place) or "item_index" in item or tag.per_region or tag.type in controls.MARKING
 
     def _of_task(self, items: Iterable[Mapping[str, Any]]) -> Value:
         value: Value = {}
@@ -239,6 +258,10 @@ class Answers:
             if name in self.codecs and answer is not None
         ]
         return f"{', '.join(filter(None, said)) or 'region'} at {_shown_place(record['where'])}"
+
+
+def _listed(given: Any) -> list[Any]:
+    return given if isinstance(given, list) else [given]
 
 
 _CLASH = object()

@@ -15,8 +15,8 @@ from lsloop.values.controls import Codec, canonical
 Record = dict[str, Any]
 
 KEPT = (
-    "original_width", "original_height", "image_rotation", "item_index", "meta", "score", "origin", "readonly", "hidden",
-    "locked", "parentID",
+    "original_width", "original_height", "original_length", "image_rotation", "item_index", "meta", "score", "origin",
+    "readonly", "hidden", "locked", "is_positive", "parentID",
 )  # fmt: skip
 """What Label Studio adds to a region beside its value."""
 

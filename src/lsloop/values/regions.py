@@ -22,13 +22,14 @@ class Nothing(ValueError):
 class Control:
     """A control tag of a label config. `type` is the tag in small letters, `values` its choices or labels.
 
-    `per_region`: what is answered is about one region, not about the task.
+    `per_region`: what is answered is about one region, not about the task. `most`: stars that a rating has.
     """
 
     type: str
     to_name: str = ""
     values: tuple[str, ...] = ()
     per_region: bool = False
+    most: int = 5
 
 
 @lru_cache(maxsize=64)
@@ -48,8 +49,33 @@ def variables(config: str) -> frozenset[str]:
     return frozenset(found[1] for value in values if (found := re.search(r"\$(\w+)", value)))
 
 
+@lru_cache(maxsize=64)
+def shown(config: str) -> frozenset[str]:
+    """All variables of a label config: those that Label Studio asks for, and what else is shown. Raises as `controls` does.
+
+    A heading without a name shows what it finds, and so do the lists of pages (`valueList`) and of choices. A number that
+    limits the editor (`maxMessages="$max"`) is not shown.
+    """
+    given = (value for tag in _parse(config).iter() for key, value in tag.attrib.items() if key.lower() in _SHOWING)
+    return variables(config) | {found[1] for value in given if (found := _VARIABLE.fullmatch(value.strip()))}
+
+
+_SHOWING = ("value", "valuelist", "html", "audiourl", "src", "text", "content")
+"""Attributes that hold what is shown."""
+
+_VARIABLE = re.compile(r"\$([A-Za-z_]\w*)(?:[.\[].*)?")
+"""A value that is a variable, or a part of one."""
+
 MEDIA = ("image", "audio", "audioplus", "video", "pdf", "timeseries")
 """Objects whose value is the address of a file."""
+
+
+@lru_cache(maxsize=64)
+def objects(config: str) -> Mapping[str, tuple[str, str]]:
+    """What is shown by name: its tag in small letters, and the variable of its value. Raises as `controls` does."""
+    tags = [tag for tag in _parse(config).iter() if tag.get("name") and not tag.get("toName")]
+    found = ((tag, _VARIABLE.fullmatch(tag.get("value", "").strip())) for tag in tags)
+    return MappingProxyType({tag.attrib["name"]: (tag.tag.lower(), value[1] if value else "") for tag, value in found})
 
 
 @lru_cache(maxsize=64)
@@ -102,8 +128,7 @@ def _values(tag: ElementTree.Element) -> list[dict[str, Any]]:
     if tag.tag == "Choices":
         return [{"choices": [name]} for name in options]
     if tag.tag == "Rating":
-        most = tag.get("maxRating", "5").strip()
-        return [{"rating": stars} for stars in (1, int(most) if most.isdecimal() else 5)]
+        return [{"rating": stars} for stars in (1, _control(tag).most)]
     simple: dict[str, dict[str, Any]] = {
         "TextArea": {"text": ["x"]}, "Taxonomy": {"taxonomy": [["x", "y"]]}, "Number": {"number": 3},
         "DateTime": {"datetime": "2026-01-01"}, "Pairwise": {"selected": "left"},
@@ -166,7 +191,7 @@ def read_choices(result: Result, name: str) -> list[str]:
 def read_rating(result: Result, name: str) -> int | None:
     """The stars given, or None. Raises ValueError when they are not a whole number from 1 to 5."""
     stars = [answer["value"].get("rating") for answer in answers(result, name)]
-    if not all(star in (1, 2, 3, 4, 5) for star in stars):
+    if not all(star in (1, 2, 3, 4, 5) and star is not True for star in stars):
         raise ValueError(f"The rating {name!r} is {stars[0]!r}; it must be a whole number from 1 to 5.")
     return int(stars[-1]) if stars else None
 
@@ -191,7 +216,9 @@ def _parse(config: str) -> ElementTree.Element:
 def _control(tag: ElementTree.Element) -> Control:
     options = (option.get("alias") or option.get("value") for option in tag.iter() if option.tag in _OPTIONS)
     per_region = tag.get("perRegion", "").lower() == "true"
-    return Control(tag.tag.lower(), tag.attrib["toName"].split(",")[0], tuple(filter(None, options)), per_region)
+    stars = tag.get("maxRating", "").strip()
+    most = int(stars) if stars.isdecimal() else 5
+    return Control(tag.tag.lower(), tag.attrib["toName"].split(",")[0], tuple(filter(None, options)), per_region, most)
 
 
 def _misfit(name: str, found: Control | None, need: Control) -> list[str]:

@@ -6,6 +6,7 @@ seconds in recordings, characters in texts, frames in videos. Symmetric; 1 for e
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -48,6 +49,43 @@ def _is_understood(geometry: Geometry) -> bool:
         return False
 
 
+def is_in_picture(geometry: Geometry) -> bool:
+    """Whether some part of a region lies in the picture. Raises ValueError for a region without an outline."""
+    import shapely
+
+    if _is_key_point(geometry):
+        return all(-EDGE <= _finite(geometry[side]) <= 100 + EDGE for side in "xy")
+    outline = _outline(geometry)
+    if not outline or not all(math.isfinite(side) for point in outline for side in point):
+        raise ValueError("no outline")
+    return bool(shapely.box(-EDGE, -EDGE, 100 + EDGE, 100 + EDGE).intersects(shapely.MultiPoint(outline).convex_hull))
+
+
+EDGE = 1e-6
+"""Percent that an editor's arithmetic may put a region beyond the edge of its picture."""
+
+
+def _finite(given: Any) -> float:
+    if isinstance(given, bool) or not math.isfinite(float(given)):
+        raise ValueError("no number")
+    return float(given)
+
+
+def moment(given: Any) -> float | None:
+    """A place on an axis as a number: seconds, characters, a paragraph, a date; None for a path in a page."""
+    if isinstance(given, bool) or not isinstance(given, int | float | str):
+        raise ValueError("no place")
+    try:
+        return _finite(given)
+    except ValueError:
+        if not isinstance(given, str):
+            raise
+    try:
+        return datetime.fromisoformat(given).replace(tzinfo=None).timestamp()
+    except (ValueError, OverflowError):
+        return None
+
+
 def _overlap(a: Geometry, b: Geometry) -> float:
     ours, theirs = _span(a), _span(b)
     if ours and theirs:
@@ -68,12 +106,25 @@ def _span(geometry: Geometry) -> tuple[str, float, float] | None:
     if isinstance(offsets, Mapping):
         return "", float(offsets["start"]), float(offsets["end"])
     if "startOffset" in geometry and "endOffset" in geometry:
-        if geometry.get("start") != geometry.get("end"):
-            return None
-        return str(geometry.get("start")), float(geometry["startOffset"]), float(geometry["endOffset"])
+        return _span_of_paragraphs(geometry)
     if "start" in geometry and "end" in geometry:
-        return "", float(geometry["start"]), float(geometry["end"])
+        start, end = moment(geometry["start"]), moment(geometry["end"])
+        return None if start is None or end is None else ("", start, end)
     return None
+
+
+def _span_of_paragraphs(geometry: Geometry) -> tuple[str, float, float] | None:
+    """Within one paragraph by characters; over several, whose lengths are not known here, mostly by paragraphs."""
+    first, last = (moment(geometry[name]) for name in ("start", "end"))
+    if first is None or last is None:
+        path = str(geometry["start"])
+        same = path == geometry["end"]
+        return (path, float(geometry["startOffset"]), float(geometry["endOffset"])) if same else None
+    return "", first + float(geometry["startOffset"]) / LONG, last + float(geometry["endOffset"]) / LONG
+
+
+LONG = 1e6
+"""Characters that no paragraph has."""
 
 
 def _shared_time(a: tuple[str, float, float], b: tuple[str, float, float]) -> float:
