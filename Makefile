@@ -4,7 +4,7 @@ BIN := .venv/bin
 # One Label Studio environment for the demo, the tests and the benchmarks; the first use makes it.
 export LSLOOP_STUDIO_ENV ?= $(CURDIR)/.lsloop/studio
 
-.PHONY: help demo test test-random check picture soak bench bench-active clean
+.PHONY: help demo test test-random check picture templates soak bench bench-active clean
 
 help:  ## show this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /\1\t/' | expand -t 14
@@ -39,6 +39,9 @@ check: .venv/installed  ## what takes seconds: lint, types, import contracts, un
 
 picture: .venv/installed  ## draw docs/demo.svg anew
 	$(BIN)/python docs/picture.py
+
+templates: .venv/installed  ## write docs/templates.md anew; needs the embedded Label Studio (any test installs it)
+	$(BIN)/lsloop templates --markdown > docs/templates.md
 
 soak: .venv/installed  ## the model of the loop for SOAK_MINUTES (10), from seeds of its own
 	$(BIN)/python -m pytest -q tests/model/soak.py

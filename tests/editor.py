@@ -24,7 +24,7 @@ FREE = ("first", "second", "third")
 def answer(config: str, chance: random.Random, most: int = 3) -> list[Item]:
     """What somebody submits: up to `most` regions on each object, something said of some of them, and of the task."""
     tags = regions.controls(config)
-    kinds = {tag.get("name"): tag.tag.lower() for tag in ElementTree.fromstring(config).iter()}  # noqa: S314
+    kinds = {tag.get("name"): tag.tag.lower() for tag in ElementTree.fromstring(config).iter()}
     made: list[Item] = []
     for place in sorted({tag.to_name for tag in tags.values()}):
         here = {name: tag for name, tag in tags.items() if tag.to_name == place}

@@ -41,7 +41,7 @@ class Job:
 
     def __init__(self, world: World, name: str, label_config: str) -> None:
         self.world, self.name, self.label_config = world, name, label_config
-        self.chance = random.Random(name)  # noqa: S311  # the same answers each time
+        self.chance = random.Random(name)  # the same answers each time
         self.entry = TaskType(overlap=2, agreement=0, reads=self._reads(), writes=self._writes())
 
     def _reads(self) -> dict[str, str]:
@@ -61,11 +61,17 @@ class Job:
         made = LabelInterface(self.label_config).generate_sample_task() or {}
         return {field: made.get(name) or FREE for name, field in self.entry.reads.items()}
 
-    def result(self) -> list[dict[str, Any]]:
-        return editor.answer(self.label_config, self.chance)
+    def result(self, unlike: list[dict[str, Any]] | None = None) -> list[dict[str, Any]]:
+        """An answer; one that says something else than `unlike`."""
+        made = editor.answer(self.label_config, self.chance)
+        is_alike = unlike is not None and self.kind.agree(self._read(made), self._read(unlike)) == 1
+        return self.result(unlike) if is_alike else made
 
     def value(self) -> dict[str, Any]:
-        return self.kind.from_result(self.result(), self.label_config)
+        return self._read(self.result())
+
+    def _read(self, result: list[dict[str, Any]]) -> dict[str, Any]:
+        return self.kind.from_result(result, self.label_config)
 
 
 FREE = [{"value": name, "id": name, "title": name, "body": name, "html": name} for name in editor.FREE]
@@ -134,8 +140,10 @@ def sent_and_answered(world: World, job: Job, people: list[LabelStudio]) -> None
     there = world.rows("SELECT ls_task_id, is_gold_probe, model_version FROM tasks WHERE task_type = :t", t=job.name)
     for task in there:
         assert task.model_version == "upstream"
-        for person in people[: 1 if task.is_gold_probe else 2]:
-            tasks.annotate(person, task.ls_task_id, job.result(), lead_time=3.0)
+        said = job.result()
+        tasks.annotate(people[0], task.ls_task_id, said, lead_time=3.0)
+        if not task.is_gold_probe:
+            tasks.annotate(people[1], task.ls_task_id, job.result(unlike=said), lead_time=3.0)
     assert received(world, job, [task.ls_task_id for task in there]).problems == []
     (score,) = world.rows("SELECT score, unit FROM gold_scores WHERE task_type = :t", t=job.name)
     assert 0 <= score.score <= 1
@@ -147,7 +155,7 @@ def sent_and_answered(world: World, job: Job, people: list[LabelStudio]) -> None
 
 
 def received(world: World, job: Job, ls_task_ids: list[int]) -> annotation.Pulled:
-    """By a pull for the first letters of the alphabet, else by what an event asks for, which is the same without a search."""
+    """By a pull for the first letters of the alphabet, else by what an event asks for: the same without a search."""
     if job.name < "chat":
         pulled: annotation.Pulled = world.pull(job.name)
         return pulled

@@ -1,15 +1,17 @@
 """`lsloop setup`: the Label Studio projects."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 import typer
 
-from lsloop import loop
+from lsloop import loop, task_types
 from lsloop.commands._call import Call
 from lsloop.commands._options import TaskTypeOpt
 from lsloop.commands._output import Output, Table
 from lsloop.commands._services import both
 from lsloop.errors import LsloopError, Unreachable, UsageError
+from lsloop.loop.job import resolved
 from lsloop.steps.ml_backend import Attached
 from lsloop.steps.project import Setup
 
@@ -38,6 +40,8 @@ def setup(
 ) -> None:
     """Create or verify the Label Studio project of each task type, and its webhook; says what differs. Safe to repeat.
 
+    Says what it understood of each job: which sample fields it reads and writes, and how answers are measured.
+
     Where a task type has a model, Label Studio is told to ask it, through `lsloop serve`, which must be running.
 
     Example:
@@ -64,6 +68,7 @@ def setup(
                 if len(names) == 1 or isinstance(error, Unreachable):
                     raise
                 failed[name] = error
+    understood = {name: task_types.described(resolved(call.config, name)[2]) for name in done}
     url = call.config.label_studio_url
     rows = [
         (name, str(s.project.ls_project_id), "created" if s.created else "verified", "; ".join(s.drift) or "none",
@@ -78,10 +83,12 @@ def setup(
                 "drift": s.drift,
                 "no_events": s.no_events,
                 "model": asked.get(name),
+                **asdict(understood[name]),
             }
             for name, s in done.items()
         },
         Table(("task type", "project", "state", "drift", "webhook", "URL"), rows),
+        _jobs(understood, asked),
         *_models(asked, test_predict),
     )
     _tell_models(call.out, asked)
@@ -93,6 +100,16 @@ def setup(
         raise typer.Exit(max(trouble.exit_code for trouble in failed.values()))
     if any(found and found.problem and (found.url or test_predict) for found in asked.values()):
         raise typer.Exit(1)
+
+
+def _jobs(understood: dict[str, task_types.Described], asked: dict[str, Attached | None]) -> Table:
+    """What lsloop understood of each job: what annotators see and answer, how answers are measured, which model answers."""
+    models = {name: found.model_version for name, found in asked.items() if found}
+    rows = [
+        (name, ", ".join(job.reads), ", ".join(job.writes), job.measure, models.get(name) or "none")
+        for name, job in understood.items()
+    ]
+    return Table(("task type", "reads", "writes", "measure", "model"), rows)
 
 
 def _models(asked: dict[str, Attached | None], tested: bool) -> list[Table]:

@@ -1,5 +1,6 @@
 """`lsloop templates`: the gallery of label configs to begin a job from."""
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ def templates(
     name: Annotated[
         str | None, typer.Argument(metavar="NAME", help="Print the label config of this one.", show_default=False)
     ] = None,
+    markdown: Annotated[bool, typer.Option("--markdown", help="As a page in Markdown: docs/templates.md.")] = False,
 ) -> None:
     """List the templates of Label Studio's own gallery, and what a job made of each reads, writes and is measured by.
 
@@ -33,7 +35,8 @@ def templates(
         one = gallery.template(env, name)
         return call.out.result(asdict(one) | _described(one), one.config.rstrip())
     found = [asdict(one) | _described(one) for one in gallery.templates(env).values()]
-    return call.out.result({"templates": found}, Table(COLUMNS, list(map(_row, found))))
+    rows = list(map(_row, found))
+    return call.out.result({"templates": found}, _page(rows) if markdown else Table(COLUMNS, rows))
 
 
 def _described(one: gallery.Template) -> dict[str, Any]:
@@ -43,3 +46,29 @@ def _described(one: gallery.Template) -> dict[str, Any]:
 def _row(one: dict[str, Any]) -> tuple[str, ...]:
     reads, writes = ", ".join(one["reads"]), ", ".join(one["writes"])
     return one["name"], one["group"], reads, writes, one["measure"], "yes" if one["predictions"] else "no"
+
+
+def _page(rows: Sequence[tuple[str, ...]]) -> str:
+    columns = [column for column in COLUMNS if column != "group"]
+    lines = [PAGE, ""]
+    for group in dict.fromkeys(row[1] for row in rows):
+        lines += [f"## {group}", "", _line(columns), _line(["---"] * len(columns))]
+        lines += [_line((f"`{row[0]}`", *row[2:])) for row in rows if row[1] == group] + [""]
+    return "\n".join(lines).rstrip()
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+PAGE = """\
+# Templates
+
+What `lsloop templates` lists: the label configs of Label Studio's own gallery, each of which is a job by
+
+    lsloop init --task-type NAME --template TEMPLATE
+
+*Reads* are the sample fields that an annotator is shown (`media`: the media file), *writes* those that an answer sets,
+*measure* how an answer is held against gold and against other answers, *predictions* whether a model may answer all of
+it. How answers look and are compared: [jobs](guides/jobs.md). Made by `make templates`; a test holds
+that it is up to date."""

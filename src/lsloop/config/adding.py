@@ -11,6 +11,8 @@ def with_entry(text: str, name: str, entry: str) -> str:
     """`text` with `entry` (lines as they stand below the name) as the last task type. Raises UsageError."""
     document = yaml.safe_load(text) or {}
     added = _added(text, name, entry)
+    if added and "\r\n" in text:
+        added = added.replace("\n", "\r\n")
     wanted = {**document, SECTION: {**(document.get(SECTION) or {}), name: yaml.safe_load(entry)}}
     if added is None or yaml.safe_load(added) != wanted:
         raise UsageError(
@@ -49,7 +51,7 @@ def _is_empty(value: yaml.Node) -> bool:
 
 def _last_line(node: yaml.Node) -> int:
     """The number of the last line that says something of a value: a block ends where the next thing begins."""
-    if isinstance(node, yaml.ScalarNode) or node.flow_style or not node.value:
+    if not isinstance(node, yaml.CollectionNode) or node.flow_style or not node.value:
         end: int = node.end_mark.line
         return end - 1 if node.end_mark.column == 0 and end > node.start_mark.line else end
     last = node.value[-1]

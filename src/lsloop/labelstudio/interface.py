@@ -32,21 +32,9 @@ _ONE_BY_ONE = Lock()
 
 def _problems(interface: Any, given: dict[str, Any]) -> list[str]:
     try:
-        return list(interface.validate_prediction(_as_it_expects(given), return_errors=True))
+        return list(interface.validate_prediction(given, return_errors=True))
     except Exception as error:  # its parser fails on shapes that it does not expect
         return [f"{type(error).__name__}: {error}"]
-
-
-def _as_it_expects(given: dict[str, Any]) -> dict[str, Any]:
-    """The messages of a chat under the type that it expects: the control's, not the one that the page writes and reads."""
-    result = given.get("result")
-    if not isinstance(result, list) or not any(_is_message(item) for item in result):
-        return given
-    return given | {"result": [item | {"type": "chat"} if _is_message(item) else item for item in result]}
-
-
-def _is_message(item: Any) -> bool:
-    return isinstance(item, dict) and item.get("type") == "chatmessage"
 
 
 @lru_cache(maxsize=8)

@@ -118,7 +118,7 @@ class Answers:
     def write(self, value: Value) -> Result:
         """The inverse of `read`. What the label config has no control for is left out, but for `other`."""
         own = [part for name in self.tags for part in self._written(name, value.get(self._name(name)))]
-        types = {name: controls.TYPES.get(tag.type, tag.type) for name, tag in self.tags.items()}
+        types = {name: tag.type for name, tag in self.tags.items()}  # of a chat, too: the page says `chatmessage`
         regions = value.get(self._name(REGIONS), [])
         marked = [
             item
@@ -211,23 +211,36 @@ class Answers:
 
     def merge(self, base: Value, ours: Value, theirs: Value) -> Value | None:
         """Both sides' changes of `base` in one value; None where they clash and people must look."""
-        merged: Value = {}
-        for name in self._parts(base, ours, theirs):
-            part = self._merged(name, base.get(name), ours.get(name), theirs.get(name))
-            if part is _CLASH:
-                return None
-            if part not in (None, []):
-                merged[name] = part
-        return merged if self._names_its_regions(merged, ours, theirs) else None
+        if ours == theirs or theirs == base:
+            return self._filled(ours)
+        if ours == base:
+            return self._filled(theirs)
+        was, a, b = map(self._named, (base, ours, theirs))
+        merged = {name: self._merged(name, was.get(name), a.get(name), b.get(name)) for name in self._parts(was, a, b)}
+        return None if _CLASH in merged.values() else self._placed(self._filled(merged))
 
-    def _names_its_regions(self, merged: Value, ours: Value, theirs: Value) -> bool:
-        """Whether the relations name regions by the places that these have in `merged`."""
-        regions, relations = self._name(REGIONS), self._name(RELATIONS)
-        if relations not in merged or ours.get(regions) == theirs.get(regions):
-            return True
-        return any(
-            all(merged.get(name) == side.get(name) for name in (regions, relations)) for side in (ours, theirs)
-        )
+    @staticmethod
+    def _filled(value: Value) -> Value:
+        return {name: part for name, part in value.items() if part not in (None, [])}
+
+    def _named(self, value: Value) -> Value:
+        """A value whose relations and parents say what regions are, not at which place of the list."""
+        found = self._filled(value)
+        regions = found.get(self._name(REGIONS), [])
+        names = {place: name for name, place in records.places_of(regions).items()}
+        joined = [_renamed(one, names) for one in found.get(self._name(RELATIONS), [])]
+        parts = {REGIONS: records.with_parents_named(regions), RELATIONS: joined}
+        return found | {self._name(name): part for name, part in parts.items() if part}
+
+    def _placed(self, merged: Value) -> Value | None:
+        """The inverse, of a merge; None where a relation joins a region that the other side took out."""
+        regions = merged.get(self._name(REGIONS), [])
+        places = records.places_of(regions)
+        joined = [_renamed(one, places) for one in merged.get(self._name(RELATIONS), [])]
+        if any(None in (one["from"], one["to"]) for one in joined):
+            return None
+        parts = {REGIONS: records.with_parents_placed(regions), RELATIONS: sorted(joined, key=canonical)}
+        return merged | {self._name(name): part for name, part in parts.items() if part}
 
     def _merged(self, name: str, base: Any, ours: Any, theirs: Any) -> Any:
         if ours == theirs or theirs == base:
@@ -284,6 +297,11 @@ def _relations(items: Sequence[Mapping[str, Any]], places: Mapping[str, int]) ->
         else:
             joined.append({"from": ends[0], "to": ends[1], **rest})
     return sorted(joined, key=canonical), loose
+
+
+def _renamed(relation: Mapping[str, Any], names: Mapping[Any, Any]) -> dict[str, Any]:
+    """A relation whose ends have other names; None where there is none."""
+    return {**relation, "from": names.get(relation["from"]), "to": names.get(relation["to"])}
 
 
 def _related(relation: Mapping[str, Any], regions: int) -> dict[str, Any]:

@@ -221,8 +221,5 @@ CODECS: Mapping[str, Codec] = {
 DRAWN = ("rectangle", "polygon", "keypoint", "ellipse", "brush", "bitmask", "vector", "magicwand")
 """Controls that only draw: what is answered is where the region is."""
 
-TYPES: Mapping[str, str] = {"chat": "chatmessage"}
-"""The `type` of results where it is not the control's tag."""
-
 MARKING = frozenset({*_LABELLED, "videorectangle", "chat", *DRAWN})
 """Controls whose answers are regions of what is shown."""

@@ -5,7 +5,7 @@ only draws), and `more` (what Label Studio adds and that carries meaning). Ids a
 inside another, names records by their place in the list.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from lsloop.records import Result
@@ -36,8 +36,8 @@ def gathered(items: Iterable[Mapping[str, Any]], codecs: Mapping[str, Codec]) ->
         record["on"] = str(item.get("to_name") or "")
         answer = value.pop(codec.key, None) if codec else None
         record["answers"][name] = codec.normal(answer) if codec and answer is not None else None
-        record["where"] |= _rounded(value)
-        record["more"] |= {key: item[key] for key in KEPT if item.get(key) not in (None, False)}
+        record["where"] |= rounded(value)
+        record["more"] |= {key: item[key] for key in KEPT if item.get(key) is not None and item[key] is not False}
     return found
 
 
@@ -50,7 +50,7 @@ def given(record: Any, codecs: Mapping[str, Codec]) -> Record:
         name: codecs[name].normal(answer) if name in codecs and answer is not None else answer
         for name, answer in parts["answers"].items()
     }
-    return {**parts, "where": _rounded(parts["where"]), "answers": said}
+    return {**parts, "where": rounded(parts["where"]), "answers": said}
 
 
 def ordered(found: Mapping[str, Record]) -> tuple[list[Record], dict[str, int]]:
@@ -154,6 +154,31 @@ def merge(base: Sequence[Record], ours: Sequence[Record], theirs: Sequence[Recor
     return [found[name] for name in sorted(kept)]
 
 
+def with_parents_named(side: Sequence[Record]) -> list[Record]:
+    """Records whose `parentID` says what the parent is instead of its place, which a merge changes."""
+    return [_with_parent(one, lambda place: identity(side[place]) if place < len(side) else None) for one in side]
+
+
+def with_parents_placed(merged: Sequence[Record]) -> list[Record]:
+    """The inverse, of the records of a merge; one whose parent is gone has none."""
+    places = places_of(merged)
+    return [_with_parent(one, places.get) for one in merged]
+
+
+def places_of(side: Sequence[Record]) -> dict[str, int]:
+    """The place of each record by what it is."""
+    return {identity(one): place for place, one in enumerate(side)}
+
+
+def _with_parent(record: Record, known_as: Callable[[Any], Any]) -> Record:
+    more = record.get("more", {})
+    if "parentID" not in more:
+        return record
+    parent = known_as(more["parentID"])
+    kept = {key: part for key, part in more.items() if key != "parentID"}
+    return {**record, "more": kept if parent is None else {**kept, "parentID": parent}}
+
+
 def _clash(ours: Sequence[Record], theirs: Sequence[Record]) -> bool:
     """Whether a change of one side meets another change of the other side."""
     return any(
@@ -163,10 +188,10 @@ def _clash(ours: Sequence[Record], theirs: Sequence[Record]) -> bool:
     )
 
 
-def _rounded(value: Any) -> Any:
+def rounded(value: Any) -> Any:
     if isinstance(value, float):
         near = round(value, DIGITS)
         return int(near) if near.is_integer() else near
     if isinstance(value, dict):
-        return {key: _rounded(one) for key, one in value.items()}
-    return [_rounded(one) for one in value] if isinstance(value, list) else value
+        return {key: rounded(one) for key, one in value.items()}
+    return [rounded(one) for one in value] if isinstance(value, list) else value
