@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from label_studio_sdk.label_interface import LabelInterface
 
 import editor
@@ -21,19 +20,13 @@ from lsloop.labelstudio.client import LabelStudio
 from lsloop.ledger import gold
 from lsloop.loop.job import resolved
 from lsloop.loop.setup import pushed
+from lsloop.stack import gallery
 from lsloop.steps import annotation
 from lsloop.task_types import Kind
 from lsloop.values import regions
 from world import World
 
 pytestmark = pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")  # of the SDK's own making
-
-
-def gallery(environment: Path) -> dict[str, str]:
-    """The label configs of Label Studio's own gallery by name."""
-    (folder,) = environment.glob("lib/python*/site-packages/label_studio/annotation_templates")
-    found = {path.parent.name: yaml.safe_load(path.read_text(encoding="utf-8")) for path in folder.glob("*/*/config.yml")}
-    return {name: document["config"] for name, document in sorted(found.items())}
 
 
 class Job:
@@ -99,7 +92,7 @@ def jobs(world: World, studio_environment: Path) -> dict[str, Job]:
     folder.mkdir()
     known = world.config.params.task_types
     known.clear()
-    found = {name: Job(world, name, text) for name, text in gallery(studio_environment).items()}
+    found = {name: Job(world, name, one.config) for name, one in gallery.templates(studio_environment).items()}
     for name, job in found.items():
         (folder / f"{name}.xml").write_text(job.label_config, encoding="utf-8")
         known[name] = job.entry

@@ -61,7 +61,7 @@ def init(
     Example:
       lsloop init speech
       lsloop -C speech up
-      lsloop init --task-type vehicles --template object-detection-with-bounding-boxes
+      lsloop init --task-type weather --template image-classification
     """
     call = Call.of(ctx)
     project = call.path(folder).resolve()

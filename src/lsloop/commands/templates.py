@@ -27,7 +27,7 @@ def templates(
     Example:
       lsloop templates
       lsloop templates image-classification
-      lsloop init --task-type vehicles --template object-detection-with-bounding-boxes
+      lsloop init --task-type weather --template image-classification
     """
     call = Call.of(ctx)
     env = services.environment_dir(config.load(_folder.nearest(call.directory) or call.directory))
