@@ -164,6 +164,12 @@ def test_what_came_by_sql_without_a_digest_is_measured_and_what_cannot_be_is_lis
     assert (row.media_md5 is not None, row.sync_version, upstream.listed()) == (True, 1, {})
 
 
+def test_why_a_file_cannot_be_read_is_said_once(upstream: Upstream) -> None:
+    rows = [upstream.row(external_id=name, media=name) for name in ("loop.wav", "link.wav", "dangling.wav")]
+    reasons = [bad.reason for bad in upstream.ingest(*rows).refused]
+    assert [reason.count("media") for reason in reasons] == [1, 1, 1], reasons
+
+
 def test_a_progress_bar_knows_how_many_files_there_are(upstream: Upstream) -> None:
     (upstream.raw / "many").mkdir()
     lines = []

@@ -80,6 +80,8 @@ class RawData:
             if stat.S_ISLNK(seen.st_mode):
                 real = self._followed(real, path)
                 seen = os.stat(real)
+        except BadPath:
+            raise
         except (OSError, ValueError) as error:
             raise _unreadable(path, error) from error
         if not stat.S_ISREG(seen.st_mode):

@@ -148,6 +148,8 @@ def _segments(marks: Iterable[Mark]) -> list[Segment]:
 
 
 def _marks(segments: Iterable[Segment] | None) -> set[Mark]:
+    if segments and not isinstance(segments, list):
+        raise ValueError(f"A segment needs to be in a list: {segments!r}.")
     return {_mark(segment) for segment in segments or ()}
 
 
