@@ -27,7 +27,7 @@ BEGIN
                s.is_gold_standard, p_overlap, 'found in Label Studio', now(), 1,
                CASE WHEN row_number() OVER (PARTITION BY s.sample_id ORDER BY n.ls_task_id) > 1 OR EXISTS (
                         SELECT FROM tasks o WHERE o.sample_id = s.sample_id AND o.task_type = p_task_type
-                           AND o.state IN ('claimed', 'open', 'annotated', 'conflicted') AND NOT o.is_gold_probe
+                           AND o.is_live AND NOT o.is_gold_probe
                            AND o.adjudicates IS NULL) AND NOT s.is_gold_standard
                     THEN 'cancelled' ELSE 'claimed' END
           FROM told n JOIN samples s USING (sample_id)

@@ -121,7 +121,7 @@ CREATE OR REPLACE FUNCTION due_adjudications(p_project_id integer) RETURNS SETOF
      WHERE t.project_id = p_project_id AND t.waits_for = 'adjudication' AND s.deleted_at IS NULL
        AND NOT is_left_out(s, t.task_type)
        AND NOT EXISTS (SELECT FROM tasks o WHERE o.adjudicates = t.task_key
-                          AND o.state IN ('claimed', 'open', 'annotated', 'conflicted'))
+                          AND o.is_live)
 $$;
 
 -- Claims an adjudication of each task that is due one. Answers their keys, oldest first.

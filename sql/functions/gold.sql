@@ -77,7 +77,7 @@ LANGUAGE sql STABLE AS $$
      WHERE s.is_gold_standard AND s.deleted_at IS NULL AND gold_fits(g, s, p_reads, p_writes) AND NOT is_left_out(s, p_task_type)
        AND has_all(s, p_reads)
        AND NOT EXISTS (SELECT FROM tasks t WHERE t.sample_id = s.sample_id AND t.task_type = p_task_type
-                          AND t.state IN ('claimed', 'open', 'annotated', 'conflicted'))
+                          AND t.is_live)
 $$;
 
 -- Claims up to p_limit probes of the idle gold, those first that the fewest annotators have met, so that nobody meets one

@@ -96,7 +96,7 @@ BEGIN
         PERFORM refuse(format('nobody holds a lock %s', p_lock_id), '`lsloop locks` shows those that are held.');
     END IF;
     SELECT * INTO t FROM tasks WHERE task_key = l.task_key;
-    IF t.state IN ('claimed', 'open', 'annotated', 'conflicted') THEN
+    IF t.is_live THEN
         SELECT conflict_id INTO v_conflict FROM conflicts WHERE task_key = t.task_key AND status = 'open';
         PERFORM refuse(
             format('lock %s belongs to task %s, which is %s', p_lock_id, coalesce(t.ls_task_id::text, t.task_key::text), t.state),

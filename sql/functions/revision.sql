@@ -36,7 +36,7 @@ $$;
 CREATE OR REPLACE FUNCTION other_at_work(t tasks) RETURNS tasks LANGUAGE sql STABLE AS $$
     SELECT o::tasks FROM tasks o
      WHERE o.sample_id = t.sample_id AND o.task_type = t.task_type AND o.task_key <> t.task_key
-       AND o.state IN ('claimed', 'open', 'annotated', 'conflicted') AND NOT o.is_gold_probe
+       AND o.is_live AND NOT o.is_gold_probe
        AND o.adjudicates IS NOT DISTINCT FROM t.adjudicates
 $$;
 

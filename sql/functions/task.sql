@@ -1,6 +1,6 @@
 -- Tasks: a sample is written down as claimed, with the key that travels with it, before it is sent.
 
--- Whether a push could not make a task of a sample as it is, or Label Studio did not take it. (See eligibility, too.)
+-- Whether a push could not make a task of a sample as it is, or Label Studio did not take it. (See eligible, too.)
 CREATE OR REPLACE FUNCTION is_left_out(s samples, p_task_type text) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT EXISTS (SELECT FROM problems p WHERE p.sample_id = s.sample_id AND p.step = 'push' AND p.task_type = p_task_type)
 $$;
@@ -12,27 +12,32 @@ CREATE OR REPLACE FUNCTION leave_out(p_task_keys uuid[]) RETURNS void LANGUAGE s
     UPDATE locks SET released_at = now() WHERE task_key = ANY (p_task_keys) AND released_at IS NULL;
 $$;
 
--- Whether a sample may be sent for a task type now, as the text of a WHERE over `samples s` with $1 the task type and
--- $2 the fields it reads: it has what the annotator reads, nobody holds it, no task is at work on it or has settled it
--- since its content last changed, and no child stands in for it. (Text, because a function with subqueries is called row by row, not planned.)
-CREATE OR REPLACE FUNCTION eligibility() RETURNS text LANGUAGE sql IMMUTABLE AS $$ SELECT
-   $where$ s.deleted_at IS NULL AND NOT s.is_gold_standard
-       AND has_all(s, $2)
-       AND NOT EXISTS (
-           SELECT FROM tasks t WHERE t.sample_id = s.sample_id AND t.task_type = $1 AND NOT t.is_gold_probe
-              AND (t.state IN ('claimed', 'open', 'annotated', 'conflicted')
-                   OR (t.state IN ('accepted', 'resolved') OR t.state = 'parked' AND t.gone_at IS NULL)
-                      AND (s.field_versions = '{}'
-                           OR NOT changed_since(s.field_versions, $2, greatest(t.sync_version, t.settled_version)))
-                      AND (t.reads = '{media}' OR NOT source_moved(t, s))))
-       AND (s.only_task_type IS NULL OR s.only_task_type = $1)
-       AND NOT EXISTS (SELECT FROM problems p WHERE p.sample_id = s.sample_id AND p.step = 'push' AND p.task_type = $1)
-       AND NOT EXISTS (
-           SELECT FROM samples c WHERE c.parent_sample_id = s.sample_id AND c.deleted_at IS NULL
-              AND (c.only_task_type IS NULL OR c.only_task_type = $1))
-       AND NOT EXISTS (
-           SELECT FROM locks l WHERE l.sample_id = s.sample_id AND l.released_at IS NULL
-              AND (l.task_type IS NULL OR l.task_type = $1) AND (l.expires_at IS NULL OR l.expires_at > now())) $where$
+-- Samples that may be sent for a task type now: with what the annotator reads, held by nobody, at work in no task and settled
+-- by none since their content last changed, and with no child that stands in for them. A query that reads from it is
+-- planned as if this stood in it. Each condition is a lookup by an index for one sample, in whatever order samples are wanted;
+-- as joins they would be planned by statistics, which in the middle of a long push do not know its tasks and locks yet.
+DROP FUNCTION IF EXISTS eligibility();
+CREATE OR REPLACE FUNCTION eligible(p_task_type text, p_reads text[]) RETURNS SETOF samples LANGUAGE sql STABLE AS $$
+    SELECT s.* FROM samples s
+     WHERE s.deleted_at IS NULL AND NOT s.is_gold_standard
+       AND (s.only_task_type IS NULL OR s.only_task_type = p_task_type)
+       AND (SELECT true FROM tasks t
+             WHERE t.sample_id = s.sample_id AND t.task_type = p_task_type AND NOT t.is_gold_probe
+               AND (t.is_live
+                    OR (t.state IN ('accepted', 'resolved') OR t.state = 'parked' AND t.gone_at IS NULL)
+                       AND (s.field_versions = '{}'
+                            OR NOT changed_since(s.field_versions, p_reads, greatest(t.sync_version, t.settled_version)))
+                       AND (t.reads = '{media}' OR NOT source_moved(t, s))) LIMIT 1) IS NOT TRUE
+       AND (SELECT true FROM locks l
+             WHERE l.sample_id = s.sample_id AND l.released_at IS NULL
+               AND (l.task_type IS NULL OR l.task_type = p_task_type)
+               AND (l.expires_at IS NULL OR l.expires_at > now()) LIMIT 1) IS NOT TRUE
+       AND has_all(s, p_reads)
+       AND (SELECT true FROM problems p
+             WHERE p.sample_id = s.sample_id AND p.step = 'push' AND p.task_type = p_task_type LIMIT 1) IS NOT TRUE
+       AND (SELECT true FROM samples c
+             WHERE c.parent_sample_id = s.sample_id AND c.deleted_at IS NULL
+               AND (c.only_task_type IS NULL OR c.only_task_type = p_task_type) LIMIT 1) IS NOT TRUE
 $$;
 
 -- The prediction to show: the newest made of the content that the sample still has.
@@ -51,50 +56,67 @@ LANGUAGE sql STABLE AS $$
                               'media_path', s.media_path, 'media_md5', s.media_md5)
 $$;
 
--- The order in which samples are sent, as the text of an ORDER BY over `samples s`. For `uncertain` see uncertain_first.
-DROP FUNCTION IF EXISTS sending_order(text, text, text[], text);
-CREATE OR REPLACE FUNCTION sending_order(p_order text, p_seed text) RETURNS text LANGUAGE sql IMMUTABLE AS $$
-    SELECT CASE p_order
-        WHEN 'oldest' THEN 's.arrival'
-        WHEN 'priority' THEN 's.priority DESC, s.arrival'
-        WHEN 'random' THEN format('md5(s.sample_id::text || %L)', p_seed)
-    END
-$$;
-
--- The next samples that a push would send, in order.
-DROP FUNCTION IF EXISTS eligible_samples(text, text[], text, text, integer);
-CREATE FUNCTION eligible_samples(p_task_type text, p_reads text[], p_order text, p_seed text, p_limit integer)
+-- The next samples that a push would send, in order: `oldest`, `priority` or `random`. For `uncertain` see uncertain_first.
+DROP FUNCTION IF EXISTS sending_order(text, text);
+CREATE OR REPLACE FUNCTION eligible_samples(p_task_type text, p_reads text[], p_order text, p_seed text, p_limit integer)
 RETURNS SETOF samples LANGUAGE plpgsql STABLE AS $$
 BEGIN
-    RETURN QUERY EXECUTE format(
-        'SELECT s.* FROM samples s WHERE %s ORDER BY %s LIMIT $3', eligibility(),
-        sending_order(p_order, p_seed)) USING p_task_type, p_reads, p_limit;
+    CASE p_order
+    WHEN 'oldest' THEN
+        RETURN QUERY SELECT s.* FROM eligible(p_task_type, p_reads) s ORDER BY s.arrival LIMIT p_limit;
+    WHEN 'priority' THEN
+        RETURN QUERY SELECT s.* FROM eligible(p_task_type, p_reads) s ORDER BY s.priority DESC, s.arrival LIMIT p_limit;
+    WHEN 'random' THEN
+        RETURN QUERY SELECT s.* FROM eligible(p_task_type, p_reads) s ORDER BY md5(s.sample_id::text || p_seed) LIMIT p_limit;
+    END CASE;
 END $$;
 
--- With p_among, of these samples the first that can be sent, in their order. `place` is where a sample stands among those
--- chosen; with p_among, where it stands there.
+-- The same, locked; those that another transaction is at are passed over, and no more are locked than are wanted. With
+-- p_among, of these samples the first that can be sent, in their order. p_after: the oldest are looked for from this arrival on.
+CREATE OR REPLACE FUNCTION hold_next(
+    p_task_type text, p_reads text[], p_order text, p_seed text, p_limit integer, p_among uuid[], p_after bigint
+) RETURNS SETOF uuid LANGUAGE plpgsql AS $$
+DECLARE
+    v_line refcursor;
+    v_id uuid;
+    v_held integer := 0;
+BEGIN
+    CASE
+    WHEN p_among IS NOT NULL THEN
+        OPEN v_line FOR SELECT e.sample_id FROM eligible(p_task_type, p_reads) e WHERE e.sample_id = ANY (p_among)
+                         ORDER BY array_position(p_among, e.sample_id);
+    WHEN p_order = 'oldest' THEN
+        OPEN v_line FOR SELECT e.sample_id FROM eligible(p_task_type, p_reads) e WHERE e.arrival >= p_after ORDER BY e.arrival;
+    WHEN p_order = 'priority' THEN
+        OPEN v_line FOR SELECT e.sample_id FROM eligible(p_task_type, p_reads) e ORDER BY e.priority DESC, e.arrival;
+    WHEN p_order = 'random' THEN
+        OPEN v_line FOR SELECT e.sample_id FROM eligible(p_task_type, p_reads) e ORDER BY md5(e.sample_id::text || p_seed);
+    END CASE;
+    WHILE v_held < p_limit LOOP
+        FETCH v_line INTO v_id;
+        EXIT WHEN NOT FOUND;
+        PERFORM FROM samples s WHERE s.sample_id = v_id FOR UPDATE SKIP LOCKED;
+        IF FOUND THEN
+            v_held := v_held + 1;
+            RETURN NEXT v_id;
+        END IF;
+    END LOOP;
+    CLOSE v_line;
+END $$;
+
+-- Claims samples. `place` is where a sample stands among those chosen; with p_among, where it stands there.
 DROP FUNCTION IF EXISTS claim_tasks(integer, text, text[], text[], integer, text, text, text, integer);
 DROP FUNCTION IF EXISTS claim_tasks(integer, text, text[], text[], integer, text, text, text, integer, uuid[]);
-CREATE FUNCTION claim_tasks(
+CREATE OR REPLACE FUNCTION claim_tasks(
     p_project_id integer, p_task_type text, p_reads text[], p_writes text[], p_overlap integer, p_claimed_by text,
-    p_order text, p_seed text, p_limit integer, p_among uuid[] DEFAULT NULL
-) RETURNS TABLE (task_key uuid, place bigint) LANGUAGE plpgsql AS $$
+    p_order text, p_seed text, p_limit integer, p_among uuid[] DEFAULT NULL, p_after bigint DEFAULT 0
+) RETURNS TABLE (task_key uuid, place bigint, arrival bigint) LANGUAGE plpgsql AS $$
 DECLARE
-    v_ids uuid[];
-BEGIN
-    -- In the middle of a long push the statistics still say that there are hardly any tasks and locks: a nested loop
-    -- chosen by them costs the square of the backlog.
-    PERFORM set_config('enable_nestloop', 'off', true);
-    EXECUTE format(
-        'SELECT array_agg(sample_id) FROM (SELECT s.sample_id FROM samples s WHERE %s AND ($4 IS NULL OR s.sample_id = ANY ($4))
-          ORDER BY %s LIMIT $3 FOR UPDATE OF s SKIP LOCKED) c', eligibility(),
-        CASE WHEN p_among IS NULL THEN sending_order(p_order, p_seed) ELSE 'array_position($4, s.sample_id)' END)
-       INTO v_ids USING p_task_type, p_reads, p_limit, p_among;
-    PERFORM set_config('enable_nestloop', 'on', true);
-
+    v_held uuid[] := ARRAY(SELECT hold_next(p_task_type, p_reads, p_order, p_seed, p_limit, p_among, p_after));
     -- A statement of its own: it sees the locks and tasks that were committed while the one above collected its rows.
-    EXECUTE format('SELECT array_agg(s.sample_id ORDER BY array_position($3, s.sample_id)) FROM samples s
-                     WHERE s.sample_id = ANY ($3) AND %s', eligibility()) INTO v_ids USING p_task_type, p_reads, v_ids;
+    v_ids uuid[] := ARRAY(SELECT e.sample_id FROM eligible(p_task_type, p_reads) e WHERE e.sample_id = ANY (v_held)
+                           ORDER BY array_position(v_held, e.sample_id));
+BEGIN
     RETURN QUERY
     WITH chosen AS MATERIALIZED (
         SELECT s, coalesce(array_position(p_among, c.sample_id), c.place) AS place
@@ -107,7 +129,7 @@ BEGIN
         SELECT (s).sample_id, p_task_type, p_project_id, (s).sync_version, p_reads, p_writes, '{}', p_overlap, p_claimed_by
           FROM chosen ORDER BY chosen.place
         ON CONFLICT DO NOTHING RETURNING tasks.task_key, tasks.sample_id)
-    SELECT claimed.task_key, chosen.place FROM claimed JOIN chosen ON (chosen.s).sample_id = claimed.sample_id
+    SELECT claimed.task_key, chosen.place, (chosen.s).arrival FROM claimed JOIN chosen ON (chosen.s).sample_id = claimed.sample_id
      ORDER BY chosen.place;
 END $$;
 
@@ -249,13 +271,13 @@ $$;
 CREATE OR REPLACE FUNCTION is_wanted(t tasks) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT t.is_gold_probe OR CASE WHEN t.adjudicates IS NULL
         THEN NOT EXISTS (SELECT FROM tasks o WHERE o.sample_id = t.sample_id AND o.task_type = t.task_type
-                            AND o.state IN ('claimed', 'open', 'annotated', 'conflicted') AND NOT o.is_gold_probe)
+                            AND o.is_live AND NOT o.is_gold_probe)
         ELSE EXISTS (SELECT FROM tasks d WHERE d.task_key = t.adjudicates AND d.waits_for = 'adjudication'
                         AND NOT EXISTS (SELECT FROM tasks o WHERE o.adjudicates = d.task_key
-                                           AND o.state IN ('claimed', 'open', 'annotated', 'conflicted'))) END
+                                           AND o.is_live)) END
 $$;
 
--- Whether another task has settled the sample of this one since its content last changed (see eligibility).
+-- Whether another task has settled the sample of this one since its content last changed (see eligible).
 CREATE OR REPLACE FUNCTION is_settled(t tasks) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT NOT t.is_gold_probe AND t.adjudicates IS NULL AND EXISTS (
         SELECT FROM tasks o JOIN samples s USING (sample_id)
@@ -311,7 +333,7 @@ CREATE FUNCTION unheard_tasks(p_project_id integer) RETURNS SETOF tasks LANGUAGE
      WHERE is_wanted(t)
         OR EXISTS (SELECT FROM tasks d WHERE d.task_key = (t).adjudicates AND d.state IN ('accepted', 'resolved', 'cancelled')
                       AND NOT EXISTS (SELECT FROM tasks o WHERE o.adjudicates = d.task_key
-                                         AND o.state IN ('claimed', 'open', 'annotated', 'conflicted')))
+                                         AND o.is_live))
      ORDER BY (t).sample_id, (t).claimed_at, (t).task_key
 $$;
 

@@ -20,11 +20,11 @@ SELECT (SELECT count(*) FROM tasks t
            AND t.state IN ('accepted', 'resolved') AND t.finished_at >= r.started_at) AS accepted,
        (SELECT count(*) FROM tasks t
          WHERE t.task_type = r.task_type AND NOT t.is_gold_probe AND t.adjudicates IS NULL
-           AND t.state IN ('claimed', 'open', 'annotated', 'conflicted')) AS open,
+           AND t.is_live) AS open,
        (SELECT count(*) FROM tasks t JOIN samples s USING (sample_id)
          WHERE t.task_type = r.task_type AND t.waits_for = 'adjudication' AND s.deleted_at IS NULL
            AND NOT EXISTS (SELECT FROM tasks o WHERE o.adjudicates = t.task_key
-                              AND o.state IN ('claimed', 'open', 'annotated', 'conflicted'))) AS disputed
+                              AND o.is_live)) AS disputed
   FROM rounds r WHERE r.round_id = :round_id;
 
 -- What the model proposed and what people made of it, for each answer to a task that was sent since a round began.

@@ -1,9 +1,7 @@
 -- What people look at.
 
-DROP VIEW IF EXISTS v_sync_status, transcript_revisions, translation_revisions, v_revisions;
-
 -- One row per sample, and per lock or task type at work on it.
-CREATE VIEW v_sync_status AS
+CREATE OR REPLACE VIEW v_sync_status AS
 SELECT s.sample_id, s.external_id, s.source, s.sync_version, s.dvc_commit_hash, s.media_md5 AS audio_file_md5,
        coalesce(l.task_type, t.task_type) AS task_type,
        CASE WHEN l.lock_id IS NULL THEN 'unlocked'
@@ -18,7 +16,7 @@ SELECT s.sample_id, s.external_id, s.source, s.sync_version, s.dvc_commit_hash, 
  WHERE s.deleted_at IS NULL;
 
 -- Every value every field ever had. A field with one value only has it in the sample.
-CREATE VIEW v_revisions AS
+CREATE OR REPLACE VIEW v_revisions AS
 SELECT sample_id, field, version, value, origin, remarks, task_key, annotation_id, model_version, actor, reason, created_at
   FROM revisions
 UNION ALL
@@ -26,10 +24,10 @@ SELECT s.sample_id, f.key, 1, f.value, 'upstream', NULL, NULL, NULL, NULL, s.sou
   FROM samples s, jsonb_each(s.fields) f
  WHERE NOT EXISTS (SELECT FROM revisions r WHERE r.sample_id = s.sample_id AND r.field = f.key);
 
-CREATE VIEW transcript_revisions AS
+CREATE OR REPLACE VIEW transcript_revisions AS
 SELECT sample_id, version, value #>> '{}' AS transcript, origin, actor, remarks, created_at
   FROM v_revisions WHERE field = 'transcript';
 
-CREATE VIEW translation_revisions AS
+CREATE OR REPLACE VIEW translation_revisions AS
 SELECT sample_id, version, value #>> '{}' AS translation, origin, actor, remarks, created_at
   FROM v_revisions WHERE field = 'translation';

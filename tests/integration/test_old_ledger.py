@@ -57,7 +57,19 @@ def test_an_old_ledger_is_upgraded_with_all_that_was_in_it_and_goes_on(old: str,
     before = all_rows(old)
     assert all(before.values())
     before_claimed = sum(row["state"] == "claimed" for (row,) in before["tasks"])
+    views = "v_annotator_accuracy", "v_gold_standard_samples", "v_sync_status", "v_revisions", "v_problems"
+    with psycopg.connect(old) as connection:
+        connection.execute("DROP ROLE IF EXISTS looks_on")
+        connection.execute("CREATE ROLE looks_on")
+        for view in views:
+            connection.execute(f"GRANT SELECT ON {view} TO looks_on")
     assert migrations.upgrade(old)[-1] == migrations.shipped()[-1]
+    with psycopg.connect(old) as connection:
+        for view in views:
+            (may,) = connection.execute("SELECT has_table_privilege('looks_on', %s, 'SELECT')", (view,)).fetchone() or ()
+            assert may, f"{view} was made anew: nobody may read it any more"
+        connection.execute("DROP OWNED BY looks_on")
+        connection.execute("DROP ROLE looks_on")
     after = all_rows(old)
     for name, rows in before.items():
         assert len(rows) == len(after[name]), name

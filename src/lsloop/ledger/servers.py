@@ -73,7 +73,7 @@ def elsewhere(ledger: Ledger, server: str, task_type: str | None = None) -> dict
         rows = transaction.rows(
             """SELECT server, count(*) AS n FROM tasks t JOIN projects USING (project_id)
                 WHERE server <> :server AND sent_at IS NOT NULL AND gone_at IS NULL
-                  AND t.state IN ('claimed', 'open', 'annotated', 'conflicted')
+                  AND t.is_live
                   AND (CAST(:task_type AS text) IS NULL OR t.task_type = :task_type)
                 GROUP BY 1 ORDER BY 1""",
             server=server, task_type=task_type,

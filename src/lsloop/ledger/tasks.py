@@ -86,13 +86,15 @@ def _eligible(transaction: Transaction, plan: Plan, limit: int) -> list[Sample]:
 class Claimed:
     """Keys in sending order. `probes` of them are gold, `missing` more were due and there was no gold sample for them.
 
-    `passed` samples of a line were claimed or cannot be: the next claim begins after them.
+    `passed` samples of a line were claimed or cannot be: the next claim begins after them. `reached` is the arrival of the
+    youngest, where the oldest are wanted first: the next claim of the same push begins there.
     """
 
     keys: list[UUID]
     probes: int = 0
     missing: int = 0
     passed: int = 0
+    reached: int = 0
 
 
 def claim(
@@ -104,11 +106,13 @@ def claim(
     claimed_by: str,
     among: Sequence[UUID] | None = None,
     chance: Random | None = None,
+    after: int = 0,
 ) -> Claimed:
     """Claim up to `limit` tasks for this project: eligible samples, which are locked, and gold probes among them.
 
     The samples are the first that can be sent of `among`, else of all. Samples that another transaction is at are passed
-    over, not waited for. Without eligible samples there are no probes. `chance` rounds how many they are.
+    over, not waited for. Without eligible samples there are no probes. `chance` rounds how many they are. In the order
+    `oldest`, samples that arrived before `after` are not looked at: a long push would look at all that it has sent again.
     """
     values = {
         "project_id": project.project_id, "task_type": plan.task_type, "reads": list(plan.reads),
@@ -118,10 +122,10 @@ def claim(
         due = gold.share(limit, plan.gold_ratio, chance)
         probes = gold.claim(transaction, due, values)
         rows = transaction.rows(
-            """SELECT task_key, place
+            """SELECT task_key, place, arrival
                  FROM claim_tasks(:project_id, :task_type, :reads, :writes, :overlap, :by, :order, :seed, :limit,
-                                  CAST(:among AS uuid[]))""",
-            order=plan.order, seed=plan.seed, limit=limit - len(probes), **values,
+                                  CAST(:among AS uuid[]), :after)""",
+            after=after, order=plan.order, seed=plan.seed, limit=limit - len(probes), **values,
             among=None if among is None else list(among),
         )  # fmt: skip
         keys = [row.task_key for row in rows]
@@ -131,7 +135,8 @@ def claim(
         due = gold.still_due(due, len(keys), are_short=are_short, ratio=plan.gold_ratio, chance=chance)
         probes = gold.keep(transaction, probes, due)
     passed = rows[-1].place if is_full and keys else len(among or ())
-    return Claimed(gold.mixed(keys, probes), len(probes), due - len(probes), passed)
+    reached = rows[-1].arrival if rows and plan.order == "oldest" else 0
+    return Claimed(gold.mixed(keys, probes), len(probes), due - len(probes), passed, reached)
 
 
 def _any(transaction: Transaction, plan: Plan) -> bool:

@@ -83,15 +83,20 @@ def _claims(
     yield from _in_batches(keys, batch)
     limit = limit - len(keys) if fresh else 0
     line = ledger_tasks.line_up(ledger, choice, limit) if limit > 0 else None
+    after = 0
     while limit > 0:
         size = min(batch, limit)
         next_ones = None if line is None else line[:size]
         claimed = ledger_tasks.claim(
-            ledger, project, choice, size, claimed_by=claimed_by, among=next_ones, chance=chance
+            ledger, project, choice, size, claimed_by=claimed_by, among=next_ones, chance=chance, after=after
         )
+        # What somebody else was at, or let go of since, is looked for at the end.
+        was, after = after, claimed.reached if len(claimed.keys) == size else 0
         line = None if line is None else line[claimed.passed :]
-        if not claimed.keys and not line:
+        if not claimed.keys and not line and not was:
             return
+        if not claimed.keys:
+            continue
         pushed.probes += claimed.probes
         pushed.missing_probes += claimed.missing
         limit -= len(claimed.keys)
