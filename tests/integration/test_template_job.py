@@ -11,7 +11,8 @@ import pytest
 
 import editor
 from lsloop import loop, task_types
-from lsloop.config import Gold, TaskType
+from lsloop.commands import main
+from lsloop.config import Conflicts, Gold, TaskType
 from lsloop.errors import UsageError
 from lsloop.labelstudio import interface, tasks
 from lsloop.ledger import gold, quality
@@ -118,6 +119,39 @@ def test_an_entry_that_names_what_the_template_lacks_is_refused(job: World, entr
     job.config.params.task_types[JOB] = TaskType(**entry)
     with pytest.raises(UsageError, match=says):
         resolved(job.config, JOB)
+
+
+def test_who_decides_reads_words_and_no_json(job: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """A conflict with upstream in the terminal, and answers that do not agree in Label Studio."""
+    known, folder = job.config.params.task_types, job.config.project_dir
+    known[JOB] = known[JOB].model_copy(update={"overlap": 2, "agreement": 1, "conflicts": Conflicts(text="open")})
+    (folder / "params.yaml").write_text(f"task_types: {{{JOB}: {{writes: {{regions: vehicles}}}}}}\n")
+    (folder / ".env").write_text(f"DATABASE_URL={job.config.database_url}\n")
+    rows = [{"external_id": name, "media": f"{name}.png", "weather": ["sun"]} for name in ("moved", "doubted")]
+    job.ingest(rows)
+    job.push(JOB)
+    found = job.rows("SELECT external_id, ls_task_id FROM tasks JOIN samples USING (sample_id)")
+    ids = {row.external_id: row.ls_task_id for row in found}
+    with job.annotator("lan") as lan:
+        for person, plate in ((job.studio, "<30A>"), (lan, "51F")):
+            tasks.annotate(person, ids["doubted"], boxed(5, plate=plate))
+            tasks.annotate(person, ids["moved"], boxed(5, plate="30A"))
+    job.ingest([rows[0] | {"weather": ["rain"]}, rows[1]])
+    job.pull(JOB)
+    assert job.push(JOB).adjudications == 1
+    (candidates,) = [
+        task["data"]["candidates"]
+        for page in tasks.changed(job.studio, job.value("SELECT ls_project_id FROM projects"))
+        for task in page.tasks
+        if task["data"]["candidates"]
+    ]
+    assert "<i>vehicles:</i> car, 51F at 5.0, 10.0, 20.0 × 10.0 %" in candidates
+    assert "car, &lt;30A&gt; at 5.0" in candidates
+    conflict_id = job.value("SELECT conflict_id FROM conflicts WHERE status = 'open'")
+    assert main(["-C", str(folder), "conflicts", "show", str(conflict_id), "--quiet"]) == 0
+    shown = capsys.readouterr().out
+    assert "car, 30A at 5.0, 10.0, 20.0 × 10.0 %" in shown
+    assert "original_width" not in shown + candidates
 
 
 def test_a_model_is_not_shown_the_field_that_it_is_to_correct() -> None:

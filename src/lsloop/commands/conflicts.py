@@ -1,10 +1,12 @@
 """`lsloop conflicts`: where upstream changed what annotators were at."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
 
 import typer
 
+from lsloop import task_types
 from lsloop.commands import _sides
 from lsloop.commands._call import Call
 from lsloop.commands._options import ByOpt, DryRunOpt, LimitOpt, TaskTypeOpt, actor
@@ -15,7 +17,7 @@ from lsloop.errors import UsageError
 from lsloop.ledger import conflicts
 from lsloop.ledger.conflicts import Conflict, Filter
 from lsloop.loop.job import resolved
-from lsloop.records import Strategy
+from lsloop.records import Strategy, Value
 from lsloop.steps import conflict as step
 from lsloop.steps.lock import span
 from lsloop.task_types import Kind
@@ -85,6 +87,21 @@ def list_(
     return call.out.result({"conflicts": found, "total": total}, *shown, *more)
 
 
+def _in_words(kind: Kind, found: Conflict, merged: Value | None) -> tuple[Conflict, Value | None]:
+    """The sides of a conflict as people read them."""
+    base, theirs = (
+        side | {"fields": side["fields"] | task_types.readable(kind, _written(kind, side))}
+        for side in (found.base, found.theirs)
+    )
+    ours = None if found.ours is None else found.ours | task_types.readable(kind, found.ours)
+    told = None if merged is None else merged | task_types.readable(kind, merged)
+    return replace(found, base=base, theirs=theirs, ours=ours), told
+
+
+def _written(kind: Kind, side: dict[str, Any]) -> Value:
+    return {name: part for name, part in side["fields"].items() if name in kind.WRITES}
+
+
 @app.command()
 def show(ctx: typer.Context, conflict_id: IdArg) -> None:
     """Show a conflict from all sides.
@@ -108,7 +125,7 @@ def show(ctx: typer.Context, conflict_id: IdArg) -> None:
     call.out.result(
         {**vars(found), "merged": merged, "story": story},
         _head(call.config, found),
-        *_sides.tables(found, merged, step.why_not_merged(kind, found)),
+        *_sides.tables(*_in_words(kind, found, merged), step.why_not_merged(kind, found)),
         *([Table(("when", "who", "did", "because"), told)] if told else []),
         _next(found, merged is not None),
     )

@@ -143,6 +143,17 @@ def described(kind: Kind) -> Described:
     return Described(tuple(kind.READS), tuple(kind.WRITES), f"{first}, errors in {kind.UNIT}", answers_all(kind))
 
 
+def readable(kind: Kind, value: Value) -> Value:
+    """A value as people read it, where a kind has words for it (`readable`); else, and of what it cannot take, as it is."""
+    if not hasattr(kind, "readable"):
+        return value
+    try:
+        found: Value = kind.readable(value)
+    except Exception:  # what upstream says may be anything
+        return value
+    return found
+
+
 def answers_all(kind: Kind) -> bool:
     """Whether there is no control in the label config that lsloop keeps without understanding it."""
     return not getattr(kind, "unknown", ())

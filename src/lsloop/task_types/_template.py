@@ -81,6 +81,10 @@ class TemplateKind:
         """The mean agreement of the parts; see `Answers.agree`."""
         return self.answers.agree(self.answers.given(a), self.answers.given(b))
 
+    def readable(self, value: Value) -> Value:
+        """A value in words: each part as a text, or as a list of one for each region."""
+        return dict(self.answers.readable(value))
+
     @property
     def UNIT(self) -> str:
         """The one unit of all that is answered, else `fields`; see `Answers.unit`."""

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from lsloop.records import Result, Value
-from lsloop.values import controls, records
+from lsloop.values import controls, placing, records
 from lsloop.values.controls import Codec, Pair, canonical
 from lsloop.values.regions import Control
 
@@ -257,20 +257,20 @@ class Answers:
 
     def show(self, value: Value) -> str:
         """A value for people: a line per part."""
-        return "\n".join(f"{name}: {self._shown(name, value[name])}" for name in self._parts(value))
+        return "\n".join(
+            f"{name}: {'; '.join(_listed(part))}" for name, part in sorted(self.readable(value).items())
+        )
 
-    def _shown(self, name: str, part: Any) -> str:
+    def readable(self, value: Value) -> dict[str, str | list[str]]:
+        """The parts of a value as texts; regions, and relations between them, as a list of one each."""
+        return {name: self._readable(name, part) for name, part in value.items() if part not in (None, [])}
+
+    def _readable(self, name: str, part: Any) -> str | list[str]:
         if name == self._name(REGIONS):
-            return "; ".join(map(self._shown_region, part))
+            return [placing.shown(record, self.codecs) for record in part]
+        if name == self._name(RELATIONS):
+            return [placing.related(one) for one in part]
         return self._codec(name).show(part)
-
-    def _shown_region(self, record: records.Record) -> str:
-        said = [
-            self.codecs[name].show(answer)
-            for name, answer in record["answers"].items()
-            if name in self.codecs and answer is not None
-        ]
-        return f"{', '.join(filter(None, said)) or 'region'} at {_shown_place(record['where'])}"
 
 
 def _listed(given: Any) -> list[Any]:
@@ -310,12 +310,3 @@ def _related(relation: Mapping[str, Any], regions: int) -> dict[str, Any]:
         raise ValueError(f"A relation names region {ends[0]} and {ends[1]}; there are {regions}.")
     rest = {key: part for key, part in relation.items() if key not in ("from", "to")}
     return {"type": "relation", "from_id": records.name_of(ends[0]), "to_id": records.name_of(ends[1]), **rest}
-
-
-def _shown_place(where: Mapping[str, Any]) -> str:
-    if isinstance(where.get("start"), int | float) and "end" in where:
-        return f"{where['start']}–{where['end']}"
-    if {"x", "y", "width", "height"} <= where.keys():
-        return "{x:.1f}, {y:.1f}, {width:.1f} × {height:.1f} %".format(**where)
-    text = where.get("text")
-    return repr(text) if isinstance(text, str) else ", ".join(sorted(where)) or "the whole"

@@ -198,6 +198,13 @@ def verbatim(key: str) -> Codec:
     return _whole(key, "answers", anything)
 
 
+def _message(value: Any) -> str:
+    """A message as who says what."""
+    if isinstance(value, dict) and isinstance(value.get("content"), str):
+        return f"{value.get('role', 'somebody')}: {value['content']}"
+    return plain(value)
+
+
 _LABELLED = (
     "labels", "rectanglelabels", "polygonlabels", "keypointlabels", "ellipselabels", "brushlabels", "bitmasklabels",
     "vectorlabels", "ocrlabels", "hypertextlabels", "paragraphlabels", "timeserieslabels", "timelinelabels",
@@ -214,7 +221,7 @@ CODECS: Mapping[str, Codec] = {
     "ranker": RANKER,
     **{name: _of_set(name, "labels") for name in _LABELLED},
     "videorectangle": _of_set("labels", "labels"),
-    "chat": _whole("chatmessage", "messages", anything),
+    "chat": Codec("chatmessage", "messages", anything, same, one_wrong, whole, _message),
 }
 """By the control's tag in small letters."""
 

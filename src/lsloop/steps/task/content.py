@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
-from lsloop import signing
+from lsloop import signing, task_types
 from lsloop.labelstudio import interface, tasks
 from lsloop.labelstudio.keyset import TaskJson
 from lsloop.ledger import Ledger, problems
@@ -65,7 +65,9 @@ class Making:
         url = self.media.link(sample.media_path) if self.media and sample.media_path else None
         data = {**self.kind.task_data(sample, url), tasks.KEY: str(claim.task_key)}
         if claim.candidates:
-            data["candidates"] = showing.html(claim.candidates, self.kind.WRITES)
+            data["candidates"] = showing.html(
+                [task_types.readable(self.kind, one) for one in claim.candidates], self.kind.WRITES
+            )
             most_central = Prediction(claim.candidates[0], self.shown_as)
             return {"data": data, "predictions": self._shown(sample, most_central)}
         own = self._shown(sample, None)
