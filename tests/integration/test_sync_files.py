@@ -116,6 +116,26 @@ def test_the_cron_line_of_the_guide_runs_where_cron_runs_it_and_says_nothing_whe
     assert "PostgreSQL" in said
 
 
+def test_a_line_that_stays_refused_is_told_once_to_cron_and_each_time_to_people(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with (project.config.raw_dir / "metadata.jsonl").open("a") as file:
+        file.write("{\n")
+
+    def said(*how: str) -> str:
+        capsys.readouterr()
+        assert main(["-C", str(project.config.project_dir), "sync", *how]) == 1
+        return capsys.readouterr().err
+
+    assert "JSON" in said("--quiet")
+    assert said("--quiet") == ""
+    assert "JSON" in said()
+    with (project.config.raw_dir / "metadata.jsonl").open("a") as file:
+        file.write("[\n")
+    again = said("--quiet")
+    assert again.count("Warning: ingest") == 1, "only what is new"
+
+
 def test_what_a_killed_dvc_locked_is_taken_from_it_and_one_that_is_at_work_is_named(tmp_path: Path) -> None:
     folder, out = tmp_path, str(tmp_path / "out")
     run(folder, "git", "init", "-q")

@@ -1,7 +1,7 @@
 """`lsloop sync`: one cycle of the loop, for cron and for people."""
 
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from functools import partial
 from typing import Annotated, Any
@@ -12,7 +12,7 @@ from lsloop.commands import _services
 from lsloop.commands._call import Call
 from lsloop.commands._output import Output, Table
 from lsloop.commands._stop import Stop
-from lsloop.ledger import Ledger
+from lsloop.ledger import Ledger, syncs
 from lsloop.ledger.syncs import Run
 from lsloop.running.sync import Cycle, Step, Wanted, cycle
 
@@ -47,8 +47,9 @@ def sync(
     """
     call = Call.of(ctx)
     with Stop.on(signal.SIGTERM) as stop, _services.opened_ledger(call.config) as ledger:
+        before = syncs.last(ledger, 1)
         done = cycle(wanted(call, ledger, stop, push=push), every=None if interval is None else lately(interval))
-    answer(call.out, done)
+    answer(call.out, done, known=left_out(before[0]) if before else [])
     if done.exit_code:
         raise typer.Exit(done.exit_code)
 
@@ -81,13 +82,16 @@ def in_words(counts: dict[str, int]) -> str:
     return ", ".join(f"{count:,} {name.replace('_', ' ')}" for name, count in counts.items() if count)
 
 
-def answer(out: Output, done: Cycle) -> None:
-    """Say what became of a cycle, and name every failure."""
+def answer(out: Output, done: Cycle, known: Collection[str] = ()) -> None:
+    """Say what became of a cycle, and name every failure; with --quiet, nothing that is `known` to be left out."""
     shown = () if out.quiet else _shown(done)  # cron sends a mail of whatever is printed
     out.result({"became": done.became, "due_in": done.due_in, "run": done.run}, *shown)
     if done.run and done.became == "ran":
         for said in troubles(done.run):
-            out.warn(said)
+            if not (out.quiet and said in known):
+                out.warn(said)
+        if out.quiet and set(left_out(done.run)) - set(known):
+            out.warn("What is left out is told once; `lsloop problems` lists it until it is mended.")
 
 
 def _shown(done: Cycle) -> Sequence[str | Table]:
@@ -107,4 +111,9 @@ def _shown(done: Cycle) -> Sequence[str | Table]:
 def troubles(run: Run) -> list[str]:
     """Every failure and every problem of a cycle, in a sentence each."""
     failed = [f"{titled(step)} failed: {step['reason']}" for step in run.steps if step["state"] == "failed"]
-    return failed + [f"{titled(step)}: {problem}" for step in run.steps for problem in step["problems"]]
+    return failed + left_out(run)
+
+
+def left_out(run: Run) -> list[str]:
+    """Every problem of a cycle whose steps went on without what it names."""
+    return [f"{titled(step)}: {problem}" for step in run.steps for problem in step["problems"]]
