@@ -62,8 +62,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument(
-        "--only", nargs="+", choices=MEASURES, default=[name for name in MEASURES if name not in LONG],
-        help="measure only these"
+        "--only",
+        nargs="+",
+        choices=MEASURES,
+        default=[name for name in MEASURES if name not in LONG],
+        help="measure only these",
     )
     parser.add_argument("--check", action="store_true", help="exit with 1 when a bar is not held")
     parser.add_argument("--out", type=Path, default=Path("build/bench.json"), help="default: %(default)s")

@@ -1,6 +1,8 @@
-"""Active learning: what the model is least sure of, as `push --order uncertain` chooses it, against what chance chooses.
+"""Active learning: what the model is least sure of, as `push --order uncertain` chooses it, against what
+chance chooses.
 
-Both get the same budget of answers and the same training; the speech is the demo's. Answers are what was really said.
+Both get the same budget of answers and the same training; the speech is the demo's. Answers are what was
+really said.
 """
 
 import json
@@ -57,7 +59,9 @@ def measured(
             name = f"WER after round {number}, {who}: mean of {seeds} worlds, ± {spread:.3f} among them"
             yield told(f"{name} ({', '.join(f'{rate:.3f}' for rate in rates)})", mean, "")
         if number:
-            better = sum(a < b for a, b in zip(*(([o[number] for o in found[x]]) for x in ORDERS), strict=True))
+            better = sum(
+                a < b for a, b in zip(*(([o[number] for o in found[x]]) for x in ORDERS), strict=True)
+            )
             yield told(f"worlds in which uncertain was better after round {number}", better, f"of {seeds}")
 
 
@@ -139,7 +143,8 @@ def _word_error_rate(model: Path, tested: Sequence[Example]) -> float:
 
     answers = speech_ctc.load(str(model), "cpu").predict(tested)
     errors: list[tuple[int, int]] = [
-        agreement.word_errors(_text(answer.value), row["transcript"]) for answer, row in zip(answers, tested, strict=True)
+        agreement.word_errors(_text(answer.value), row["transcript"])
+        for answer, row in zip(answers, tested, strict=True)
     ]
     return sum(wrong for wrong, _ in errors) / sum(of for _, of in errors)
 

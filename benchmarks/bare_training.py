@@ -1,11 +1,18 @@
-"""`python -m benchmarks.bare_training BASE DATA OUT SEED STEPS`: fine-tuning and measuring as a script does it, no more."""
+"""`python -m benchmarks.bare_training BASE DATA OUT SEED STEPS`: fine-tuning and measuring as a script
+does it, no more."""
 
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
-SETTINGS = {"learning_rate": 0.003, "scheduler": "cosine", "batch_size": 8, "save_steps": 100, "log_steps": 10}
+SETTINGS = {
+    "learning_rate": 0.003,
+    "scheduler": "cosine",
+    "batch_size": 8,
+    "save_steps": 100,
+    "log_steps": 10,
+}
 
 
 def main(base: str, data: str, out: str, seed: int, steps: int) -> None:
@@ -21,7 +28,9 @@ def main(base: str, data: str, out: str, seed: int, steps: int) -> None:
             entry = json.loads(line)
             if entry["split"] == split:
                 folder = Path(data) / entry["sample_id"]
-                text = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))["training_row"]["transcript"]
+                text = json.loads((folder / "metadata.json").read_text(encoding="utf-8"))["training_row"][
+                    "transcript"
+                ]
                 sound, rate = soundfile.read(folder / "audio.wav", dtype="float32")
                 heard = processor.feature_extractor(sound, sampling_rate=rate).input_features[0]
                 found.append({"input_features": heard, "text": text})

@@ -39,7 +39,8 @@ ACCEPT = """
 
 
 def speed(place: Place) -> Iterator[Row]:
-    """Samples per second into an empty folder and into one that is up to date, with a recording for each sample."""
+    """Samples per second into an empty folder and into one that is up to date, with a recording for each
+    sample."""
     reviewed, rounds = place.sizes.reviewed, place.sizes.rounds
     with fresh_ledger(place) as url, tempfile.TemporaryDirectory(dir=place.project_dir) as folder:
         opened, config, tree = ledger.connect(url), settings.load(Path(folder)), Path(folder) / "tree"

@@ -8,7 +8,8 @@ from lsloop.commands import main
 
 
 def peak() -> int:
-    """Bytes. Linux keeps it per program; what getrusage tells there includes the process that started this one."""
+    """Bytes. Linux keeps it per program; what getrusage tells there includes the process that started this
+    one."""
     status = Path("/proc/self/status")
     if status.is_file():
         (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))

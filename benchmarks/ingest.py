@@ -1,4 +1,5 @@
-"""Ingest: against a bare COPY of the same rows into the same table; and that the same rows again write nothing."""
+"""Ingest: against a bare COPY of the same rows into the same table; and that the same rows again write
+nothing."""
 
 import json
 import time
@@ -82,7 +83,8 @@ def _text(given: dict[str, Any]) -> bytes:
 
 
 def _written(url: str) -> int:
-    """How many rows PostgreSQL counts as written to samples and revisions so far, once all who wrote have left."""
+    """How many rows PostgreSQL counts as written to samples and revisions so far, once all who wrote have
+    left."""
     name = url.rpartition("/")[2]
     deadline = time.monotonic() + 30
     with psycopg.connect(url, autocommit=True) as connection:

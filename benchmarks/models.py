@@ -39,7 +39,8 @@ class Scene:
 
 
 def speed(place: Place) -> Iterator[Row]:
-    """`lsloop predict`, and an ML backend asked about 32 tasks, in turns with the bare model; the best round of each."""
+    """`lsloop predict`, and an ML backend asked about 32 tasks, in turns with the bare model; the best
+    round of each."""
     with fresh_ledger(place) as url, _made(place.config, url) as scene:
         works = {"bare": lambda turn: _bare(scene, scene.clips), "lsloop": lambda turn: _predict(scene)}
         everything = alternately(works, ROUNDS)
@@ -48,7 +49,9 @@ def speed(place: Place) -> Iterator[Row]:
         yield at_most("predict / bare batched forward", ours / bare, 1.1)
         with _served(scene) as ask:
             some = scene.clips[:TASKS]
-            both = alternately({"bare": lambda turn: _bare(scene, some), "lsloop": lambda turn: ask()}, 3 * ROUNDS)
+            both = alternately(
+                {"bare": lambda turn: _bare(scene, some), "lsloop": lambda turn: ask()}, 3 * ROUNDS
+            )
             bare, ours = (min(both[name][1:]) for name in ("bare", "lsloop"))
             yield at_most(f"ML backend asked about {TASKS} tasks / bare batched forward", ours / bare, 1.2)
 
@@ -134,7 +137,8 @@ def _made(settings: Config, url: str) -> Iterator[Scene]:
 
 
 def _grow(folder: Path) -> None:
-    """Give a toy model four layers of 256, so that it is the model that counts; those that people use are far larger."""
+    """Give a toy model four layers of 256, so that it is the model that counts; those that people use are
+    far larger."""
     import transformers
 
     settings = transformers.AutoConfig.from_pretrained(folder)

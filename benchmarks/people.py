@@ -1,4 +1,5 @@
-"""What people wait for must not grow with the ledger: screens and one acceptance, at 1,000 samples and at 100,000.
+"""What people wait for must not grow with the ledger: screens and one acceptance, at 1,000 samples and at
+100,000.
 
 Commands are timed without the start of the interpreter, which would flatter the ratio.
 """
@@ -94,7 +95,8 @@ def _project(folder: Path, name: str, database_url: str) -> Path:
 
 
 def compare(small: Path, large: Path) -> list[Question]:
-    """Fill both ledgers, those of two project folders, which must be empty, and ask each the same questions."""
+    """Fill both ledgers, those of two project folders, which must be empty, and ask each the same
+    questions."""
     asked = [_questions(small, *SMALL), _questions(large, *LARGE)]
     return [_compared(name, asked[0][name], asked[1][name]) for name in asked[0]]
 

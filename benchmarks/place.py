@@ -126,7 +126,8 @@ def _write(folder: Path, sizes: Sizes, task_type_names: list[str]) -> None:
 
 
 def write_metadata(path: Path, count: int, **fields: str) -> None:
-    """Upstream's rows: code-switched transcripts and translations, all different; `{number}` in a field is the row's."""
+    """Upstream's rows: code-switched transcripts and translations, all different; `{number}` in a field is
+    the row's."""
     with path.open("w", encoding="utf-8") as file:
         for number in range(count):
             row = {

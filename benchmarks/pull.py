@@ -1,4 +1,5 @@
-"""Pull: against the fastest bare way to read the same fields; then what a pull costs when little has changed."""
+"""Pull: against the fastest bare way to read the same fields; then what a pull costs when little has
+changed."""
 
 from collections.abc import Callable, Iterator
 
@@ -56,7 +57,8 @@ def _annotated(place: Place, client: httpx.Client, name: str) -> int:
 
 
 def _after_changes(place: Place, client: httpx.Client, name: str, there: int) -> tuple[float, float, float]:
-    """Seconds of a pull after some answers were edited, of a bare read of just these, of a pull after nothing."""
+    """Seconds of a pull after some answers were edited, of a bare read of just these, of a pull after
+    nothing."""
     changed = bare.first(client, there, place.sizes.changes)
     for task in changed:
         bare.edit(client, task["annotations"][0], f"đã sửa {task['id']}")

@@ -1,4 +1,5 @@
-"""Push: against import requests of the same tasks, and against one task per call; and how much memory it takes."""
+"""Push: against import requests of the same tasks, and against one task per call; and how much memory it
+takes."""
 
 import subprocess
 import sys

@@ -41,7 +41,9 @@ def measured(folder: Path, database_url: str, rounds: int) -> Iterator[Row]:
     )
     for one, other in zip(reports["retrain"], reports["bare"], strict=True):
         if abs(one["metrics"]["new"]["wer"] - other["wer"]) > 0.1:
-            raise RuntimeError(f"the two did not train the same: WER {one['metrics']['new']['wer']} and {other['wer']}")
+            raise RuntimeError(
+                f"the two did not train the same: WER {one['metrics']['new']['wer']} and {other['wer']}"
+            )
     what = f"`lsloop retrain`: {STEPS} steps on {CLIPS - TESTED} clips, two models measured on {TESTED}"
     yield told(what, min(taken["retrain"]), "s")
     yield told("a bare Trainer script that does the same", min(taken["bare"]), "s")
@@ -50,10 +52,26 @@ def measured(folder: Path, database_url: str, rounds: int) -> Iterator[Row]:
 
 def retrain(folder: Path, database_url: str, seed: int) -> dict[str, Any]:
     """The command, in a process of its own; what it answers."""
-    model = {"base": "data/base", "start": "base", "seed": seed, "training": dict(bare_training.SETTINGS, max_steps=STEPS)}
+    model = {
+        "base": "data/base",
+        "start": "base",
+        "seed": seed,
+        "training": dict(bare_training.SETTINGS, max_steps=STEPS),
+    }
     params = {"task_types": {KIND: {}}, "models": {KIND: model}}
     (folder / "params.yaml").write_text(json.dumps(params), encoding="utf-8")
-    command = ["-m", "lsloop", "-C", str(folder), "--quiet", "--json", "retrain", "--task-type", KIND, "--no-promote"]
+    command = [
+        "-m",
+        "lsloop",
+        "-C",
+        str(folder),
+        "--quiet",
+        "--json",
+        "retrain",
+        "--task-type",
+        KIND,
+        "--no-promote",
+    ]
     found: dict[str, Any] = json.loads(_answer(command, DATABASE_URL=database_url))
     return found
 
@@ -67,7 +85,9 @@ def script(folder: Path, seed: int) -> dict[str, Any]:
 
 
 def _answer(command: list[str], **env: str) -> str:
-    done = subprocess.run([sys.executable, *command], capture_output=True, text=True, env={**os.environ, **env})
+    done = subprocess.run(
+        [sys.executable, *command], capture_output=True, text=True, env={**os.environ, **env}
+    )
     if done.returncode:
         raise RuntimeError(done.stderr)
     return done.stdout
@@ -84,5 +104,7 @@ def export(folder: Path) -> None:
         row = {"sample_id": name, "media": "clip.wav", "transcript": said.text, "quality_flags": []}
         document = {"media": {"file": "audio.wav"}, "training_row": row, "split": split}
         (folder / name / "metadata.json").write_text(json.dumps(document), encoding="utf-8")
-        lines.append({"sample_id": name, "split": split, "gold": False, "group": said.speaker, "layout": "tree/1"})
+        lines.append(
+            {"sample_id": name, "split": split, "gold": False, "group": said.speaker, "layout": "tree/1"}
+        )
     (folder / "index.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")

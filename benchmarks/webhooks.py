@@ -1,7 +1,9 @@
-"""Events: 100 a second from a Label Studio that waits for each answer, and PostgreSQL is restarted among them.
+"""Events: 100 a second from a Label Studio that waits for each answer, and PostgreSQL is restarted among
+them.
 
-What counts is how fast an event is acknowledged while PostgreSQL is up, and that nothing is lost once a pull has looked.
-The ledger is one of its own, with a PostgreSQL that may be stopped, a server and a worker as `lsloop up` runs them.
+What counts is how fast an event is acknowledged while PostgreSQL is up, and that nothing is lost once a pull
+has looked. The ledger is one of its own, with a PostgreSQL that may be stopped, a server and a worker as
+`lsloop up` runs them.
 """
 
 import asyncio
@@ -47,7 +49,8 @@ class Answer:
 def deliver(
     url: str, secret: str, payloads: Sequence[dict[str, Any]], rate: float = RATE, waits: float = WAITS
 ) -> list[Answer]:
-    """Send events at a steady rate, whatever the answers take, each over a connection of its own as Label Studio does."""
+    """Send events at a steady rate, whatever the answers take, each over a connection of its own as Label
+    Studio does."""
 
     place = httpx.URL(url)
     head = f"POST {place.path} HTTP/1.1\r\nHost: {place.host}\r\nConnection: close\r\n{HEADER}: {secret}\r\n"

@@ -1,4 +1,5 @@
-"""People who annotate at the speed of the ledger: their answers arrive as Label Studio's would, without Label Studio."""
+"""People who annotate at the speed of the ledger: their answers arrive as Label Studio's would, without
+Label Studio."""
 
 import itertools
 from collections.abc import Callable, Sequence

@@ -37,7 +37,8 @@ RANK = {name: rank for rank, name in enumerate(LONGEST)}
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """The longest files come first, so that no worker is left alone with one in the end (`--no-loadscope-reorder`).
+    """The longest files come first, so that no worker is left alone with one in the end
+    (`--no-loadscope-reorder`).
 
     With `--random-order` chance decides, of the files and of the tests in each.
     """

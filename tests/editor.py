@@ -1,6 +1,7 @@
 """What Label Studio's editor makes of a label config: results as its page submits them (version 1.23).
 
-Chance decides what is marked and said; the shapes are those that each region's `serialize` has in the editor's source.
+Chance decides what is marked and said; the shapes are those that each region's `serialize` has in the
+editor's source.
 """
 
 import random
@@ -22,24 +23,36 @@ FREE = ("first", "second", "third")
 
 
 def answer(config: str, chance: random.Random, most: int = 3) -> list[Item]:
-    """What somebody submits: up to `most` regions on each object, something said of some of them, and of the task."""
+    """What somebody submits: up to `most` regions on each object, something said of some of them, and of
+    the task."""
     tags = regions.controls(config)
     kinds = {tag.get("name"): tag.tag.lower() for tag in ElementTree.fromstring(config).iter()}
     made: list[Item] = []
     for place in sorted({tag.to_name for tag in tags.values()}):
         here = {name: tag for name, tag in tags.items() if tag.to_name == place}
-        marked = [_region(here, place, str(kinds[place]), f"{place}-{i}", chance) for i in range(chance.randint(1, most))]
+        marked = [
+            _region(here, place, str(kinds[place]), f"{place}-{i}", chance)
+            for i in range(chance.randint(1, most))
+        ]
         made += [item for items in marked for item in items]
-        made += [_related(place, len(marked), chance)] if len(marked) > 1 and all(marked) and chance.random() < 0.3 else []
+        made += (
+            [_related(place, len(marked), chance)]
+            if len(marked) > 1 and all(marked) and chance.random() < 0.3
+            else []
+        )
     for name, tag in tags.items():
         if tag.type in SAID and not tag.per_region:
             made.append(_item(name, tag, f"{name} said", said(tag, chance)))
         elif tag.type not in (*SAID, *DRAWN, "labels", *LABELS):
-            made.append(_item(name, tag, f"{name} own", {tag.type: {"deep": [1, {"x": chance.choice(WORDS)}]}}))
+            made.append(
+                _item(name, tag, f"{name} own", {tag.type: {"deep": [1, {"x": chance.choice(WORDS)}]}})
+            )
     return made
 
 
-def _region(here: Mapping[str, Control], place: str, kind: str, region_id: str, chance: random.Random) -> list[Item]:
+def _region(
+    here: Mapping[str, Control], place: str, kind: str, region_id: str, chance: random.Random
+) -> list[Item]:
     """One region with all that is said of it; none where nothing can be marked."""
     shapes = {name: tag for name, tag in here.items() if tag.type in (*DRAWN, *LABELS)}
     plain = {name: tag for name, tag in here.items() if tag.type == "labels"}
@@ -115,7 +128,17 @@ def said(tag: Control, chance: random.Random) -> Item:
 
 
 SAID = ("textarea", "choices", "rating", "number", "datetime", "taxonomy", "pairwise", "ranker")
-DRAWN = ("rectangle", "polygon", "keypoint", "ellipse", "brush", "bitmask", "vector", "videorectangle", "chat")
+DRAWN = (
+    "rectangle",
+    "polygon",
+    "keypoint",
+    "ellipse",
+    "brush",
+    "bitmask",
+    "vector",
+    "videorectangle",
+    "chat",
+)
 LABELS = {
     "rectanglelabels": "rectangle", "polygonlabels": "polygon", "keypointlabels": "keypoint", "ellipselabels": "ellipse",
     "brushlabels": "brush", "bitmasklabels": "bitmask", "vectorlabels": "vector", "ocrlabels": "page",
@@ -129,7 +152,13 @@ def _where(shape: str, kind: str, chance: random.Random) -> Item:
     wide, high = chance.uniform(0.5, 20), chance.uniform(0.5, 20)
     first = chance.randint(0, 20)
     last = first + chance.randint(1, 9)
-    box = {"x": x, "y": y, "width": wide, "height": high, "rotation": chance.choice([0, 0, chance.uniform(0, 359)])}
+    box = {
+        "x": x,
+        "y": y,
+        "width": wide,
+        "height": high,
+        "rotation": chance.choice([0, 0, chance.uniform(0, 359)]),
+    }
     path = "/div[1]/p[1]/text()[1]"
     made: dict[str, Item] = {
         "rectangle": box,

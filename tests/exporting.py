@@ -93,14 +93,18 @@ def rows(count: int, **fields: Any) -> list[dict[str, Any]]:
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file below, by its path."""
     return {
-        str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.rglob("*")) if path.is_file()
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
     }
 
 
 def identity(folder: Path) -> dict[str, int]:
     """The inode of every file below: the same one was not written again."""
     return {
-        str(path.relative_to(folder)): os.lstat(path).st_ino for path in sorted(folder.rglob("*")) if path.is_file()
+        str(path.relative_to(folder)): os.lstat(path).st_ino
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
     }
 
 

@@ -1,4 +1,5 @@
-"""A project whose samples can be learnt: recordings of the demo's language, accepted transcripts, a tiny base model."""
+"""A project whose samples can be learnt: recordings of the demo's language, accepted transcripts, a tiny
+base model."""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -17,7 +18,13 @@ from lsloop.ledger import Ledger, versions
 from lsloop.ledger.versions import Version
 
 STEPS = 60  # enough for the tiny model to get about six words in ten right
-TRAINING = {"max_steps": STEPS, "learning_rate": 0.004, "scheduler": "cosine", "batch_size": 8, "save_steps": 20}
+TRAINING = {
+    "max_steps": STEPS,
+    "learning_rate": 0.004,
+    "scheduler": "cosine",
+    "batch_size": 8,
+    "save_steps": 20,
+}
 
 
 class Learner(Project):
@@ -55,7 +62,11 @@ class Learner(Project):
 
 
 def make(
-    folder: Path, ledger: Ledger, clips: list[dict[str, Any]], base: str, told: Callable[[str], str] = lambda text: text
+    folder: Path,
+    ledger: Ledger,
+    clips: list[dict[str, Any]],
+    base: str,
+    told: Callable[[str], str] = lambda text: text,
 ) -> Learner:
     """A project of these clips, each accepted as `told` says of what is in it, and exported."""
     settings = config.load(folder)
@@ -69,7 +80,8 @@ def make(
     for clip in clips:
         shutil.copyfile(clip["media"], raw / Path(clip["media"]).name)
     rows = [
-        {"external_id": clip["sample_id"], "media": Path(clip["media"]).name, "transcript": "as crawled"} for clip in clips
+        {"external_id": clip["sample_id"], "media": Path(clip["media"]).name, "transcript": "as crawled"}
+        for clip in clips
     ]
     made.ingest(rows)
     made.accept({clip["sample_id"]: told(clip["transcript"]) for clip in clips})

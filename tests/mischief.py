@@ -9,7 +9,8 @@ from lsloop.models import Guess, Row
 
 
 class Mischief:
-    """`answers` by the name of the recording: a guess, guesses, or what is raised; all others get a good answer."""
+    """`answers` by the name of the recording: a guess, guesses, or what is raised; all others get a good
+    answer."""
 
     concurrency = 1
 

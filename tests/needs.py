@@ -1,5 +1,5 @@
-"""Make sure that what the real-input and browser tests use is on this machine: installed where that is possible
-(as root on Debian), named where it is not. Nothing is skipped for want of a program."""
+"""Make sure that what the real-input and browser tests use is on this machine: installed where that is
+possible (as root on Debian), named where it is not. Nothing is skipped for want of a program."""
 
 import os
 import shutil
@@ -21,7 +21,10 @@ def main() -> int:
     if not missing:
         return 0
     if os.geteuid() != 0 or not shutil.which("apt-get"):
-        print(f"The tests need {', '.join(missing)}. Install: sudo apt-get install {' '.join(missing)}", file=sys.stderr)
+        print(
+            f"The tests need {', '.join(missing)}. Install: sudo apt-get install {' '.join(missing)}",
+            file=sys.stderr,
+        )
         return 1
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     subprocess.run(["apt-get", "update", "-qq"], check=True, env=environment)

@@ -20,7 +20,8 @@ RULES = Conflicts()
 
 @dataclass
 class Office:
-    """One project of one task type. Times are Label Studio's, and go forward by a minute with everything that happens."""
+    """One project of one task type. Times are Label Studio's, and go forward by a minute with everything
+    that happens."""
 
     ledger: Ledger
     task_type: str = "transcript_correction"
@@ -140,7 +141,8 @@ class Office:
         return [(row.value, row.origin) for row in found]
 
     def everything(self) -> dict[str, list[Any]]:
-        """What undo must restore: samples, tasks, live locks and open conflicts, without the times of writing."""
+        """What undo must restore: samples, tasks, live locks and open conflicts, without the times of
+        writing."""
         return {
             "samples": self.rows(
                 """SELECT sample_id, fields, upstream, held, field_versions, sync_version, media_md5 FROM samples

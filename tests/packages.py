@@ -1,4 +1,5 @@
-"""Packages that bring kinds and model families, installed for a test: a module, and the entry points of a distribution."""
+"""Packages that bring kinds and model families, installed for a test: a module, and the entry points of a
+distribution."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -7,7 +8,8 @@ FAMILIES, KINDS = "lsloop.model_families", "lsloop.task_types"
 
 
 def write(folder: Path, module: str, source: str, points: Mapping[str, Mapping[str, str]]) -> None:
-    """A package of one module. `points`: by group, names and what in the module they stand for (empty: the module)."""
+    """A package of one module. `points`: by group, names and what in the module they stand for (empty: the
+    module)."""
     (folder / f"{module}.py").write_text(source, encoding="utf-8")
     distribute(folder, module, points)
 
@@ -20,6 +22,9 @@ def distribute(folder: Path, module: str, points: Mapping[str, Mapping[str, str]
     lines = [
         line
         for group, names in points.items()
-        for line in (f"[{group}]", *(f"{name} = {module}{':' * bool(what)}{what}" for name, what in names.items()))
+        for line in (
+            f"[{group}]",
+            *(f"{name} = {module}{':' * bool(what)}{what}" for name, what in names.items()),
+        )
     ]
     (info / "entry_points.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")

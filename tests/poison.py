@@ -1,7 +1,8 @@
 """A hundred kinds of poison: what a record may hold that no column, parser or rule foresees.
 
-Each is JSON as text, because much of it no serialiser would write. `answers` are annotations as Label Studio might give
-them out; `bodies` are HTTP bodies. Tests give them to a step among good records, and all good ones must come in.
+Each is JSON as text, because much of it no serialiser would write. `answers` are annotations as Label Studio
+might give them out; `bodies` are HTTP bodies. Tests give them to a step among good records, and all good ones
+must come in.
 """
 
 import itertools
@@ -20,7 +21,16 @@ class Poison:
 
 
 BIG = "9" * 30
-NAMES = ("transcription", "quality_flags", "confidence", "notes", "language", "tags", "audio_quality", "nobody")
+NAMES = (
+    "transcription",
+    "quality_flags",
+    "confidence",
+    "notes",
+    "language",
+    "tags",
+    "audio_quality",
+    "nobody",
+)
 WRONG = {
     "null": "null", "true": "true", "a number": "7", "a long number": BIG,
     "1e999": "1e999", "-1e300": "-1e300", "NaN": "NaN", "text": '"text"', "an empty list": "[]", "a list": "[1, null, []]",
@@ -54,22 +64,32 @@ def answers() -> list[Poison]:
     )  # fmt: skip
     made = [Poison(f"{field} is {name}", field, text) for field in fields for name, text in WRONG.items()]
     made += [Poison(f"{field} is missing", field, None) for field in fields]
-    made += [Poison(f"{field} is {text}", field, f'"{text}"')
-             for field in ("created_at", "updated_at") for text in ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z",
-                                                                     "10000-01-01T00:00:00Z", "yesterday", "")]
-    made += [Poison(f"lead_time is {text}", "lead_time", text) for text in ("-5", "1e300", "1.7976931348623157e308", '"5"')]
+    made += [
+        Poison(f"{field} is {text}", field, f'"{text}"')
+        for field in ("created_at", "updated_at")
+        for text in ("0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "10000-01-01T00:00:00Z", "yesterday", "")
+    ]
+    made += [
+        Poison(f"lead_time is {text}", "lead_time", text)
+        for text in ("-5", "1e300", "1.7976931348623157e308", '"5"')
+    ]
     made += [Poison(f"result is {name}", "result", text) for name, text in NO_JSON.items()]
     made += [Poison(f"lead_time is {name}", "lead_time", text) for name, text in NO_JSON.items()]
     return made + [Poison(f"result: {name}", "result", f"[{text}]") for name, text in _regions()]
 
 
 def _regions() -> Iterator[tuple[str, str]]:
-    for member, (name, text) in itertools.product(("id", "from_name", "to_name", "type", "value", "meta"), WRONG.items()):
+    for member, (name, text) in itertools.product(
+        ("id", "from_name", "to_name", "type", "value", "meta"), WRONG.items()
+    ):
         yield f"{member} is {name}", region(**{member: text})
     for name, text in WRONG.items():
         yield f"text is {name}", region(value=f'{{"text": {text}}}')
         yield f"one text is {name}", region(value=f'{{"text": ["heard", {text}]}}')
-        yield f"a choice is {name}", region("quality_flags", type='"choices"', value=f'{{"choices": [{text}]}}')
+        yield (
+            f"a choice is {name}",
+            region("quality_flags", type='"choices"', value=f'{{"choices": [{text}]}}'),
+        )
         yield f"a rating is {name}", region("confidence", type='"rating"', value=f'{{"rating": {text}}}')
         yield f"a region is {name}", text
         yield f"a key beside is {name}", region(meta=f'{{"a\\u0000": {text}}}')
@@ -83,9 +103,13 @@ def _regions() -> Iterator[tuple[str, str]]:
 def bodies() -> dict[str, bytes]:
     """Bodies of a webhook that are no event, or hold what no column takes."""
     found = {f"a body that is {name}": text.encode() for name, text in (WRONG | NO_JSON).items()}
-    found |= {f"an event whose annotation is {name}": f'{{"action": "ANNOTATION_CREATED", "annotation": {text}}}'.encode()
-              for name, text in WRONG.items()}
-    found |= {f"an event whose action is {name}": f'{{"action": {text}}}'.encode() for name, text in WRONG.items()}
+    found |= {
+        f"an event whose annotation is {name}": f'{{"action": "ANNOTATION_CREATED", "annotation": {text}}}'.encode()
+        for name, text in WRONG.items()
+    }
+    found |= {
+        f"an event whose action is {name}": f'{{"action": {text}}}'.encode() for name, text in WRONG.items()
+    }
     for name, text in WRONG.items():
         about = f'{{"action": "ANNOTATION_CREATED", "annotation": {{"id": 1, "task": 1}}, "project": {{"id": {text}}}}}'
         found[f"an event whose project is {name}"] = about.encode()

@@ -1,6 +1,8 @@
-"""Lines of metadata.jsonl that no ingest may take: of every kind that somebody's crawler has written or will write.
+"""Lines of metadata.jsonl that no ingest may take: of every kind that somebody's crawler has written or will
+write.
 
-Each has a name, the line as bytes, and a word of the reason that people are to read. `files` makes what they point at.
+Each has a name, the line as bytes, and a word of the reason that people are to read. `files` makes what they
+point at.
 """
 
 import os
@@ -26,7 +28,14 @@ class Poison(NamedTuple):
 def files(raw: Path) -> None:
     """Media files, and what only looks like one."""
     (raw / "sub").mkdir(parents=True)
-    for name in ("good.wav", "sub/good.wav", "line\nbreak.wav", "tab\t.wav", "back\\slash.wav", "u2028\u2028.wav"):
+    for name in (
+        "good.wav",
+        "sub/good.wav",
+        "line\nbreak.wav",
+        "tab\t.wav",
+        "back\\slash.wav",
+        "u2028\u2028.wav",
+    ):
         (raw / name).write_bytes(sound())
     for form in ("NFC", "NFD"):
         (raw / unicodedata.normalize(form, "hai dạng.wav")).write_bytes(form.encode())
@@ -76,7 +85,9 @@ def _texts() -> Iterator[Poison]:
         }.items():  # fmt: skip
             yield _row(f"{field} is a {kind}", f"{field} is nothing that", **{field: value})
     yield _row("segments are a text in a list", "segments is nothing that", segments=["0-1"])
-    yield _row("segments without an end", "segments is nothing that", segments=[{"start": 0, "labels": ["vi"]}])
+    yield _row(
+        "segments without an end", "segments is nothing that", segments=[{"start": 0, "labels": ["vi"]}]
+    )
     yield _row("segments are a number", "segments is nothing that", segments=3)
 
 
@@ -101,7 +112,9 @@ def _json() -> Iterator[Poison]:
     yield Poison("", b'{"external_id": "x", "n": -Infinity}', "not JSON")
     yield Poison("", b'{"external_id": "x", "n": 1e999}', "not JSON")
     yield Poison("", b'{"external_id": "x", "external_id": "y"}', "stands there twice")
-    yield Poison("", b'{"external_id": "x", "m\xe1\xbb\xab": "a", "mu\xcc\x9b\xcc\x80": "b"}', "stands there twice")
+    yield Poison(
+        "", b'{"external_id": "x", "m\xe1\xbb\xab": "a", "mu\xcc\x9b\xcc\x80": "b"}', "stands there twice"
+    )
     yield _raw("a field twice", '"transcript": "a", "transcript": "b"', "stands there twice")
     yield _raw("a field twice with a blank", '"transcript" : "a", "transcript" :"b"', "stands there twice")
     yield _raw("a field twice inside", '"meta": {"a": 1, "a": 2}', "stands there twice")

@@ -31,11 +31,19 @@ class Speech:
 
         rows = tiny_models.recordings(folder / "clips", count)
         one, two = (speech_ctc.fresh(folder / f"model-{seed}", tiny_models.ALPHABET, seed) for seed in (0, 1))
-        return cls([Path(row["media"]) for row in rows], {row["sample_id"]: row["transcript"] for row in rows}, one, two)
+        return cls(
+            [Path(row["media"]) for row in rows],
+            {row["sample_id"]: row["transcript"] for row in rows},
+            one,
+            two,
+        )
 
 
-def project(folder: Path, speech: Speech, count: int, *, stack: Mapping[str, str], **params: Any) -> config.Config:
-    """A project folder with the first `count` recordings as clip-000, clip-001, …; the model stands in params.yaml."""
+def project(
+    folder: Path, speech: Speech, count: int, *, stack: Mapping[str, str], **params: Any
+) -> config.Config:
+    """A project folder with the first `count` recordings as clip-000, clip-001, …; the model stands in
+    params.yaml."""
     raw = folder / "data" / "raw"
     (raw / "audio").mkdir(parents=True)
     rows = []

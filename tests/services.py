@@ -38,8 +38,8 @@ class Studio:
 
 
 class Databases:
-    """Copies of a template, dropped after use. The next is made while a test works with the one before: in a run of
-    hundreds of tests a minute or two."""
+    """Copies of a template, dropped after use. The next is made while a test works with the one before: in a
+    run of hundreds of tests a minute or two."""
 
     def __init__(self, server: Postgres, template: str) -> None:
         self._server, self._template = server, template

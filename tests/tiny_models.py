@@ -43,7 +43,8 @@ def _alone(make: Callable[P, Path]) -> Callable[P, Path]:
 
 @_alone
 def whisper(folder: Path, texts: list[str], std: float = 0.06) -> Path:
-    """A Whisper that hears two seconds. Its tokenizer has every language: the place in the list is the language."""
+    """A Whisper that hears two seconds. Its tokenizer has every language: the place in the list is the
+    language."""
     import transformers
     from transformers.models.whisper.tokenization_whisper import LANGUAGES
 

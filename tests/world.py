@@ -1,4 +1,5 @@
-"""One small world on the real services: a ledger, a Label Studio, a project folder, and people who annotate."""
+"""One small world on the real services: a ledger, a Label Studio, a project folder, and people who
+annotate."""
 
 import json
 import time
@@ -56,7 +57,8 @@ class World:
         return loop.pull(self.ledger, self.studio, self.config, task_type, **options)
 
     def tasks(self) -> dict[str, dict[str, Any]]:
-        """The tasks that people are given by the external id of their sample. Fails when they are given a sample twice."""
+        """The tasks that people are given by the external id of their sample. Fails when they are given a
+        sample twice."""
         external = {
             str(row.sample_id): row.external_id
             for row in self.rows("SELECT sample_id, external_id FROM samples")

@@ -1,9 +1,10 @@
--- Tasks that were sent by this ledger before it was put back to an older state: Label Studio has them, with our keys, and
--- people answer them.
+-- Tasks that were sent by this ledger before it was put back to an older state: Label Studio has them, with
+-- our keys, and people answer them.
 
--- Which of these tasks are of samples of ours and unknown here. What each showed is not known any more: of fields that never
--- changed it is what they are, and of the others nothing is taken for granted, so that an answer that upstream moved under is
--- a conflict. Where another task is at work on the sample, one is needless: it is ended, and an answer to it is heard.
+-- Which of these tasks are of samples of ours and unknown here. What each showed is not known any more: of
+-- fields that never changed it is what they are, and of the others nothing is taken for granted, so that an
+-- answer that upstream moved under is a conflict. Where another task is at work on the sample, one is
+-- needless: it is ended, and an answer to it is heard.
 CREATE OR REPLACE FUNCTION adopt_tasks(
     p_project_id integer, p_task_type text, p_keys uuid[], p_sample_ids uuid[], p_ls_task_ids bigint[], p_reads text[],
     p_writes text[], p_overlap integer

@@ -16,11 +16,12 @@ CREATE OR REPLACE TRIGGER annotation_changed AFTER UPDATE ON annotations FOR EAC
           IS DISTINCT FROM (NEW.result_hash, NEW.was_cancelled, NEW.ground_truth, NEW.deleted_at))
     EXECUTE FUNCTION remember_annotation();
 
--- Brings the ledger up to the temporary tables `incoming_tasks` and `incoming_annotations` (see ledger/annotations.py):
--- tasks as Label Studio has them now, each with the full set of its annotations. Answers the tasks that changed.
--- A task is known by its key; one whose push was cut off before its id was written down is adopted here.
--- p_asked: the number of the order of reading that was drawn before Label Studio was asked. A task that was brought up to it
--- after that is `overtaken`: which of the two is newer no clock can tell, so it is left alone, and is to be read again.
+-- Brings the ledger up to the temporary tables `incoming_tasks` and `incoming_annotations` (see
+-- ledger/annotations.py): tasks as Label Studio has them now, each with the full set of its annotations.
+-- Answers the tasks that changed. A task is known by its key; one whose push was cut off before its id was
+-- written down is adopted here. p_asked: the number of the order of reading that was drawn before Label
+-- Studio was asked. A task that was brought up to it after that is `overtaken`: which of the two is newer no
+-- clock can tell, so it is left alone, and is to be read again.
 DROP FUNCTION IF EXISTS receive_annotations(integer, text);
 CREATE OR REPLACE FUNCTION receive_annotations(p_project_id integer, p_server text, p_asked bigint)
 RETURNS TABLE (task_key uuid, twin bigint, overtaken bigint, added bigint, edited bigint, removed bigint) LANGUAGE plpgsql AS $$
@@ -107,9 +108,10 @@ BEGIN
     DROP TABLE received;
 END $$;
 
--- The annotation that speaks for a task now, if it has what it needs: one that somebody marked as ground truth, else of
--- one that is needed the first that came, else of `overlap` people's the one closest to the others, when they agree.
--- Whether they agree is found outside (undecided_tasks); until it is, what was accepted stands (accepted_stands).
+-- The annotation that speaks for a task now, if it has what it needs: one that somebody marked as ground
+-- truth, else of one that is needed the first that came, else of `overlap` people's the one closest to the
+-- others, when they agree. Whether they agree is found outside (undecided_tasks); until it is, what was
+-- accepted stands (accepted_stands).
 DROP FUNCTION IF EXISTS chosen_annotation(tasks);
 CREATE FUNCTION chosen_annotation(t tasks) RETURNS annotations LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -133,8 +135,9 @@ BEGIN
     RETURN a;
 END $$;
 
--- A version of an annotation that an event told of, and that Label Studio does not have any more: it is part of the history,
--- marked as told, and never what the annotation is now. Answers false for what is in the history already.
+-- A version of an annotation that an event told of, and that Label Studio does not have any more: it is part
+-- of the history, marked as told, and never what the annotation is now. Answers false for what is in the
+-- history already.
 CREATE OR REPLACE FUNCTION tell_annotation(
     p_project_id integer, p_server text, p_task_key uuid, p_ls_task_id bigint, p_ls_annotation_id bigint, p_annotator text,
     p_edited_by text, p_result jsonb, p_value jsonb, p_problem text, p_says_nothing boolean, p_raw text, p_result_hash text,

@@ -1,8 +1,9 @@
 -- Conflicts: what moved while people were at work, from both sides.
 
--- A task as the annotator saw it: its base is the one that it showed when the annotation was begun. A page that was open
--- while the task was refreshed in place still shows what was there before; where it may have been either, the one from
--- which something moved since, for that is what the annotator may not have seen. A second copy of a task is not refreshed.
+-- A task as the annotator saw it: its base is the one that it showed when the annotation was begun. A page
+-- that was open while the task was refreshed in place still shows what was there before; where it may have
+-- been either, the one from which something moved since, for that is what the annotator may not have seen. A
+-- second copy of a task is not refreshed.
 DROP FUNCTION IF EXISTS as_seen(tasks, annotations);
 CREATE OR REPLACE FUNCTION as_seen(t tasks, s samples, a annotations) RETURNS tasks LANGUAGE plpgsql STABLE AS $$
 DECLARE
@@ -26,9 +27,10 @@ BEGIN
     RETURN v_first;
 END $$;
 
--- Whether people changed what this task's answer was judged from, through a task of another task type: a transcript that was
--- corrected after (or while) its translation was made. Nobody's value is overwritten by accepting the answer, so that is no
--- conflict; but it is the answer to another question, so it is not exported, and the sample is sent again.
+-- Whether people changed what this task's answer was judged from, through a task of another task type: a
+-- transcript that was corrected after (or while) its translation was made. Nobody's value is overwritten by
+-- accepting the answer, so that is no conflict; but it is the answer to another question, so it is not
+-- exported, and the sample is sent again.
 CREATE OR REPLACE FUNCTION source_moved(t tasks, s samples) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT t.reads <> '{media}' AND EXISTS (
         SELECT FROM unnest(t.reads) field, coalesce(t.judged_from, t.base) seen
@@ -37,7 +39,8 @@ CREATE OR REPLACE FUNCTION source_moved(t tasks, s samples) RETURNS boolean LANG
            AND s.fields -> field IS DISTINCT FROM seen -> 'fields' -> field)
 $$;
 
--- Whether people gave one of these fields its value after that moment: what was made of the sample before is of another text.
+-- Whether people gave one of these fields its value after that moment: what was made of the sample before is
+-- of another text.
 CREATE OR REPLACE FUNCTION corrected_since(s samples, p_names text[], p_since timestamptz) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT s.held ?| p_names AND EXISTS (
         SELECT FROM revisions r
@@ -54,8 +57,8 @@ RETURNS TABLE (since timestamptz, until timestamptz, base jsonb, sync_version in
             UNION ALL SELECT 'infinity', 'infinity', t.base, t.sync_version) b
 $$;
 
--- The fields in which accepting this task would overwrite what the annotator has not seen, and who moved each of them:
--- upstream, after the task was sent, or people through another task.
+-- The fields in which accepting this task would overwrite what the annotator has not seen, and who moved each
+-- of them: upstream, after the task was sent, or people through another task.
 DROP FUNCTION IF EXISTS moved_fields(tasks, samples, jsonb);
 CREATE FUNCTION moved_fields(t tasks, s samples, p_answer jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
     SELECT coalesce(jsonb_object_agg(field, mover), '{}') FROM (
@@ -66,8 +69,9 @@ CREATE FUNCTION moved_fields(t tasks, s samples, p_answer jsonb) RETURNS jsonb L
                    WHEN key = 'media' THEN s.media_md5 IS DISTINCT FROM t.base ->> 'media_md5'
                    -- Of what is only read, the current value counts: people may hold it against upstream.
                    WHEN NOT key = ANY (t.writes) THEN s.fields -> key IS DISTINCT FROM t.base -> 'fields' -> key
-                   -- Upstream came to say just what was sent, or what is answered: nothing to decide. Nor is there where
-                   -- this very task's answer was accepted before: then upstream's change was set aside for it.
+                   -- Upstream came to say just what was sent, or what is answered: nothing to decide. Nor is
+                   -- there where this very task's answer was accepted before: then upstream's change was set
+                   -- aside for it.
                    ELSE coalesce(s.upstream, s.fields) -> key IS DISTINCT FROM t.base -> 'fields' -> key
                         AND coalesce(s.upstream, s.fields) -> key IS DISTINCT FROM p_answer -> key
                         AND NOT (s.held ? key AND holds_alone(t, s, key)) END
@@ -108,7 +112,8 @@ BEGIN
     SELECT * INTO STRICT s FROM samples WHERE sample_id = c.sample_id;
     SELECT * INTO STRICT a FROM annotations WHERE annotation_id = c.annotation_id;
     SELECT * INTO STRICT t FROM tasks WHERE task_key = c.task_key;
-    -- An answer that was skipped since says nothing: its task is about to be settled, and the conflict to be withdrawn.
+    -- An answer that was skipped since says nothing: its task is about to be settled, and the conflict to be
+    -- withdrawn.
     IF a.value IS NULL THEN
         a.value := c.ours;
         a.result_hash := c.result_hash;

@@ -1,4 +1,5 @@
--- Several annotators: which answers count, how far they agree, and what becomes of tasks whose answers do not.
+-- Several annotators: which answers count, how far they agree, and what becomes of tasks whose answers do
+-- not.
 
 -- Who says what an annotation says: whoever edited somebody else's answer last.
 CREATE OR REPLACE FUNCTION speaker(a annotations) RETURNS text LANGUAGE sql IMMUTABLE AS $$
@@ -10,8 +11,8 @@ CREATE OR REPLACE FUNCTION review_of(a annotations) RETURNS text LANGUAGE sql IM
     SELECT CASE WHEN a.reviewed_hash = a.result_hash THEN a.review END
 $$;
 
--- Whether an answer waits for somebody to look at it. One that was marked as ground truth does not, unless who said it
--- marked it.
+-- Whether an answer waits for somebody to look at it. One that was marked as ground truth does not, unless
+-- who said it marked it.
 CREATE OR REPLACE FUNCTION waits_for_review(a annotations, p_task_type text) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT NOT (a.ground_truth AND NOT a.own_mark) AND review_of(a) IS NULL AND is_held(speaker(a), p_task_type, a.ls_updated_at)
 $$;
@@ -23,8 +24,8 @@ CREATE OR REPLACE FUNCTION counted_answers(t tasks) RETURNS SETOF annotations LA
        AND review_of(a) IS DISTINCT FROM 'rejected' AND NOT waits_for_review(a, t.task_type)
 $$;
 
--- Of those, what each person said last: an answer that somebody else edited is this one's. The numbers of Label Studio say
--- which came first; its clock may have been put back in between.
+-- Of those, what each person said last: an answer that somebody else edited is this one's. The numbers of
+-- Label Studio say which came first; its clock may have been put back in between.
 CREATE OR REPLACE FUNCTION voices(t tasks) RETURNS SETOF annotations LANGUAGE sql STABLE AS $$
     SELECT DISTINCT ON (speaker(a)) a.* FROM counted_answers(t) a
      ORDER BY speaker(a), a.ls_annotation_id DESC
@@ -46,7 +47,8 @@ CREATE OR REPLACE FUNCTION voices_digest(t tasks) RETURNS text LANGUAGE sql STAB
     SELECT md5(string_agg(v.annotation_id || ':' || v.result_hash, ',' ORDER BY v.annotation_id)) FROM voices(t) v
 $$;
 
--- Of these tasks, those whose answers are enough and were not compared yet, with the answers in the order they came.
+-- Of these tasks, those whose answers are enough and were not compared yet, with the answers in the order
+-- they came.
 CREATE OR REPLACE FUNCTION undecided_tasks(p_task_keys uuid[], p_threshold double precision)
 RETURNS TABLE (task_key uuid, answers text, annotation_ids bigint[], answer_values jsonb) LANGUAGE sql STABLE AS $$
     SELECT t.task_key, voices_digest(t), v.ids, v.said
@@ -98,8 +100,8 @@ END $$;
 CREATE OR REPLACE TRIGGER task_waits_no_more BEFORE UPDATE ON tasks FOR EACH ROW
     WHEN (OLD.state = 'annotated' AND NEW.state <> 'annotated') EXECUTE FUNCTION stop_waiting();
 
--- A task and its adjudication end together: the answer to the adjudication decides the task, and a task that was decided
--- otherwise, or does not disagree any more, needs none.
+-- A task and its adjudication end together: the answer to the adjudication decides the task, and a task that
+-- was decided otherwise, or does not disagree any more, needs none.
 CREATE OR REPLACE FUNCTION end_adjudication() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     IF NEW.adjudicates IS NOT NULL THEN

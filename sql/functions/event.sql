@@ -1,7 +1,7 @@
 -- Events: stored, taken, and done, ignored, tried again or given up. An event is a wake-up, never a fact.
 
--- Whoever listens on lsloop_events is woken once the event is committed. The same body again is one event as long as nobody
--- has looked: what it tells is seen by the look that comes. Later it is an event of its own.
+-- Whoever listens on lsloop_events is woken once the event is committed. The same body again is one event as
+-- long as nobody has looked: what it tells is seen by the look that comes. Later it is an event of its own.
 CREATE OR REPLACE FUNCTION store_event(p_source_path text, p_action text, p_payload jsonb, p_digest text) RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -14,8 +14,9 @@ BEGIN
     RETURN v_id;
 END $$;
 
--- The Label Studio that an event is from, by the ledger's name; NULL where that cannot be told. A project is known by its
--- number and the moment when it was made, by its number alone where only one Label Studio has it.
+-- The Label Studio that an event is from, by the ledger's name; NULL where that cannot be told. A project is
+-- known by its number and the moment when it was made, by its number alone where only one Label Studio has
+-- it.
 CREATE OR REPLACE FUNCTION event_server(p_payload jsonb) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT CASE WHEN count(DISTINCT server) FILTER (WHERE is_same) = 1 THEN min(server) FILTER (WHERE is_same)
                 WHEN count(DISTINCT server) = 1 THEN min(server) END
@@ -23,8 +24,9 @@ CREATE OR REPLACE FUNCTION event_server(p_payload jsonb) RETURNS text LANGUAGE s
              WHERE CAST(ls_project_id AS text) = coalesce(p_payload #>> '{project,id}', p_payload ->> 'project')) p
 $$;
 
--- The oldest events that are due, but for those from another Label Studio than p_server: somebody else reaches that. Whoever takes them and dies has spent an attempt, and they are due again by themselves;
--- what has no attempt left is given up here.
+-- The oldest events that are due, but for those from another Label Studio than p_server: somebody else
+-- reaches that. Whoever takes them and dies has spent an attempt, and they are due again by themselves; what
+-- has no attempt left is given up here.
 DROP FUNCTION IF EXISTS take_events(integer, integer);
 CREATE OR REPLACE FUNCTION take_events(p_limit integer, p_tries integer, p_server text) RETURNS SETOF events LANGUAGE plpgsql AS $$
 BEGIN

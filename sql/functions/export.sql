@@ -1,7 +1,7 @@
 -- Export: what people accepted, as it stands, and splits that never change.
 
--- What must not be torn apart by the split: a group; without one the recording, the same under whatever name; else the
--- sample, with those that were made of it to go round again.
+-- What must not be torn apart by the split: a group; without one the recording, the same under whatever name;
+-- else the sample, with those that were made of it to go round again.
 CREATE OR REPLACE FUNCTION split_key(s samples) RETURNS text LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE WHEN s.group_key IS NOT NULL THEN 'group:' || s.group_key
                 WHEN s.media_md5 IS NOT NULL THEN 'media:' || s.media_md5
@@ -16,7 +16,8 @@ LANGUAGE sql IMMUTABLE AS $$
       FROM (SELECT ('x' || substr(md5(p_split_key), 1, 12))::bit(48)::bigint / 2.0 ^ 48 AS place) hashed
 $$;
 
--- Whether what the annotator judged from is not what the sample has now, and nobody decided that the answer stands.
+-- Whether what the annotator judged from is not what the sample has now, and nobody decided that the answer
+-- stands.
 CREATE OR REPLACE FUNCTION is_outdated(t tasks, s samples) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT source_moved(t, s) OR EXISTS (
         SELECT FROM jsonb_each_text(s.field_versions) v
@@ -26,8 +27,8 @@ CREATE OR REPLACE FUNCTION is_outdated(t tasks, s samples) RETURNS boolean LANGU
                     ELSE s.fields -> v.key IS DISTINCT FROM t.base -> 'fields' -> v.key END)
 $$;
 
--- The texts that the annotator judged from, as they were then, with the version of the revision that each of them was (NULL:
--- what upstream said at that sync_version). NULL where there was nothing but a recording.
+-- The texts that the annotator judged from, as they were then, with the version of the revision that each of
+-- them was (NULL: what upstream said at that sync_version). NULL where there was nothing but a recording.
 CREATE OR REPLACE FUNCTION judged_from(t tasks) RETURNS jsonb LANGUAGE sql STABLE AS $$
     SELECT CASE WHEN t.reads <> '{media}' THEN jsonb_build_object(
         'fields', only_fields(seen -> 'fields', t.reads), 'sync_version', t.sync_version,
@@ -35,12 +36,13 @@ CREATE OR REPLACE FUNCTION judged_from(t tasks) RETURNS jsonb LANGUAGE sql STABL
       FROM coalesce(t.judged_from, t.base) seen
 $$;
 
--- What people accepted for a task type and still stands, with who said it, oldest sample first. Not what is in an open
--- conflict, nor what was judged from content that the sample no longer has, nor what went round again and was answered
--- there. `digest` changes with anything of it; `split` is NULL for gold, for what was not assigned yet (see
--- assign_splits), and for a sample whose group came to be another one's with another split: it neither changes its split
--- nor may it be on both sides. `line` is the line of the index: it differs when anything differs that an export in this
--- layout writes of a sample. Documents are made after the sort, so that they can be read while the next ones are made.
+-- What people accepted for a task type and still stands, with who said it, oldest sample first. Not what is
+-- in an open conflict, nor what was judged from content that the sample no longer has, nor what went round
+-- again and was answered there. `digest` changes with anything of it; `split` is NULL for gold, for what was
+-- not assigned yet (see assign_splits), and for a sample whose group came to be another one's with another
+-- split: it neither changes its split nor may it be on both sides. `line` is the line of the index: it
+-- differs when anything differs that an export in this layout writes of a sample. Documents are made after
+-- the sort, so that they can be read while the next ones are made.
 DROP FUNCTION IF EXISTS reviewed(text), reviewed(text, text);
 CREATE FUNCTION reviewed(p_task_type text, p_layout text) RETURNS TABLE (
     sample_id uuid, arrival bigint, split text, is_assigned boolean, digest text, line text, document text,
@@ -58,7 +60,8 @@ CREATE FUNCTION reviewed(p_task_type text, p_layout text) RETURNS TABLE (
           FROM tasks t JOIN revisions r USING (task_key) JOIN samples s ON s.sample_id = r.sample_id
           LEFT JOIN annotations a ON a.annotation_id = r.annotation_id
          WHERE t.task_type = p_task_type AND r.field = ANY (t.writes) AND s.deleted_at IS NULL
-           -- CASE, because the planner takes the bare comparison for a rare hit and loops over what are all the rows.
+           -- CASE, because the planner takes the bare comparison for a rare hit and loops over what are all
+           -- the rows.
            AND CASE WHEN r.version = (s.held ->> r.field)::integer THEN s.field_versions = '{}' AND t.reads = '{media}' OR NOT is_outdated(t, s) END
          GROUP BY r.sample_id),
     standing AS (
@@ -71,7 +74,8 @@ CREATE FUNCTION reviewed(p_task_type text, p_layout text) RETURNS TABLE (
            AND NOT EXISTS (SELECT FROM samples c JOIN tasks o ON o.sample_id = c.sample_id
                             WHERE c.parent_sample_id = s.sample_id AND c.deleted_at IS NULL AND o.task_type = p_task_type
                               AND o.state IN ('accepted', 'resolved'))
-         -- OFFSET 0: a condition on the split is not to go into this, where the planner may take it for a rare hit, too.
+         -- OFFSET 0: a condition on the split is not to go into this, where the planner may take it for a
+         -- rare hit, too.
          ORDER BY s.arrival, s.sample_id OFFSET 0)
     SELECT s.sample_id, s.arrival, found.split, s.is_gold_standard OR s.split IS NOT NULL AND s.split_of_key IS NOT NULL,
            found.digest,
@@ -99,8 +103,8 @@ CREATE FUNCTION reviewed(p_task_type text, p_layout text) RETURNS TABLE (
      ORDER BY s.arrival, s.sample_id
 $$;
 
--- Gives every sample with an accepted value its split, once and for all. A key goes where the first of its samples went
--- that has a split already, else where its hash falls.
+-- Gives every sample with an accepted value its split, once and for all. A key goes where the first of its
+-- samples went that has a split already, else where its hash falls.
 DROP FUNCTION IF EXISTS assign_splits(text[], double precision, double precision);
 CREATE OR REPLACE FUNCTION assign_splits(p_validation double precision, p_test double precision) RETURNS bigint
 LANGUAGE plpgsql AS $$
@@ -132,8 +136,9 @@ CREATE OR REPLACE FUNCTION watermark(p_task_type text) RETURNS TABLE (samples bi
       FROM reviewed(p_task_type, '') r
 $$;
 
--- A digest that differs whenever any row differs that reviewed() reads. PostgreSQL never changes a row where it lies: who
--- wrote it (xmin) and where it lies (ctid) name its content. It also differs when only the place does, after a VACUUM FULL.
+-- A digest that differs whenever any row differs that reviewed() reads. PostgreSQL never changes a row where
+-- it lies: who wrote it (xmin) and where it lies (ctid) name its content. It also differs when only the place
+-- does, after a VACUUM FULL.
 CREATE OR REPLACE FUNCTION export_state() RETURNS text LANGUAGE sql STABLE AS $$
     SELECT md5(concat_ws(' ', (SELECT oid FROM pg_database WHERE datname = current_database()), (SELECT digest FROM schema_code),
         (SELECT count(*) || ':' || sum(hashtextextended(xmin::text, hashtid(ctid))) FROM samples),

@@ -1,4 +1,5 @@
--- Gold: samples with a known reference, sent again unseen as probes. A probe's answer is measured and never a value.
+-- Gold: samples with a known reference, sent again unseen as probes. A probe's answer is measured and never a
+-- value.
 
 -- Makes a sample gold. Without a reference, the values that people accepted for it are the reference.
 -- Answers false when it is gold already with this reference and score.
@@ -51,7 +52,8 @@ BEGIN
     RETURN true;
 END $$;
 
--- Back to ordinary work. What was scored against its reference no longer counts. Answers false when it was not gold.
+-- Back to ordinary work. What was scored against its reference no longer counts. Answers false when it was
+-- not gold.
 CREATE OR REPLACE FUNCTION unset_gold_standard(p_sample_id uuid, p_executor text) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE samples SET is_gold_standard = false, updated_at = now() WHERE sample_id = p_sample_id AND is_gold_standard;
@@ -62,8 +64,8 @@ BEGIN
     RETURN true;
 END $$;
 
--- Whether a reference can measure answers to a task type now: it says what the annotator will write, and what the
--- annotator judges from is still what it was set for.
+-- Whether a reference can measure answers to a task type now: it says what the annotator will write, and what
+-- the annotator judges from is still what it was set for.
 CREATE OR REPLACE FUNCTION gold_fits(g gold_standards, s samples, p_reads text[], p_writes text[]) RETURNS boolean
 LANGUAGE sql IMMUTABLE AS $$
     SELECT g.reference ?& p_writes AND NOT changed_since(s.field_versions, p_reads, g.sync_version)
@@ -80,8 +82,8 @@ LANGUAGE sql STABLE AS $$
                           AND t.is_live)
 $$;
 
--- Claims up to p_limit probes of the idle gold, those first that the fewest annotators have met, so that nobody meets one
--- twice while there are others; among equals p_chance decides.
+-- Claims up to p_limit probes of the idle gold, those first that the fewest annotators have met, so that
+-- nobody meets one twice while there are others; among equals p_chance decides.
 DROP FUNCTION IF EXISTS claim_probes(integer, text, text[], text[], integer, text, integer);
 CREATE OR REPLACE FUNCTION claim_probes(
     p_project_id integer, p_task_type text, p_reads text[], p_writes text[], p_overlap integer, p_claimed_by text,
@@ -100,8 +102,8 @@ CREATE OR REPLACE FUNCTION claim_probes(
       FROM chosen RETURNING task_key
 $$;
 
--- The fields that an annotator is shown. Of a probe what upstream says, as for any sample that nobody has corrected yet:
--- its current value may be the reference.
+-- The fields that an annotator is shown. Of a probe what upstream says, as for any sample that nobody has
+-- corrected yet: its current value may be the reference.
 CREATE OR REPLACE FUNCTION shown_fields(s samples, t tasks) RETURNS jsonb LANGUAGE sql IMMUTABLE AS $$
     SELECT CASE WHEN t.is_gold_probe AND s.upstream IS NOT NULL
                 THEN (s.fields - t.writes) || only_fields(s.upstream, t.writes) ELSE s.fields END
@@ -132,10 +134,10 @@ CREATE OR REPLACE FUNCTION is_author(g gold_standards, p_annotator text, p_field
                 ELSE EXISTS (SELECT FROM unnest(p_fields) field WHERE g.authors_of -> field ? p_annotator) END
 $$;
 
--- Answers to probes whose latest version was not held to its reference yet, or not to the one the sample has now, or whose
--- errors were counted in another unit.
--- Not those to content that the reference was not set for, nor those of whoever wrote the reference, nor those that
--- somebody else than their annotator edited: they measure nobody.
+-- Answers to probes whose latest version was not held to its reference yet, or not to the one the sample has
+-- now, or whose errors were counted in another unit. Not those to content that the reference was not set for,
+-- nor those of whoever wrote the reference, nor those that somebody else than their annotator edited: they
+-- measure nobody.
 DROP FUNCTION IF EXISTS unscored_answers(integer, uuid[]);
 CREATE OR REPLACE FUNCTION unscored_answers(p_project_id integer, p_unit text, p_task_keys uuid[] DEFAULT NULL)
 RETURNS TABLE (annotation_id bigint, version integer, gold_id bigint, external_id text, answer jsonb, reference jsonb)
@@ -157,8 +159,9 @@ LANGUAGE sql STABLE AS $$
                           AND x.unit = p_unit)
 $$;
 
--- Begins and lifts quarantines by what annotators (all when NULL) scored last. Under the floor is a mean of the last
--- p_window probes below p_floor; a pass is a probe at which that mean was not. Answers whose tasks are to be settled anew.
+-- Begins and lifts quarantines by what annotators (all when NULL) scored last. Under the floor is a mean of
+-- the last p_window probes below p_floor; a pass is a probe at which that mean was not. Answers whose tasks
+-- are to be settled anew.
 CREATE OR REPLACE FUNCTION review_annotators(p_task_type text, p_annotators text[], p_window integer, p_floor double precision)
 RETURNS TABLE (annotator text, since timestamptz) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
@@ -197,7 +200,8 @@ BEGIN
     DROP TABLE reviewed;
 END $$;
 
--- What counts of the scores: of each answer that stands, its latest version against the reference that stands.
+-- What counts of the scores: of each answer that stands, its latest version against the reference that
+-- stands.
 CREATE OR REPLACE FUNCTION current_gold_scores(p_task_type text DEFAULT NULL, p_annotators text[] DEFAULT NULL)
 RETURNS SETOF gold_scores LANGUAGE sql STABLE AS $$
     SELECT DISTINCT ON (g.annotation_id) g.*
@@ -207,7 +211,8 @@ RETURNS SETOF gold_scores LANGUAGE sql STABLE AS $$
      ORDER BY g.annotation_id, g.version DESC
 $$;
 
--- Whether what an annotator submitted at this moment is held: kept, and not counted until the quarantine is lifted.
+-- Whether what an annotator submitted at this moment is held: kept, and not counted until the quarantine is
+-- lifted.
 CREATE OR REPLACE FUNCTION is_held(p_annotator text, p_task_type text, p_submitted_at timestamptz) RETURNS boolean
 LANGUAGE sql STABLE AS $$
     SELECT EXISTS (SELECT FROM quarantines q WHERE q.annotator = p_annotator AND q.task_type = p_task_type
@@ -243,8 +248,8 @@ CREATE OR REPLACE FUNCTION held_answers(p_annotator text, p_task_type text) RETU
        AND t.state IN ('open', 'annotated') AND waits_for_review(a, t.task_type)
 $$;
 
--- Decides about held answers of an annotator, all or those to some tasks of Label Studio; the quarantine goes on. Answers whose
--- tasks are to be settled anew.
+-- Decides about held answers of an annotator, all or those to some tasks of Label Studio; the quarantine goes
+-- on. Answers whose tasks are to be settled anew.
 CREATE OR REPLACE FUNCTION review_held(
     p_annotator text, p_task_type text, p_ls_task_ids bigint[], p_review text, p_actor text, p_reason text DEFAULT NULL
 ) RETURNS TABLE (task_type text, task_key uuid) LANGUAGE plpgsql AS $$
@@ -261,7 +266,8 @@ BEGIN
      WHERE a.annotation_id = ANY (v_ids);
 END $$;
 
--- Tasks of which no answer is left that counts, or may yet: their samples are sent anew, and the rejected answers stay where they are.
+-- Tasks of which no answer is left that counts, or may yet: their samples are sent anew, and the rejected
+-- answers stay where they are.
 CREATE OR REPLACE FUNCTION send_anew(p_task_keys uuid[]) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     v_keys uuid[];
@@ -277,8 +283,8 @@ BEGIN
     RETURN cardinality(v_keys);
 END $$;
 
--- Whether every answer to a probe of a project is to be looked at: references were set or unset, or settings changed,
--- since that was last done. Remembers that it is.
+-- Whether every answer to a probe of a project is to be looked at: references were set or unset, or settings
+-- changed, since that was last done. Remembers that it is.
 CREATE OR REPLACE FUNCTION is_to_be_examined(p_project_id integer, p_settings jsonb) RETURNS boolean LANGUAGE sql AS $$
     WITH now_is AS (
         SELECT p_settings || jsonb_build_object('set', count(*), 'unset', count(unset_at)) AS state FROM gold_standards),

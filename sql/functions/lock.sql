@@ -46,10 +46,11 @@ LANGUAGE sql AS $$
     SELECT EXISTS (SELECT FROM renewed)
 $$;
 
--- With a token: releases that lock. Without one: releases what lock_sample_for_annotation(sample, owner) took for every
--- task type, never the lock of a task, which ends when the task does. Answers whether anything was released.
--- p_increment_version says that the content changed. What changed in the ledger since the lock was taken was counted when it
--- was written; where nothing did, the change is one that only the next ingest can see. It reads the recording again in any case.
+-- With a token: releases that lock. Without one: releases what lock_sample_for_annotation(sample, owner) took
+-- for every task type, never the lock of a task, which ends when the task does. Answers whether anything was
+-- released. p_increment_version says that the content changed. What changed in the ledger since the lock was
+-- taken was counted when it was written; where nothing did, the change is one that only the next ingest can
+-- see. It reads the recording again in any case.
 DROP FUNCTION IF EXISTS unlock_sample(uuid, boolean, uuid);
 CREATE FUNCTION unlock_sample(p_sample_id uuid, p_increment_version boolean DEFAULT false, p_token uuid DEFAULT NULL)
 RETURNS boolean LANGUAGE plpgsql AS $$

@@ -88,8 +88,9 @@ BEGIN
     RETURN v_id;
 END $$;
 
--- Asks for a training for each number of accepted annotations that is reached for the first time: p_milestones, then
--- every p_every. Of several at once only the last is trained for. Answers its number, or NULL.
+-- Asks for a training for each number of accepted annotations that is reached for the first time:
+-- p_milestones, then every p_every. Of several at once only the last is trained for. Answers its number, or
+-- NULL.
 CREATE OR REPLACE FUNCTION reach_milestones(p_task_type text, p_milestones integer[], p_every integer) RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -116,8 +117,9 @@ BEGIN
     RETURN v_id;
 END $$;
 
--- Begins a run. Whoever calls this holds the task type's turn, so that a training that still runs in the ledger was
--- killed: it goes on when it is the same run, else it has failed. All that wait are answered by this run.
+-- Begins a run. Whoever calls this holds the task type's turn, so that a training that still runs in the
+-- ledger was killed: it goes on when it is the same run, else it has failed. All that wait are answered by
+-- this run.
 CREATE OR REPLACE FUNCTION begin_training(p_task_type text, p_requested_by text, p_reason text, p_run jsonb) RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE

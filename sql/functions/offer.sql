@@ -1,7 +1,8 @@
--- Offered again: a task of which somebody said nothing needs one annotator more in Label Studio than it was sent for.
+-- Offered again: a task of which somebody said nothing needs one annotator more in Label Studio than it was
+-- sent for.
 
--- Tasks for which Label Studio is to be told another number of annotators. Whoever said nothing is not asked a second time
--- by Label Studio, but can mend the answer; somebody else is asked meanwhile.
+-- Tasks for which Label Studio is to be told another number of annotators. Whoever said nothing is not asked
+-- a second time by Label Studio, but can mend the answer; somebody else is asked meanwhile.
 CREATE OR REPLACE FUNCTION tasks_to_offer(p_project_id integer)
 RETURNS TABLE (task_key uuid, ls_task_id bigint, wanted integer) LANGUAGE sql STABLE AS $$
     SELECT * FROM (

@@ -1,9 +1,9 @@
 -- Predictions: which samples wait for one, who makes it, and which samples models are least sure of.
 
--- Samples that wait for a prediction of a model version; predictions before p_since do not count (NULL: all count).
--- Waiting are samples that a push may send, now or when whoever locked them lets go, and gold: a probe without
--- pre-annotation would be known by that. What an annotator left for somebody else to begin from stays. A query that reads
--- from it is planned as if this stood in it.
+-- Samples that wait for a prediction of a model version; predictions before p_since do not count (NULL: all
+-- count). Waiting are samples that a push may send, now or when whoever locked them lets go, and gold: a
+-- probe without pre-annotation would be known by that. What an annotator left for somebody else to begin from
+-- stays. A query that reads from it is planned as if this stood in it.
 DROP FUNCTION IF EXISTS waits_for_prediction();
 CREATE OR REPLACE FUNCTION waiting_for_prediction(p_task_type text, p_reads text[], p_model_version text, p_since timestamptz)
 RETURNS SETOF samples LANGUAGE sql STABLE AS $$
@@ -39,8 +39,9 @@ CREATE OR REPLACE FUNCTION count_waiting_for_prediction(
     SELECT count(*) FROM waiting_for_prediction(p_task_type, p_reads, p_model_version, p_since)
 $$;
 
--- Claims the next samples after p_after and p_after_id, in the order of their arrival (samples that go round again share it). A claim ends when its predictions are written down,
--- or with the session that holds the advisory lock p_worker. Nobody who changes a sample waits for a prediction.
+-- Claims the next samples after p_after and p_after_id, in the order of their arrival (samples that go round
+-- again share it). A claim ends when its predictions are written down, or with the session that holds the
+-- advisory lock p_worker. Nobody who changes a sample waits for a prediction.
 CREATE OR REPLACE FUNCTION claim_predictions(
     p_task_type text, p_reads text[], p_model_version text, p_since timestamptz, p_worker bigint, p_after bigint, p_after_id uuid,
     p_limit integer
@@ -67,8 +68,8 @@ BEGIN
         END IF;
     END LOOP;
     CLOSE v_line;
-    -- Whoever claimed one of them a moment ago, after the statement above began, keeps it; a statement of its own sees
-    -- what was predicted meanwhile.
+    -- Whoever claimed one of them a moment ago, after the statement above began, keeps it; a statement of its
+    -- own sees what was predicted meanwhile.
     RETURN QUERY
     WITH claimed AS (
         INSERT INTO prediction_claims (sample_id, task_type, claimed_by)
@@ -93,9 +94,10 @@ CREATE OR REPLACE FUNCTION record_predictions(
     DELETE FROM prediction_claims WHERE claimed_by = p_worker AND task_type = p_task_type AND sample_id = ANY (p_done);
 $$;
 
--- The next p_limit samples of a push that takes the most uncertain first. Of samples that belong together (a speaker, a
--- video) one goes after those of the others have gone: turn by turn, and within a turn the most uncertain first.
--- Samples without prediction follow, the oldest first. p_share of the places go to samples that chance chose of all.
+-- The next p_limit samples of a push that takes the most uncertain first. Of samples that belong together (a
+-- speaker, a video) one goes after those of the others have gone: turn by turn, and within a turn the most
+-- uncertain first. Samples without prediction follow, the oldest first. p_share of the places go to samples
+-- that chance chose of all.
 CREATE OR REPLACE FUNCTION uncertain_first(p_task_type text, p_reads text[], p_seed text, p_share double precision, p_limit integer)
 RETURNS TABLE (sample_id uuid, place bigint) LANGUAGE sql STABLE AS $$
     WITH able AS MATERIALIZED (

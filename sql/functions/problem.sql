@@ -1,4 +1,5 @@
--- Set aside what a step could not take. `p_problems` is a JSON array of objects with the columns of `problems`.
+-- Set aside what a step could not take. `p_problems` is a JSON array of objects with the columns of
+-- `problems`.
 CREATE OR REPLACE FUNCTION set_aside(p_problems jsonb) RETURNS void LANGUAGE sql AS $$
     INSERT INTO problems AS p (step, task_type, subject, key, sample_id, annotator, ls_project_id, ls_task_id,
                                reason, fix, sync_version, digest)

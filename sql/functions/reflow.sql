@@ -1,5 +1,5 @@
--- Reflow: a sample whose content changed under an annotator's hands goes round again, as a child with the new content and
--- the annotator's work to begin from. While the child lives, it stands in for its parent.
+-- Reflow: a sample whose content changed under an annotator's hands goes round again, as a child with the new
+-- content and the annotator's work to begin from. While the child lives, it stands in for its parent.
 
 CREATE OR REPLACE FUNCTION make_reflow_sample(p_sample_id uuid, p_task_type text, p_writes text[], p_value jsonb, p_actor text)
 RETURNS uuid LANGUAGE plpgsql AS $$
@@ -45,7 +45,8 @@ CREATE OR REPLACE FUNCTION was_reviewed(s samples) RETURNS boolean LANGUAGE sql 
     SELECT EXISTS (SELECT FROM tasks t WHERE t.sample_id = s.sample_id AND t.state IN ('accepted', 'resolved'))
 $$;
 
--- What its annotator begins from; answers what that was before. Only who has not been sent it yet is shown the new value.
+-- What its annotator begins from; answers what that was before. Only who has not been sent it yet is shown
+-- the new value.
 CREATE OR REPLACE FUNCTION begin_from(p_child uuid, p_value jsonb) RETURNS jsonb LANGUAGE sql AS $$
     UPDATE predictions p SET value = coalesce(p_value, p.value)
       FROM (SELECT prediction_id, value FROM predictions WHERE sample_id = p_child AND model_version = 'human-reflow' FOR UPDATE) was
@@ -53,8 +54,9 @@ CREATE OR REPLACE FUNCTION begin_from(p_child uuid, p_value jsonb) RETURNS jsonb
     RETURNING was.value
 $$;
 
--- For any program: sends a sample round again. An open conflict of the sample is thereby decided (pending_reflow); without
--- one, the last answer is what the annotator begins from. Asked twice, it answers the child that is still under way.
+-- For any program: sends a sample round again. An open conflict of the sample is thereby decided
+-- (pending_reflow); without one, the last answer is what the annotator begins from. Asked twice, it answers
+-- the child that is still under way.
 DROP FUNCTION IF EXISTS create_conflict_sample(uuid, text, text);
 CREATE FUNCTION create_conflict_sample(p_original_sample_id uuid, p_reason text, p_task_type text DEFAULT NULL) RETURNS uuid
 LANGUAGE plpgsql AS $$

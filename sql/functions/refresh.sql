@@ -5,8 +5,8 @@ CREATE OR REPLACE FUNCTION shows_same(p_one jsonb, p_other jsonb) RETURNS boolea
     SELECT p_one - 'held' = p_other - 'held'
 $$;
 
--- Which transactions changed samples, or put tasks to work: a run that finds none since it last looked at all tasks need not
--- look again. A transaction is a row, so writers never wait for each other.
+-- Which transactions changed samples, or put tasks to work: a run that finds none since it last looked at all
+-- tasks need not look again. A transaction is a row, so writers never wait for each other.
 CREATE OR REPLACE FUNCTION note_change() RETURNS void LANGUAGE sql AS $$
     INSERT INTO sample_changes (xid) VALUES (pg_current_xact_id()) ON CONFLICT DO NOTHING
 $$;
@@ -31,8 +31,8 @@ CREATE OR REPLACE FUNCTION moved_tasks(p_project_id integer) RETURNS SETOF tasks
        AND NOT EXISTS (SELECT FROM annotations a WHERE a.task_key = t.task_key AND a.deleted_at IS NULL AND NOT a.was_cancelled)
 $$;
 
--- Whether nothing changed since all tasks of a project were last looked at and none was stale. A restored ledger counts other
--- transactions: so once in ten minutes they are looked at in any case.
+-- Whether nothing changed since all tasks of a project were last looked at and none was stale. A restored
+-- ledger counts other transactions: so once in ten minutes they are looked at in any case.
 CREATE OR REPLACE FUNCTION is_as_it_was(p_project_id integer) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT coalesce(bool_and(clock_timestamp() BETWEEN refreshed_at AND refreshed_at + interval '10 minutes'
                AND NOT EXISTS (SELECT FROM sample_changes c WHERE NOT pg_visible_in_snapshot(c.xid, p.refreshed_as_of))), false)
@@ -67,8 +67,9 @@ BEGIN
     RETURN QUERY SELECT * FROM unnest(v_keys);
 END $$;
 
--- Label Studio shows the sample as it was at p_sync_version since p_since. Answers begun before p_until may have been begun
--- on what was shown before. Refused (false) when an answer came in meanwhile: then that is what it was given to.
+-- Label Studio shows the sample as it was at p_sync_version since p_since. Answers begun before p_until may
+-- have been begun on what was shown before. Refused (false) when an answer came in meanwhile: then that is
+-- what it was given to.
 DROP FUNCTION IF EXISTS refresh_task(uuid, integer, jsonb, bigint, text, timestamptz);
 CREATE OR REPLACE FUNCTION refresh_task(
     p_task_key uuid, p_sync_version integer, p_base jsonb, p_prediction_id bigint, p_model_version text, p_since timestamptz,

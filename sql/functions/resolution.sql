@@ -1,5 +1,5 @@
--- Resolutions: the four ways to decide a conflict, each one call and one transaction, and the way back. Who decides may
--- pass the digest of what they saw (p_seen): the call refuses when either side has moved since.
+-- Resolutions: the four ways to decide a conflict, each one call and one transaction, and the way back. Who
+-- decides may pass the digest of what they saw (p_seen): the call refuses when either side has moved since.
 
 -- The open conflict, as it stands now, and what it is about; all of it is locked until the transaction ends.
 CREATE OR REPLACE FUNCTION take_conflict(
@@ -97,8 +97,9 @@ BEGIN
     PERFORM close_conflict(v.c, 'merged', p_actor, p_reason, v_before, NULL, (v.a).annotation_id);
 END $$;
 
--- The other side stands, and goes round again in a sample of its own, with the annotation to begin from. Where it is going
--- round already, because the answer was edited after such a decision, that is where the edit goes, too.
+-- The other side stands, and goes round again in a sample of its own, with the annotation to begin from.
+-- Where it is going round already, because the answer was edited after such a decision, that is where the
+-- edit goes, too.
 CREATE OR REPLACE FUNCTION resolve_pending_reflow(
     p_conflict_id bigint, p_actor text, p_reason text DEFAULT NULL, p_seen text DEFAULT NULL
 ) RETURNS uuid LANGUAGE plpgsql AS $$

@@ -13,8 +13,8 @@ CREATE OR REPLACE FUNCTION lock_task(t tasks) RETURNS void LANGUAGE sql AS $$
     ON CONFLICT DO NOTHING
 $$;
 
--- Ends tasks, each with the annotation that is accepted now, where one is given. One update: PostgreSQL checks the foreign
--- keys of a row that a transaction changes a second time.
+-- Ends tasks, each with the annotation that is accepted now, where one is given. One update: PostgreSQL
+-- checks the foreign keys of a row that a transaction changes a second time.
 DROP FUNCTION IF EXISTS end_tasks(uuid[], text);
 CREATE OR REPLACE FUNCTION end_tasks(p_task_keys uuid[], p_state text, p_annotation_ids bigint[] DEFAULT '{}') RETURNS void
 LANGUAGE sql AS $$
@@ -31,8 +31,8 @@ LANGUAGE sql AS $$
     SELECT end_tasks(ARRAY[p_task_key], p_state, ARRAY[p_annotation_id])
 $$;
 
--- The task that is at work in the place of this one, on the same sample or the same disagreement: there is never more
--- than one.
+-- The task that is at work in the place of this one, on the same sample or the same disagreement: there is
+-- never more than one.
 CREATE OR REPLACE FUNCTION other_at_work(t tasks) RETURNS tasks LANGUAGE sql STABLE AS $$
     SELECT o::tasks FROM tasks o
      WHERE o.sample_id = t.sample_id AND o.task_type = t.task_type AND o.task_key <> t.task_key
@@ -47,7 +47,8 @@ CREATE OR REPLACE FUNCTION holds(t tasks, s samples, p_field text) RETURNS boole
                       AND r.task_key = t.task_key)
 $$;
 
--- A field's value, for good or until people take it back; p_version NULL: what upstream says is current again.
+-- A field's value, for good or until people take it back; p_version NULL: what upstream says is current
+-- again.
 CREATE OR REPLACE FUNCTION set_field(p_sample_id uuid, p_field text, p_value jsonb, p_version integer) RETURNS void
 LANGUAGE sql AS $$
     SELECT writing_of_ours(true);
@@ -61,9 +62,9 @@ LANGUAGE sql AS $$
     SELECT writing_of_ours(false);
 $$;
 
--- Writes what was answered into the samples, one revision for each field that an answer speaks of. The value may be
--- another than the annotation's: a merge. No two of the tasks may be of one sample. What the tasks are now is not said
--- here but by end_tasks.
+-- Writes what was answered into the samples, one revision for each field that an answer speaks of. The value
+-- may be another than the annotation's: a merge. No two of the tasks may be of one sample. What the tasks are
+-- now is not said here but by end_tasks.
 DROP FUNCTION IF EXISTS write_revisions(tasks, annotations, text, text);
 CREATE OR REPLACE FUNCTION write_revisions(
     p_task_keys uuid[], p_annotation_ids bigint[], p_values jsonb[], p_origin text, p_reasons text[] DEFAULT '{}'
@@ -126,8 +127,8 @@ CREATE OR REPLACE FUNCTION has_answers(t tasks) RETURNS boolean LANGUAGE sql STA
                     WHERE a.task_key = t.task_key AND a.deleted_at IS NULL AND NOT a.was_cancelled AND NOT a.says_nothing)
 $$;
 
--- Decides one task by what its annotations say now. Answers what became of it:
--- accepted, conflicted, withdrawn, annotated (has answers, not enough or not agreed), open, or NULL: as it was.
+-- Decides one task by what its annotations say now. Answers what became of it: accepted, conflicted,
+-- withdrawn, annotated (has answers, not enough or not agreed), open, or NULL: as it was.
 CREATE OR REPLACE FUNCTION settle_task(p_task_key uuid) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     t tasks;
@@ -176,8 +177,9 @@ BEGIN
     RETURN 'accepted';
 END $$;
 
--- Decides several tasks; answers how many became what. Most are answered for the first time with nothing in the way:
--- those are taken together, at a fraction of what one by one costs, and where settle_task would do the same.
+-- Decides several tasks; answers how many became what. Most are answered for the first time with nothing in
+-- the way: those are taken together, at a fraction of what one by one costs, and where settle_task would do
+-- the same.
 CREATE OR REPLACE FUNCTION settle_tasks(p_task_keys uuid[]) RETURNS TABLE (outcome text, settled bigint)
 LANGUAGE plpgsql AS $$
 DECLARE
@@ -203,8 +205,8 @@ BEGIN
      WHERE o.outcome IS NOT NULL GROUP BY 1;
 END $$;
 
--- Those of some tasks that are at work, of which nothing was accepted or disputed yet, each the only one of its sample, and
--- that never showed anything else.
+-- Those of some tasks that are at work, of which nothing was accepted or disputed yet, each the only one of
+-- its sample, and that never showed anything else.
 CREATE OR REPLACE FUNCTION alone_and_undecided(p_task_keys uuid[]) RETURNS SETOF tasks LANGUAGE sql STABLE AS $$
     WITH given AS MATERIALIZED (SELECT t FROM unnest(p_task_keys) k(task_key) JOIN tasks t USING (task_key))
     SELECT (t).* FROM (SELECT t, count(*) OVER (PARTITION BY (t).sample_id) AS of_sample FROM given) g
@@ -214,8 +216,8 @@ CREATE OR REPLACE FUNCTION alone_and_undecided(p_task_keys uuid[]) RETURNS SETOF
        AND NOT EXISTS (SELECT FROM earlier_bases e WHERE e.task_key = (t).task_key)
 $$;
 
--- No annotation speaks for the task: one that was accepted and is gone takes its value with it, and a conflict is about
--- nothing any more.
+-- No annotation speaks for the task: one that was accepted and is gone takes its value with it, and a
+-- conflict is about nothing any more.
 CREATE OR REPLACE FUNCTION nothing_chosen(t tasks, c conflicts) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
     v_why text := why_nothing_speaks(coalesce(t.accepted_annotation_id, c.annotation_id));

@@ -1,6 +1,8 @@
--- Rounds of `lsloop loop`. Whoever calls these holds the turn `lsloop loop <task type>`; the unique index holds it, too.
+-- Rounds of `lsloop loop`. Whoever calls these holds the turn `lsloop loop <task type>`; the unique index
+-- holds it, too.
 
--- The round to be at: the one that was left off; else the next of a series that was left off; else the first of a new one.
+-- The round to be at: the one that was left off; else the next of a series that was left off; else the first
+-- of a new one.
 CREATE OR REPLACE FUNCTION begin_round(p_task_type text, p_rounds integer, p_wanted jsonb, p_started_by text) RETURNS bigint
 LANGUAGE plpgsql AS $$
 DECLARE

@@ -1,4 +1,5 @@
--- Columns under the names that runbooks ask for. PostgreSQL reads `a.status` of a row `a` without such a column as status(a).
+-- Columns under the names that runbooks ask for. PostgreSQL reads `a.status` of a row `a` without such a
+-- column as status(a).
 
 CREATE OR REPLACE FUNCTION sample_id(a annotations) RETURNS uuid LANGUAGE sql STABLE AS $$
     SELECT t.sample_id FROM tasks t WHERE t.task_key = a.task_key
@@ -8,7 +9,8 @@ CREATE OR REPLACE FUNCTION task_type(a annotations) RETURNS text LANGUAGE sql ST
     SELECT t.task_type FROM tasks t WHERE t.task_key = a.task_key
 $$;
 
--- pending: submitted, and its task waits for others or for a decision; in_progress: skipped so far, and its task is open.
+-- pending: submitted, and its task waits for others or for a decision; in_progress: skipped so far, and its
+-- task is open.
 CREATE OR REPLACE FUNCTION status(a annotations) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT CASE WHEN a.deleted_at IS NOT NULL THEN 'deleted'
                 WHEN t.state IN ('open', 'annotated') AND a.was_cancelled THEN 'in_progress'

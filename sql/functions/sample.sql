@@ -26,8 +26,8 @@ LANGUAGE sql IMMUTABLE AS $$
     SELECT EXISTS (SELECT FROM jsonb_each_text(p_field_versions) WHERE key = ANY (p_names) AND value::integer > p_sync_version)
 $$;
 
--- A field's first value gets its row when the second arrives: bulk ingest of a million samples writes no history
--- that the sample itself does not already hold.
+-- A field's first value gets its row when the second arrives: bulk ingest of a million samples writes no
+-- history that the sample itself does not already hold.
 CREATE OR REPLACE FUNCTION append_revision(
     p_sample_id uuid, p_field text, p_first jsonb, p_value jsonb, p_origin text, p_actor text, p_reason text DEFAULT NULL,
     p_remarks jsonb DEFAULT NULL, p_task_key uuid DEFAULT NULL, p_annotation_id bigint DEFAULT NULL
@@ -47,8 +47,8 @@ BEGIN
     RETURN coalesce(v_last, 0) + 1;
 END $$;
 
--- A sample as it is once upstream says this of it; what it said before and what it says now go into the history. A field
--- that people hold keeps their value; upstream's stands in the history.
+-- A sample as it is once upstream says this of it; what it said before and what it says now go into the
+-- history. A field that people hold keeps their value; upstream's stands in the history.
 CREATE OR REPLACE FUNCTION with_upstream(
     v samples, p_fields jsonb, p_media_path text, p_media_md5 text, p_actor text
 ) RETURNS samples LANGUAGE plpgsql AS $$
@@ -104,7 +104,8 @@ BEGIN
     RETURN v.sync_version;
 END $$;
 
--- Brings the ledger up to the temporary table `incoming` (see ledger/samples.py), which holds each sample once.
+-- Brings the ledger up to the temporary table `incoming` (see ledger/samples.py), which holds each sample
+-- once.
 CREATE OR REPLACE FUNCTION upsert_samples() RETURNS TABLE (added bigint, changed bigint, restored bigint, total bigint)
 LANGUAGE plpgsql AS $$
 DECLARE

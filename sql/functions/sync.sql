@@ -1,4 +1,5 @@
--- Cycles of `lsloop sync`. Whoever calls these holds the advisory lock `lsloop sync`; the unique index holds it, too.
+-- Cycles of `lsloop sync`. Whoever calls these holds the advisory lock `lsloop sync`; the unique index holds
+-- it, too.
 
 -- Begins a cycle. One that is still open belongs to nobody: its process died, or lost the ledger.
 CREATE OR REPLACE FUNCTION begin_sync(p_started_by text) RETURNS bigint LANGUAGE plpgsql AS $$

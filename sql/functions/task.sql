@@ -1,21 +1,24 @@
 -- Tasks: a sample is written down as claimed, with the key that travels with it, before it is sent.
 
--- Whether a push could not make a task of a sample as it is, or Label Studio did not take it. (See eligible, too.)
+-- Whether a push could not make a task of a sample as it is, or Label Studio did not take it. (See eligible,
+-- too.)
 CREATE OR REPLACE FUNCTION is_left_out(s samples, p_task_type text) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT EXISTS (SELECT FROM problems p WHERE p.sample_id = s.sample_id AND p.step = 'push' AND p.task_type = p_task_type)
 $$;
 
--- Claimed tasks that are not sent: their samples are free. What a request may have carried is looked for by its key for a day.
+-- Claimed tasks that are not sent: their samples are free. What a request may have carried is looked for by
+-- its key for a day.
 CREATE OR REPLACE FUNCTION leave_out(p_task_keys uuid[]) RETURNS void LANGUAGE sql AS $$
     SELECT hold_tasks(p_task_keys);
     UPDATE tasks SET state = 'cancelled', finished_at = now() WHERE task_key = ANY (p_task_keys) AND state = 'claimed';
     UPDATE locks SET released_at = now() WHERE task_key = ANY (p_task_keys) AND released_at IS NULL;
 $$;
 
--- Samples that may be sent for a task type now: with what the annotator reads, held by nobody, at work in no task and settled
--- by none since their content last changed, and with no child that stands in for them. A query that reads from it is
--- planned as if this stood in it. Each condition is a lookup by an index for one sample, in whatever order samples are wanted;
--- as joins they would be planned by statistics, which in the middle of a long push do not know its tasks and locks yet.
+-- Samples that may be sent for a task type now: with what the annotator reads, held by nobody, at work in no
+-- task and settled by none since their content last changed, and with no child that stands in for them. A
+-- query that reads from it is planned as if this stood in it. Each condition is a lookup by an index for one
+-- sample, in whatever order samples are wanted; as joins they would be planned by statistics, which in the
+-- middle of a long push do not know its tasks and locks yet.
 DROP FUNCTION IF EXISTS eligibility();
 CREATE OR REPLACE FUNCTION eligible(p_task_type text, p_reads text[]) RETURNS SETOF samples LANGUAGE sql STABLE AS $$
     SELECT s.* FROM samples s
@@ -56,7 +59,8 @@ LANGUAGE sql STABLE AS $$
                               'media_path', s.media_path, 'media_md5', s.media_md5)
 $$;
 
--- The next samples that a push would send, in order: `oldest`, `priority` or `random`. For `uncertain` see uncertain_first.
+-- The next samples that a push would send, in order: `oldest`, `priority` or `random`. For `uncertain` see
+-- uncertain_first.
 DROP FUNCTION IF EXISTS sending_order(text, text);
 CREATE OR REPLACE FUNCTION eligible_samples(p_task_type text, p_reads text[], p_order text, p_seed text, p_limit integer)
 RETURNS SETOF samples LANGUAGE plpgsql STABLE AS $$
@@ -71,8 +75,9 @@ BEGIN
     END CASE;
 END $$;
 
--- The same, locked; those that another transaction is at are passed over, and no more are locked than are wanted. With
--- p_among, of these samples the first that can be sent, in their order. p_after: the oldest are looked for from this arrival on.
+-- The same, locked; those that another transaction is at are passed over, and no more are locked than are
+-- wanted. With p_among, of these samples the first that can be sent, in their order. p_after: the oldest are
+-- looked for from this arrival on.
 CREATE OR REPLACE FUNCTION hold_next(
     p_task_type text, p_reads text[], p_order text, p_seed text, p_limit integer, p_among uuid[], p_after bigint
 ) RETURNS SETOF uuid LANGUAGE plpgsql AS $$
@@ -113,7 +118,8 @@ CREATE OR REPLACE FUNCTION claim_tasks(
 ) RETURNS TABLE (task_key uuid, place bigint, arrival bigint) LANGUAGE plpgsql AS $$
 DECLARE
     v_held uuid[] := ARRAY(SELECT hold_next(p_task_type, p_reads, p_order, p_seed, p_limit, p_among, p_after));
-    -- A statement of its own: it sees the locks and tasks that were committed while the one above collected its rows.
+    -- A statement of its own: it sees the locks and tasks that were committed while the one above collected
+    -- its rows.
     v_ids uuid[] := ARRAY(SELECT e.sample_id FROM eligible(p_task_type, p_reads) e WHERE e.sample_id = ANY (v_held)
                            ORDER BY array_position(v_held, e.sample_id));
 BEGIN
@@ -141,16 +147,17 @@ LANGUAGE sql AS $$
      WHERE task_key = ANY (p_task_keys) AND NOT is_gold_probe AND adjudicates IS NULL
 $$;
 
--- Everybody who changes several tasks holds them first, in this order, and their samples before: nobody waits in a circle.
+-- Everybody who changes several tasks holds them first, in this order, and their samples before: nobody waits
+-- in a circle.
 CREATE OR REPLACE FUNCTION hold_tasks(p_task_keys uuid[]) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM 1 FROM tasks WHERE task_key = ANY (p_task_keys) ORDER BY task_key FOR UPDATE;
 END $$;
 
--- What the annotator will see, as it stands now: a claimed task that Label Studio does not have is sent with the
--- sample's content of today, whatever it was when it was claimed. The samples are locked for the moment, so that the
--- snapshot and what is read for sending are one.
+-- What the annotator will see, as it stands now: a claimed task that Label Studio does not have is sent with
+-- the sample's content of today, whatever it was when it was claimed. The samples are locked for the moment,
+-- so that the snapshot and what is read for sending are one.
 CREATE OR REPLACE FUNCTION snapshot_tasks(p_task_keys uuid[]) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -171,8 +178,8 @@ BEGIN
      WHERE t.task_key = ANY (p_task_keys) AND c.task_key = t.task_key AND t.state = 'claimed';
 END $$;
 
--- From now on it is uncertain whether Label Studio has these tasks, until their ids are written down. Answers which of
--- them are to be sent: one that a pull found in Label Studio meanwhile is not.
+-- From now on it is uncertain whether Label Studio has these tasks, until their ids are written down. Answers
+-- which of them are to be sent: one that a pull found in Label Studio meanwhile is not.
 CREATE OR REPLACE FUNCTION mark_sent(p_task_keys uuid[], p_model_versions text[]) RETURNS SETOF uuid
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -191,8 +198,8 @@ LANGUAGE sql AS $$
      WHERE t.project_id = p_project_id AND t.task_key <> now.task_key AND t.gone_at IS NULL
 $$;
 
--- The tasks of a project were moved to another one, where they have other ids. Those that were not have the negative of
--- their old one, which is nobody's: the next sweep finds that they are gone.
+-- The tasks of a project were moved to another one, where they have other ids. Those that were not have the
+-- negative of their old one, which is nobody's: the next sweep finds that they are gone.
 CREATE OR REPLACE FUNCTION move_tasks(p_project_id integer, p_task_keys uuid[], p_ls_task_ids bigint[]) RETURNS void
 LANGUAGE plpgsql AS $$
 BEGIN
@@ -221,7 +228,8 @@ BEGIN
      WHERE t.task_key = sent.task_key AND t.state = 'claimed';
 END $$;
 
--- What a task showed before may be what an annotator saw, whenever they began: another copy of it may still show it.
+-- What a task showed before may be what an annotator saw, whenever they began: another copy of it may still
+-- show it.
 CREATE OR REPLACE FUNCTION shown_at_any_time(p_task_key uuid) RETURNS void LANGUAGE sql AS $$
     UPDATE earlier_bases SET until = until + interval '7000 years', ended_at = '-infinity'
      WHERE task_key = p_task_key AND until < '5000-01-01'
@@ -235,7 +243,8 @@ DECLARE
 BEGIN
     PERFORM 1 FROM samples s JOIN tasks USING (sample_id) WHERE task_key = p_task_key FOR UPDATE OF s;
     PERFORM give_up_ids(p_project_id, ARRAY[p_task_key], ARRAY[p_ls_task_id]);
-    -- The other one may have been refreshed in place, and this one not: an answer to this one may be about anything that was shown.
+    -- The other one may have been refreshed in place, and this one not: an answer to this one may be about
+    -- anything that was shown.
     PERFORM shown_at_any_time(task_key) FROM tasks WHERE task_key = p_task_key AND ls_task_id <> p_ls_task_id;
     -- ls_updated_at was the other one's: what is older than it may be news of this one.
     UPDATE tasks SET ls_task_id = p_ls_task_id, gone_at = NULL, ls_updated_at = NULL
@@ -249,8 +258,8 @@ BEGIN
     END IF;
 END $$;
 
--- Tasks that are gone from Label Studio: those at work end, and their samples may be sent again; what was answered stays
--- in the ledger, and so does a conflict. Answers how many were at work.
+-- Tasks that are gone from Label Studio: those at work end, and their samples may be sent again; what was
+-- answered stays in the ledger, and so does a conflict. Answers how many were at work.
 CREATE OR REPLACE FUNCTION tasks_gone(p_task_keys uuid[]) RETURNS bigint
 LANGUAGE sql AS $$
     SELECT hold_tasks(p_task_keys);
@@ -267,7 +276,8 @@ LANGUAGE sql AS $$
     SELECT count(*) FROM ended WHERE at_work
 $$;
 
--- Whether a task that was ended may be at work again: nothing took its place, and what it decides is still undecided.
+-- Whether a task that was ended may be at work again: nothing took its place, and what it decides is still
+-- undecided.
 CREATE OR REPLACE FUNCTION is_wanted(t tasks) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT t.is_gold_probe OR CASE WHEN t.adjudicates IS NULL
         THEN NOT EXISTS (SELECT FROM tasks o WHERE o.sample_id = t.sample_id AND o.task_type = t.task_type
@@ -287,9 +297,9 @@ CREATE OR REPLACE FUNCTION is_settled(t tasks) RETURNS boolean LANGUAGE sql STAB
            AND NOT source_moved(o, s))
 $$;
 
--- Tasks that are at their end, of which no answer stands, and that Label Studio has all the same: an annotator who met one
--- would do what another task asks for or has settled. Adjudications that nobody needs any more, twins that came late, and
--- what was decided or parked, lost its answers, and was sent anew.
+-- Tasks that are at their end, of which no answer stands, and that Label Studio has all the same: an
+-- annotator who met one would do what another task asks for or has settled. Adjudications that nobody needs
+-- any more, twins that came late, and what was decided or parked, lost its answers, and was sent anew.
 DROP FUNCTION IF EXISTS needless_adjudications(integer);
 CREATE OR REPLACE FUNCTION needless_tasks(p_project_id integer) RETURNS TABLE (ls_task_id bigint, task_key uuid)
 LANGUAGE sql STABLE AS $$
@@ -303,8 +313,9 @@ LANGUAGE sql STABLE AS $$
      WHERE NOT is_wanted(t) OR (t).state = 'cancelled' AND ((t).adjudicates IS NOT NULL OR is_settled(t))
 $$;
 
--- Tasks that were ended and answered all the same, and that nothing speaks for or against any more: at work again, so that
--- their answers are taken, or become conflicts that people see. An adjudication waits until what it was to decide is at its end.
+-- Tasks that were ended and answered all the same, and that nothing speaks for or against any more: at work
+-- again, so that their answers are taken, or become conflicts that people see. An adjudication waits until
+-- what it was to decide is at its end.
 CREATE OR REPLACE FUNCTION hear_ended_tasks(p_project_id integer) RETURNS SETOF uuid LANGUAGE plpgsql AS $$
 DECLARE
     v_keys uuid[] := ARRAY(SELECT task_key FROM unheard_tasks(p_project_id));
@@ -337,8 +348,8 @@ CREATE FUNCTION unheard_tasks(p_project_id integer) RETURNS SETOF tasks LANGUAGE
      ORDER BY (t).sample_id, (t).claimed_at, (t).task_key
 $$;
 
--- Tasks that p_limit annotators skipped are parked: not sent again until their content changes. An answer that comes in
--- after all is taken. Answers how many.
+-- Tasks that p_limit annotators skipped are parked: not sent again until their content changes. An answer
+-- that comes in after all is taken. Answers how many.
 CREATE OR REPLACE FUNCTION park_skipped(p_project_id integer, p_limit integer) RETURNS bigint LANGUAGE sql AS $$
     SELECT hold_tasks(array_agg(task_key)) FROM tasks WHERE project_id = p_project_id AND state = 'open' AND skips > 0;
     WITH parked AS (

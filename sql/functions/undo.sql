@@ -1,4 +1,5 @@
--- Undo: a decided conflict is open again and everything is as it was before, unless somebody has built on the decision.
+-- Undo: a decided conflict is open again and everything is as it was before, unless somebody has built on the
+-- decision.
 
 -- Raises with what stands in the way, if anything does.
 CREATE OR REPLACE FUNCTION check_undo(c conflicts, t tasks, s samples, p_before jsonb, p_after jsonb) RETURNS void
@@ -62,7 +63,8 @@ BEGIN
     PERFORM restore_task(d, p_before -> 'decides') FROM tasks d WHERE d.task_key = t.adjudicates;
 END $$;
 
--- Takes the decision of a conflict back; answers which it was. No automatic strategy decides the conflict again.
+-- Takes the decision of a conflict back; answers which it was. No automatic strategy decides the conflict
+-- again.
 CREATE OR REPLACE FUNCTION undo_resolution(p_conflict_id bigint, p_actor text, p_reason text DEFAULT NULL) RETURNS text
 LANGUAGE plpgsql AS $$
 DECLARE

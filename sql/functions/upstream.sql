@@ -1,7 +1,9 @@
--- Upstream by SQL: what a crawler writes into `samples`, by upsert_sample or by statements of its own, means what the same
--- line of metadata.jsonl would mean to an ingest: versions, history, conflicts and refreshes follow.
+-- Upstream by SQL: what a crawler writes into `samples`, by upsert_sample or by statements of its own, means
+-- what the same line of metadata.jsonl would mean to an ingest: versions, history, conflicts and refreshes
+-- follow.
 
--- The one spelling of a path inside data/raw. Raises for what names no file there (as lsloop.media.paths does).
+-- The one spelling of a path inside data/raw. Raises for what names no file there (as lsloop.media.paths
+-- does).
 CREATE OR REPLACE FUNCTION plain_path(p_path text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$
 BEGIN
     IF p_path ~ '^/|/$|(^|/)\.\.(/|$)|\\|[[:cntrl:]]' THEN
@@ -38,9 +40,10 @@ CREATE OR REPLACE TRIGGER sample_inserted BEFORE INSERT ON samples FOR EACH ROW
     WHEN (current_setting('lsloop.writing', true) IS DISTINCT FROM 'on')
     EXECUTE FUNCTION sample_inserted();
 
--- A statement of somebody else's changed the content: that is what upstream says now. What it left as it was, it did not
--- speak of; where people hold a field, their value stays, and what was written stands beside it. Who holds what, and what
--- changed when, is the ledger's to say: a program that writes back the whole row that it read writes back what was so then.
+-- A statement of somebody else's changed the content: that is what upstream says now. What it left as it was,
+-- it did not speak of; where people hold a field, their value stays, and what was written stands beside it.
+-- Who holds what, and what changed when, is the ledger's to say: a program that writes back the whole row
+-- that it read writes back what was so then.
 CREATE OR REPLACE FUNCTION sample_changed_by_sql() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     v_spoken text[];
@@ -97,8 +100,8 @@ BEGIN
 END $$;
 CREATE OR REPLACE TRIGGER samples_are_kept BEFORE DELETE ON samples FOR EACH ROW EXECUTE FUNCTION refuse_delete();
 
--- What was measured of recordings that came by SQL (the temporary table `measured`), and why some cannot be shown. A digest
--- that somebody gave stays.
+-- What was measured of recordings that came by SQL (the temporary table `measured`), and why some cannot be
+-- shown. A digest that somebody gave stays.
 CREATE OR REPLACE FUNCTION fill_in_media() RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM writing_of_ours(true);
@@ -110,9 +113,9 @@ BEGIN
     PERFORM writing_of_ours(false);
 END $$;
 
--- For any program: all that upstream says of one sample, as a line of metadata.jsonl says it. What is not given is not
--- there, but for the digest of a recording whose path is the same. A sample that was marked as deleted is back.
--- Answers what became of it: added, changed, restored or unchanged.
+-- For any program: all that upstream says of one sample, as a line of metadata.jsonl says it. What is not
+-- given is not there, but for the digest of a recording whose path is the same. A sample that was marked as
+-- deleted is back. Answers what became of it: added, changed, restored or unchanged.
 DROP FUNCTION IF EXISTS upsert_sample(text, text, jsonb, text, text, text, integer, double precision);
 CREATE FUNCTION upsert_sample(
     p_source text, p_external_id text, p_fields jsonb, p_media_path text DEFAULT NULL, p_media_md5 text DEFAULT NULL,

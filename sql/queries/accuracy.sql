@@ -1,4 +1,5 @@
--- What models said, beside what is right: what people accepted, what is gold, or what was marked as ground truth.
+-- What models said, beside what is right: what people accepted, what is gold, or what was marked as ground
+-- truth.
 
 -- name: accepted
 SELECT s.sample_id, s.external_id, s.group_key, only_fields(s.fields, CAST(:writes AS text[])) AS reference

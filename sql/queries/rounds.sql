@@ -7,9 +7,9 @@ SELECT round_id, task_type, series, number, of_rounds, wanted, started_by, start
    AND (CAST(:series AS bigint) IS NULL OR series = :series)
  ORDER BY round_id;
 
--- Since a round began: how many tasks were sent, besides how many probes, and how many answers were accepted, to tasks of
--- any round. Now: how many tasks wait for people, and how many of those for an adjudication that was not sent yet.
--- name: progress
+-- Since a round began: how many tasks were sent, besides how many probes, and how many answers were accepted,
+-- to tasks of any round. Now: how many tasks wait for people, and how many of those for an adjudication that
+-- was not sent yet. name: progress
 SELECT (SELECT count(*) FROM tasks t
          WHERE t.task_type = r.task_type AND t.claimed_at >= r.started_at AND NOT t.is_gold_probe AND t.adjudicates IS NULL
            AND t.state <> 'cancelled') AS sent,
@@ -27,8 +27,8 @@ SELECT (SELECT count(*) FROM tasks t
                               AND o.is_live)) AS disputed
   FROM rounds r WHERE r.round_id = :round_id;
 
--- What the model proposed and what people made of it, for each answer to a task that was sent since a round began.
--- name: answers
+-- What the model proposed and what people made of it, for each answer to a task that was sent since a round
+-- began. name: answers
 SELECT p.value AS shown, a.value AS given
   FROM rounds r
   JOIN tasks t ON t.task_type = r.task_type AND t.claimed_at >= r.started_at AND NOT t.is_gold_probe AND t.adjudicates IS NULL

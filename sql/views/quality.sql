@@ -1,14 +1,17 @@
--- How good gold and annotators are. Means are of scores in order: a sum of floats depends on it, and a report must not.
+-- How good gold and annotators are. Means are of scores in order: a sum of floats depends on it, and a report
+-- must not.
 
--- The 97.5 % quantile of Student's t (Abramowitz and Stegun 26.7.5; within 3 % from two degrees of freedom on).
+-- The 97.5 % quantile of Student's t (Abramowitz and Stegun 26.7.5; within 3 % from two degrees of freedom
+-- on).
 CREATE OR REPLACE FUNCTION t_quantile(p_freedom double precision) RETURNS double precision LANGUAGE sql IMMUTABLE AS $$
     SELECT 1.959964 + 2.372258 / p_freedom + 2.822512 / p_freedom ^ 2 + 2.555860 / p_freedom ^ 3 + 1.589534 / p_freedom ^ 4
 $$;
 
--- How many independent yes-or-no observations of a rate tell as much as these probes do (Korn and Graubard, "Confidence
--- intervals for proportions with small expected number of positive counts estimated from survey data", Survey Methodology
--- 24, 1998): words of one recording go wrong together, so they count for less than their number. p_variance is that of
--- the rate between probes; where it is none, p_floor; never more than p_most.
+-- How many independent yes-or-no observations of a rate tell as much as these probes do (Korn and Graubard,
+-- "Confidence intervals for proportions with small expected number of positive counts estimated from survey
+-- data", Survey Methodology 24, 1998): words of one recording go wrong together, so they count for less than
+-- their number. p_variance is that of the rate between probes; where it is none, p_floor; never more than
+-- p_most.
 CREATE OR REPLACE FUNCTION effective_number(
     p_rate double precision, p_variance double precision, p_probes bigint, p_floor double precision, p_most double precision
 ) RETURNS double precision LANGUAGE sql IMMUTABLE AS $$
@@ -18,8 +21,9 @@ CREATE OR REPLACE FUNCTION effective_number(
              ELSE p_floor END END
 $$;
 
--- The 95 % interval of a rate seen in p_number observations: Wilson's score interval ("Probable inference, the law of
--- succession, and statistical inference", Journal of the American Statistical Association 22, 1927).
+-- The 95 % interval of a rate seen in p_number observations: Wilson's score interval ("Probable inference,
+-- the law of succession, and statistical inference", Journal of the American Statistical Association 22,
+-- 1927).
 CREATE OR REPLACE FUNCTION rate_interval(p_rate double precision, p_number double precision) RETURNS double precision[]
 LANGUAGE sql IMMUTABLE AS $$
     SELECT ARRAY[greatest(0, middle - half), least(1, middle + half)]
@@ -28,7 +32,8 @@ LANGUAGE sql IMMUTABLE AS $$
               FROM (SELECT least(greatest(p_rate, 0), 1) AS rate, nullif(p_number, 0) AS n) given) interval
 $$;
 
--- The variance between probes of the ratio of two sums, errors to units (Cochran, "Sampling Techniques", chapter 6).
+-- The variance between probes of the ratio of two sums, errors to units (Cochran, "Sampling Techniques",
+-- chapter 6).
 CREATE OR REPLACE FUNCTION ratio_variance(
     p_probes bigint, p_errors double precision, p_words double precision, p_errors2 double precision,
     p_both double precision, p_words2 double precision
@@ -38,11 +43,11 @@ CREATE OR REPLACE FUNCTION ratio_variance(
       FROM (SELECT p_errors / nullif(p_words, 0) AS rate) given
 $$;
 
--- A row per annotator and task type: n probes, the mean agreement with their references, and between which bounds it
--- lies with 95 % confidence; errors of total in the unit of the task type, and their rate with its bounds; the columns that
--- speak of words are filled where the unit is words. Expected is how sure whoever set the references was of them, on
--- average; completed, of the probes that the annotator answered or skipped, the percentage that they answered. Neither says
--- how right they were: that is the mean.
+-- A row per annotator and task type: n probes, the mean agreement with their references, and between which
+-- bounds it lies with 95 % confidence; errors of total in the unit of the task type, and their rate with its
+-- bounds; the columns that speak of words are filled where the unit is words. Expected is how sure whoever
+-- set the references was of them, on average; completed, of the probes that the annotator answered or
+-- skipped, the percentage that they answered. Neither says how right they were: that is the mean.
 CREATE OR REPLACE VIEW v_annotator_accuracy AS
 WITH scored AS (
     SELECT g.annotator, g.task_type, g.score, g.submitted_at, s.gold_score, of_unit AS unit,
@@ -61,13 +66,15 @@ sums AS (
       FROM scored GROUP BY 1, 2, 3),
 bounded AS (
     SELECT *, rate_interval(mean, effective_number(mean, mean_variance, n, n, CASE WHEN total IS NULL THEN 'infinity'::double precision ELSE greatest(total, n) END)) AS bounds,
-           -- Characters and milliseconds that lie together go wrong together: a probe of them is one observation.
+           -- Characters and milliseconds that lie together go wrong together: a probe of them is one
+           -- observation.
            rate_interval(rate, effective_number(
                rate, variance, counted, CASE WHEN unit IN ('characters', 'milliseconds') THEN counted ELSE total END, total)) AS rates
       FROM sums, ratio_variance(counted, errors, total, errors2, both_, total2) variance),
 rated AS (
     SELECT *, CASE WHEN total > 0 THEN rates[1] END AS rate_low,
-           -- What nobody said is an error, too, so there may be more errors than units: that is no rate of yes and no.
+           -- What nobody said is an error, too, so there may be more errors than units: that is no rate of
+           -- yes and no.
            CASE WHEN rate <= 1 THEN rates[2]
                 WHEN total > 0 THEN rate + CASE WHEN counted > 1 THEN t_quantile(counted - 1) * sqrt(greatest(variance, 0)) ELSE 0 END
            END AS rate_high

@@ -1,7 +1,8 @@
 """Asking: a model is asked about samples, and what it answers is checked before anybody sees it.
 
-`lsloop predict`, the ML backend and the gate of a promotion ask in this one way, so that what is promoted is measured as
-it is served. In goes a question, which tells no answer; out comes an answer that fits the label config, or a problem.
+`lsloop predict`, the ML backend and the gate of a promotion ask in this one way, so that what is promoted is
+measured as it is served. In goes a question, which tells no answer; out comes an answer that fits the label
+config, or a problem.
 """
 
 import math
@@ -47,7 +48,8 @@ class Model:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model in memory. Whoever asks it takes one of its `turns`, of which there are as many as it can take calls."""
+    """A model in memory. Whoever asks it takes one of its `turns`, of which there are as many as it can
+    take calls."""
 
     version: str
     predictor: Predictor
@@ -79,7 +81,8 @@ class Chosen(NamedTuple):
 
 
 def first(models: Sequence[Model], load: Callable[[Model], Loaded]) -> Chosen:
-    """The first of several models that can be loaded. Of one alone, what keeps it from that is raised as it is.
+    """The first of several models that can be loaded. Of one alone, what keeps it from that is raised as it
+    is.
 
     Raises UsageError where none can be.
     """
@@ -106,7 +109,8 @@ LONGEST = 200
 
 
 def load(job: Job, model: Model) -> Loaded:
-    """Load a model for a labelling job. Raises UsageError for one that is not there, damaged, or of no use for it."""
+    """Load a model for a labelling job. Raises UsageError for one that is not there, damaged, or of no use
+    for it."""
     settings = dict(model.settings)
     device = str(settings.pop("device", "auto"))
     with MAKING:
@@ -119,7 +123,8 @@ def load(job: Job, model: Model) -> Loaded:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model said of a sample: a value, and how Label Studio shows it; without a value a problem says why.
+    """What a model said of a sample: a value, and how Label Studio shows it; without a value a problem says
+    why.
 
     `unreadable`: no model could have answered.
     """
@@ -160,7 +165,8 @@ class Asking:
         return {**row, "media": str(self.media_dir / sample.media_path)} if sample.media_path else row
 
     def ask(self, model: Loaded, samples: Sequence[Sample], **hints: Any) -> list[Answer]:
-        """An answer for each sample, in order. Whatever fails for one sample is a problem of that sample only.
+        """An answer for each sample, in order. Whatever fails for one sample is a problem of that sample
+        only.
 
         Raises UsageError for a label config that nothing fits.
         """
@@ -216,7 +222,8 @@ class Asking:
 
 
 def _guesses(predictor: Predictor, rows: Sequence[Row]) -> list[Guess]:
-    """N answers for N rows; where the model fails for all of them together, it is asked about one after the other."""
+    """N answers for N rows; where the model fails for all of them together, it is asked about one after
+    the other."""
     try:
         if len(guesses := predictor.predict(rows) if rows else []) == len(rows):
             return guesses

@@ -28,7 +28,8 @@ Strategy = Literal["human_wins", "crawler_wins", "merged", "pending_reflow"]
 
 @dataclass(frozen=True)
 class Sample:
-    """One unit of data. `fields` holds the current value of every field, `media_path` is relative to data/raw."""
+    """One unit of data. `fields` holds the current value of every field, `media_path` is relative to
+    data/raw."""
 
     sample_id: UUID
     external_id: str
@@ -56,7 +57,8 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Project:
-    """A Label Studio project as the ledger knows it. `project_id` is the ledger's, `ls_project_id` Label Studio's.
+    """A Label Studio project as the ledger knows it. `project_id` is the ledger's, `ls_project_id` Label
+    Studio's.
 
     `label_config` is as it was last seen there; what lsloop last wrote there stands in `written_…`.
     """
@@ -79,7 +81,8 @@ class Project:
 class Claim:
     """A task written down before it is sent: the sample as it was, and the key that travels with it.
 
-    `candidates` are the answers that an adjudication is to decide between, the one closest to the others first.
+    `candidates` are the answers that an adjudication is to decide between, the one closest to the others
+    first.
     """
 
     task_key: UUID
@@ -97,8 +100,9 @@ def result_hash(result: Result) -> str:
 class Annotation:
     """One annotation of a task, as Label Studio has it now. Times are Label Studio's.
 
-    `edited_by` changed it last, where that was somebody else than its annotator. `says_nothing`: it is empty, invisible or
-    impossible, which `problem` says in words. `raw` is what came where it cannot be kept as a `result`.
+    `edited_by` changed it last, where that was somebody else than its annotator. `says_nothing`: it is empty,
+    invisible or impossible, which `problem` says in words. `raw` is what came where it cannot be kept as a
+    `result`.
     """
 
     ls_annotation_id: int
@@ -125,7 +129,8 @@ class Annotation:
 
 @dataclass(frozen=True)
 class Task:
-    """A task as Label Studio has it now, with the full set of its annotations; without `is_whole` some of them may lack."""
+    """A task as Label Studio has it now, with the full set of its annotations; without `is_whole` some of
+    them may lack."""
 
     ls_task_id: int
     task_key: UUID | None
@@ -138,8 +143,9 @@ class Task:
 class Reviewed:
     """A sample with what people accepted for it in one task type.
 
-    `document` is all that the ledger says of it; `answers` in it: field → value, revision, annotator, remarks and more.
-    `rows` are its training rows of the task type. A sample without split, and gold, is not trained or tested on.
+    `document` is all that the ledger says of it; `answers` in it: field → value, revision, annotator, remarks
+    and more. `rows` are its training rows of the task type. A sample without split, and gold, is not trained
+    or tested on.
     """
 
     sample_id: str
@@ -148,7 +154,9 @@ class Reviewed:
     document: dict[str, Any]
     rows: list[dict[str, Any]]
     media: str | None  # a path; not a Path, which takes as long to make as the file takes to be linked
-    result: tuple[dict[str, Any], ...] = ()  # as Label Studio would hold it; only where the layout asks for it
+    result: tuple[
+        dict[str, Any], ...
+    ] = ()  # as Label Studio would hold it; only where the layout asks for it
 
     @property
     def is_gold(self) -> bool:

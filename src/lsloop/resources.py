@@ -20,9 +20,13 @@ def template(name: str, project_dir: Path | None = None) -> str:
     Raises FileNotFoundError when neither exists, UsageError for what is no text or no XML.
     """
     own = project_dir / "label_studio_templates" / f"{name}.xml" if project_dir else None
-    if own and not own.is_file() and (own.is_symlink() or own.exists()):  # the shipped one is not what was meant
+    if (
+        own and not own.is_file() and (own.is_symlink() or own.exists())
+    ):  # the shipped one is not what was meant
         what = f"The template {own} is {'a link to nowhere' if own.is_symlink() else 'not a file'}."
-        raise UsageError(what, "Put a file in its place, or take it away to use the one that comes with lsloop.")
+        raise UsageError(
+            what, "Put a file in its place, or take it away to use the one that comes with lsloop."
+        )
     return checked(own if own and own.is_file() else path("label_studio_templates", f"{name}.xml"))
 
 
@@ -35,7 +39,9 @@ def checked(found: Path) -> str:
         parser.Parse(text, True)
     except expat.ExpatError as error:
         what = f"The template {found} is not XML: {expat.ErrorString(error.code)}, line {error.lineno}."
-        raise UsageError(what, "Correct it, or take it away to use the one that comes with lsloop.") from error
+        raise UsageError(
+            what, "Correct it, or take it away to use the one that comes with lsloop."
+        ) from error
     return text
 
 

@@ -21,7 +21,8 @@ _learned: dict[str, re.Pattern[str]] = {}
 def learn(secrets: Iterable[str]) -> None:
     """Blank these from now on, as they are, encoded and escaped.
 
-    A plain word or number is left to the patterns: `postgres` is a password of many, and stands in many sentences.
+    A plain word or number is left to the patterns: `postgres` is a password of many, and stands in many
+    sentences.
     """
     for secret in secrets:
         if len(secret) < 4 or (len(secret) < 12 and (secret.isalpha() or secret.isdigit())):

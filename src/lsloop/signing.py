@@ -73,7 +73,8 @@ def parsed(value: Any) -> Link | None:
 
 @dataclass(frozen=True)
 class Media:
-    """How annotators reach media: links under `url`, signed with `secret`, good until `expires` (seconds since 1970).
+    """How annotators reach media: links under `url`, signed with `secret`, good until `expires` (seconds
+    since 1970).
 
     A link that expires before `renewed_until` is renewed while it is still good.
     """
@@ -85,7 +86,8 @@ class Media:
 
     @property
     def made_of(self) -> str:
-        """A fingerprint of address and secret: with another one of them, the links that are out there are dead."""
+        """A fingerprint of address and secret: with another one of them, the links that are out there are
+        dead."""
         return hmac.new(self.secret.encode(), f"links\n{self.url}".encode(), hashlib.sha256).hexdigest()[:16]
 
     def link(self, path: str) -> str:
@@ -103,7 +105,8 @@ class Media:
         return "path" if path not in (None, link.path) else None
 
     def renewed(self, value: Any, path: str | None) -> Any:
-        """A task's data with good links in it, and otherwise as it is. `path`: where the recording is now, if known."""
+        """A task's data with good links in it, and otherwise as it is. `path`: where the recording is now,
+        if known."""
         if (link := parsed(value)) is not None:
             return self.link(path or link.path) if self.fault(link, path) else value
         if isinstance(value, Mapping):

@@ -1,7 +1,9 @@
-"""How a web service is reached: directly where it is on this machine, else by the proxy that the environment names.
+"""How a web service is reached: directly where it is on this machine, else by the proxy that the environment
+names.
 
-The environment is read here and not by httpx, which ends in an error of its own where NO_PROXY names an IPv6 network,
-asks a proxy for this machine's own servers, and tells a missing SSL_CERT_FILE as a missing file without a name.
+The environment is read here and not by httpx, which ends in an error of its own where NO_PROXY names an IPv6
+network, asks a proxy for this machine's own servers, and tells a missing SSL_CERT_FILE as a missing file
+without a name.
 """
 
 import ipaddress
@@ -18,10 +20,13 @@ from lsloop.errors import UsageError
 
 
 def client(url: str, **options: Any) -> httpx.Client:
-    """A client for the service at `url`. Raises UsageError for a proxy or a certificate file that cannot be one."""
+    """A client for the service at `url`. Raises UsageError for a proxy or a certificate file that cannot
+    be one."""
     found = proxy_of(url)
     try:
-        return httpx.Client(trust_env=False, proxy=found[1] if found else None, verify=_trusted(url), **options)
+        return httpx.Client(
+            trust_env=False, proxy=found[1] if found else None, verify=_trusted(url), **options
+        )
     except (httpx.InvalidURL, ValueError, ImportError) as error:
         name = found[0] if found else "A setting"
         raise UsageError(f"{name} in the environment is not the address of a proxy that lsloop can use.",
@@ -87,5 +92,7 @@ def _trusted(url: str) -> ssl.SSLContext | bool:
                 return ssl.create_default_context(**where)  # type: ignore[arg-type]
             except OSError as error:  # ssl.SSLError is one
                 what = f"{variable} names {path}, which cannot be read as certificates."
-                raise UsageError(what, f"Name a file that is there in {variable}, or take it away.") from error
+                raise UsageError(
+                    what, f"Name a file that is there in {variable}, or take it away."
+                ) from error
     return True

@@ -1,4 +1,5 @@
-"""On the annotators' pages, in a real browser: keys do not clash with typing, work from the text box, and are shown."""
+"""On the annotators' pages, in a real browser: keys do not clash with typing, work from the text box, and
+are shown."""
 
 import re
 from collections.abc import Iterator
@@ -67,10 +68,14 @@ def opened(page: Page, connection: LabelStudio, kind_name: str, link: str | None
     kind, config = task_types.load(kind_name), resources.template(kind_name)
     sample = Sample(UUID(int=7), "clip-7", TEXT, "voice.wav" if link else None)
     value = kind.upstream_value(sample)
-    predictions = [{"result": kind.to_result(value, config, sample), "model_version": "upstream"}] if value else []
+    predictions = (
+        [{"result": kind.to_result(value, config, sample), "model_version": "upstream"}] if value else []
+    )
     data = {**kind.task_data(sample, link), tasks.KEY: "k"}
     ls_project_id = projects.create(connection, kind_name, config)["id"]
-    (ls_task_id,) = tasks.import_batch(connection, ls_project_id, [{"data": data, "predictions": predictions}])
+    (ls_task_id,) = tasks.import_batch(
+        connection, ls_project_id, [{"data": data, "predictions": predictions}]
+    )
     page.goto(f"{connection.url}/projects/{ls_project_id}/data?task={ls_task_id}")
     expect(page.get_by_test_id("bottombar-submit-button")).to_be_enabled(timeout=60_000)
     return ls_task_id
@@ -79,7 +84,8 @@ def opened(page: Page, connection: LabelStudio, kind_name: str, link: str | None
 def submitted_by(page: Page, ls_task_id: int, keys: str) -> str:
     """Press keys and wait for the annotation that they submit; its body."""
     with page.expect_response(
-        lambda r: r.request.method == "POST" and f"/api/tasks/{ls_task_id}/annotations" in r.url, timeout=60_000
+        lambda r: r.request.method == "POST" and f"/api/tasks/{ls_task_id}/annotations" in r.url,
+        timeout=60_000,
     ) as sent:
         page.keyboard.press(keys)
     assert sent.value.status == 201
@@ -87,7 +93,8 @@ def submitted_by(page: Page, ls_task_id: int, keys: str) -> str:
 
 
 def plays_at(page: Page, keys: str) -> None:
-    """These keys play and pause. A player that still draws its waveform takes no keys: they are pressed again."""
+    """These keys play and pause. A player that still draws its waveform takes no keys: they are pressed
+    again."""
     page.wait_for_function(LOADED, timeout=60_000)
     pressed_until(page, keys, PLAYS)
     pressed_until(page, keys, f"() => !({PLAYS})()")
@@ -114,7 +121,10 @@ def the_box(page: Page, name: str, text: str) -> Locator:
 
 @pytest.mark.parametrize(
     ("kind", "name", "text"),
-    [("transcript_correction", "transcription", "transcript"), ("translation_review", "translation", "translation")],
+    [
+        ("transcript_correction", "transcription", "transcript"),
+        ("translation_review", "translation", "translation"),
+    ],
 )
 def test_keys_of_a_page_with_a_text_box(
     page: Page, connection: LabelStudio, media: str, kind: str, name: str, text: str
@@ -142,7 +152,9 @@ def test_keys_of_a_page_with_a_text_box(
     assert f"{TEXT[text]} 56" in submitted_by(page, ls_task_id, "Control+Enter")
 
 
-def test_a_translation_without_a_recording_has_no_player_and_is_submitted(page: Page, connection: LabelStudio) -> None:
+def test_a_translation_without_a_recording_has_no_player_and_is_submitted(
+    page: Page, connection: LabelStudio
+) -> None:
     ls_task_id = opened(page, connection, "translation_review", None)
     box = the_box(page, "translation", TEXT["translation"])
     expect(page.locator(".sound")).to_be_hidden()
@@ -151,7 +163,9 @@ def test_a_translation_without_a_recording_has_no_player_and_is_submitted(page: 
     assert TEXT["translation"] in submitted_by(page, ls_task_id, "Control+Enter")
 
 
-def test_the_page_of_segments_shows_keys_and_the_transcript(page: Page, connection: LabelStudio, media: str) -> None:
+def test_the_page_of_segments_shows_keys_and_the_transcript(
+    page: Page, connection: LabelStudio, media: str
+) -> None:
     opened(page, connection, "audio_segmentation", media)
     expect(page.get_by_text(TEXT["transcript"]).first).to_be_visible(timeout=60_000)
     expect(page.get_by_text("Space or Ctrl+P plays and pauses").first).to_be_visible()

@@ -1,4 +1,5 @@
-"""In Label Studio's own page, in a real browser: an image from our server is shown, and hostile text is shown as text."""
+"""In Label Studio's own page, in a real browser: an image from our server is shown, and hostile text is
+shown as text."""
 
 import re
 from collections.abc import Iterator
@@ -68,7 +69,8 @@ def task_page(world: World, studio: Studio, link: str) -> str:
 
 
 def test_hostile_text_in_a_task_is_shown_and_does_nothing(page: Page, world: World, studio: Studio) -> None:
-    """In the name, the fields and the media's name of a sample, and in the answers that an adjudication shows."""
+    """In the name, the fields and the media's name of a sample, and in the answers that an adjudication
+    shows."""
     media = "audio/a'\"><img src=x onerror=hacked=1>.wav"
     world.ingest([{"external_id": HOSTILE, "transcript": HOSTILE, "translation": HOSTILE, "media": media}])
     assert world.push("translation_review").sent == 1

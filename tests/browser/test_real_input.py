@@ -1,5 +1,6 @@
-"""The loop on real input, as a user types it: human recordings and real sentences, pushed, corrected (one of them in
-Label Studio's page by a real browser, the audio playing). Nobody pulls: Label Studio tells, and the worker looks."""
+"""The loop on real input, as a user types it: human recordings and real sentences, pushed, corrected (one of
+them in Label Studio's page by a real browser, the audio playing). Nobody pulls: Label Studio tells, and the
+worker looks."""
 
 import json
 import os
@@ -224,7 +225,8 @@ def correct_in_page(page: Page, stack: dict[str, Any], ls_task_id: int) -> None:
 
 
 def hear(page: Page) -> None:
-    """Press play until the sound moves on: pressed before it is ready, the player shows that it plays and does not."""
+    """Press play until the sound moves on: pressed before it is ready, the player shows that it plays and
+    does not."""
     page.wait_for_function(f"() => {SOUND}.some(a => a.duration > 0.5)", timeout=60_000)
     button = page.locator("[data-testid^='playback-button']")
 

@@ -1,4 +1,5 @@
-"""A small world whose parts can fail: settings in files, so that commands in processes of their own find them."""
+"""A small world whose parts can fail: settings in files, so that commands in processes of their own find
+them."""
 
 import contextlib
 import json
@@ -39,7 +40,9 @@ def no_services_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def empty(tmp_path: Path, ledger: Ledger, database_url: str, studio: Studio) -> Iterator[World]:
     """A project folder with a ledger and Label Studio, and nothing in them."""
-    write_settings(tmp_path, database_url=database_url, label_studio_url=studio.url, label_studio_api_key=studio.token)
+    write_settings(
+        tmp_path, database_url=database_url, label_studio_url=studio.url, label_studio_api_key=studio.token
+    )
     settings = config.load(tmp_path)
     settings.raw_dir.mkdir(parents=True)
     with client.connect(studio.url, studio.token) as connection:
@@ -66,13 +69,19 @@ def write_settings(folder: Path, **stack: str) -> None:
     (folder / "params.yaml").write_text(yaml.safe_dump(PARAMS))
     path = folder / config.STATE / "stack.json"
     path.parent.mkdir(exist_ok=True)
-    before = json.loads(path.read_text()) if path.exists() else {"server_url": "http://127.0.0.1:8000", "secret": "s"}
+    before = (
+        json.loads(path.read_text())
+        if path.exists()
+        else {"server_url": "http://127.0.0.1:8000", "secret": "s"}
+    )
     path.write_text(json.dumps(before | stack))
 
 
 def through(scene: World, between: Proxy, timeout: float = 30.0) -> World:
     """The same world, Label Studio seen through the proxy; `timeout` is in seconds."""
-    return replace(scene, studio=client.connect(between.url, scene.config.label_studio_api_key, timeout=timeout))
+    return replace(
+        scene, studio=client.connect(between.url, scene.config.label_studio_api_key, timeout=timeout)
+    )
 
 
 def patient(scene: World, settle: float = 30.0) -> World:
@@ -89,7 +98,9 @@ def looking_ahead(scene: World) -> World:
 
 def for_two(scene: World) -> World:
     """The same world, where two people have to say the same."""
-    kinds = {name: kind.model_copy(update={"overlap": 2}) for name, kind in scene.config.params.task_types.items()}
+    kinds = {
+        name: kind.model_copy(update={"overlap": 2}) for name, kind in scene.config.params.task_types.items()
+    }
     return _with(scene, task_types=kinds)
 
 

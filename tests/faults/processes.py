@@ -65,7 +65,8 @@ class Command:
 
 @contextmanager
 def start(folder: Path, *args: str, at: Point | None = None, kill: Sequence[int] = ()) -> Iterator[Command]:
-    """Run `lsloop -C folder ARGS`. At the point `at` it kills the processes `kill` and their children, else itself."""
+    """Run `lsloop -C folder ARGS`. At the point `at` it kills the processes `kill` and their children,
+    else itself."""
     output = folder / f"{args[0]}-{len(list(folder.glob('*.out')))}.out"
     output.touch()
     process = _server().Process(target=_run, args=(folder, args, output, at, tuple(kill)))

@@ -35,17 +35,22 @@ def project_id(world: World, task_type: str = TRANSCRIPT) -> int:
 
 
 def external_ids(world: World) -> dict[str, str]:
-    return {str(row.sample_id): row.external_id for row in world.rows("SELECT sample_id, external_id FROM samples")}
+    return {
+        str(row.sample_id): row.external_id
+        for row in world.rows("SELECT sample_id, external_id FROM samples")
+    }
 
 
 def check_sent_once(world: World, task_type: str = TRANSCRIPT, samples: int | None = None) -> None:
-    """Each sample (or `samples` of them) is in Label Studio exactly once, and the ledger knows it by its id."""
+    """Each sample (or `samples` of them) is in Label Studio exactly once, and the ledger knows it by its
+    id."""
     names, there = external_ids(world), in_label_studio(world, task_type)
     times = Counter(names[task["data"]["sample_id"]] for task in there)
     assert [name for name, count in times.items() if count > 1] == [], "twice in Label Studio"
     assert len(times) == (len(names) if samples is None else samples), "missing in Label Studio"
     known = world.rows(
-        "SELECT task_key, ls_task_id, state, sample_id FROM tasks WHERE task_type = :t AND state <> 'cancelled'", t=task_type
+        "SELECT task_key, ls_task_id, state, sample_id FROM tasks WHERE task_type = :t AND state <> 'cancelled'",
+        t=task_type,
     )
     assert {(str(row.task_key), row.ls_task_id, str(row.sample_id)) for row in known} == {
         (task["data"][tasks.KEY], task["id"], task["data"]["sample_id"]) for task in there
@@ -88,6 +93,8 @@ def check_accepted(world: World, answers: Iterable[Answer]) -> None:
     expected = {one.external_id: one.text for one in answers}
     current = world.current()
     assert {name: current[name] for name in expected} == expected
-    made = world.rows("SELECT external_id FROM revisions JOIN samples USING (sample_id) WHERE origin = 'human'")
+    made = world.rows(
+        "SELECT external_id FROM revisions JOIN samples USING (sample_id) WHERE origin = 'human'"
+    )
     assert Counter(row.external_id for row in made) == Counter(expected.keys())
     check_locks(world)

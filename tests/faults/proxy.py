@@ -1,8 +1,8 @@
 """A proxy between lsloop and a real service that fails on command.
 
-A rule picks requests (method, path, which of them) and gives each to a fault: a function of one exchange that may
-forward the request, answer it, hold it, drop it or do anything else, in any order. A test that needs a fault of its
-own writes a function:
+A rule picks requests (method, path, which of them) and gives each to a fault: a function of one exchange that
+may forward the request, answer it, hold it, drop it or do anything else, in any order. A test that needs a
+fault of its own writes a function:
 
     def kill(exchange: Exchange) -> None:
         exchange.forward()
@@ -152,7 +152,8 @@ def rewriting(change: Callable[[Any], Any]) -> Fault:
 
 @dataclass
 class Rule:
-    """`seen`: requests that matched; `fired`: those the fault took; `forwarded`: those of them sent on and answered."""
+    """`seen`: requests that matched; `fired`: those the fault took; `forwarded`: those of them sent on and
+    answered."""
 
     method: str
     path: re.Pattern[str]
@@ -190,7 +191,8 @@ class Rule:
 
 
 class Proxy:
-    """Listens on a loopback port of its own, under `prefix` if there is one, before the service at `target`."""
+    """Listens on a loopback port of its own, under `prefix` if there is one, before the service at
+    `target`."""
 
     def __init__(self, target: str, prefix: str = "") -> None:
         found = urlsplit(target)

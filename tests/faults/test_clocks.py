@@ -1,4 +1,5 @@
-"""Nothing that people submitted depends on anybody's clock: not on the stamps of rows, not on the Date header."""
+"""Nothing that people submitted depends on anybody's clock: not on the stamps of rows, not on the Date
+header."""
 
 import sqlite3
 from collections.abc import Callable, Iterator
@@ -37,7 +38,9 @@ def put_back(studio: Studio) -> Iterator[Callable[[int, timedelta], None]]:
         (path,) = studio.data.glob("*.sqlite3")
         with sqlite3.connect(path, timeout=30) as database:
             for table, column in (("task", "id"), ("task_completion", "task_id")):
-                for number, at in database.execute(f"SELECT id, updated_at FROM {table} WHERE {column} = ?", [ls_task_id]):
+                for number, at in database.execute(
+                    f"SELECT id, updated_at FROM {table} WHERE {column} = ?", [ls_task_id]
+                ):
                     moved = datetime.fromisoformat(at) - by
                     database.execute(f"UPDATE {table} SET updated_at = ? WHERE id = ?", [str(moved), number])
         database.close()
@@ -107,7 +110,9 @@ def test_a_clock_that_was_ahead_and_is_right_again_hides_nothing(
         assert answered.current()[f"clip-00{number + 4}"] == f"new {number}"
 
 
-def test_incremental_pulls_bring_everything_whatever_the_date_header_says(answered: World, between: Proxy) -> None:
+def test_incremental_pulls_bring_everything_whatever_the_date_header_says(
+    answered: World, between: Proxy
+) -> None:
     world = looking_ahead(through(answered, between))
     for number, fault in enumerate([dated(HOUR), dated(-HOUR), dated(timedelta(days=3000)), without_date]):
         between.on("GET", "/", fault)
@@ -119,13 +124,16 @@ def test_incremental_pulls_bring_everything_whatever_the_date_header_says(answer
 
 
 def test_what_changed_while_a_pull_was_reading_comes_with_the_next(answered: World, between: Proxy) -> None:
-    """The first page was read before the edit, the last one after another: the cursor may not pass the edit."""
+    """The first page was read before the edit, the last one after another: the cursor may not pass the
+    edit."""
     there = answered.tasks()
     answered.annotate(there["clip-004"], "first page")
 
     def people_go_on(exchange: Exchange) -> None:
         answer = exchange.forward()
-        tasks.update_annotation(answered.studio, there["clip-001"]["annotations"][0]["id"], result=transcript("behind"))
+        tasks.update_annotation(
+            answered.studio, there["clip-001"]["annotations"][0]["id"], result=transcript("behind")
+        )
         answered.annotate(there["clip-005"], "beside")
         exchange.reply(answer)
 
@@ -145,7 +153,9 @@ def test_a_page_that_a_look_overtook_is_read_again(answered: World, between: Pro
 
     def overtaken(exchange: Exchange) -> None:
         old = exchange.forward()
-        tasks.update_annotation(answered.studio, task["annotations"][0]["id"], result=transcript("edited meanwhile"))
+        tasks.update_annotation(
+            answered.studio, task["annotations"][0]["id"], result=transcript("edited meanwhile")
+        )
         loop.look(answered.ledger, answered.studio, answered.config, project, [task["id"]])
         exchange.reply(old)
 
@@ -154,4 +164,7 @@ def test_a_page_that_a_look_overtook_is_read_again(answered: World, between: Pro
     assert rule.fired == 1
     assert answered.current()["clip-004"] == "edited meanwhile"
     assert pulled.received.overtaken == [task["id"]]
-    assert [value for _, value, _ in answered.history("clip-004")] == ["xin chào meeting 4", "edited meanwhile"]
+    assert [value for _, value, _ in answered.history("clip-004")] == [
+        "xin chào meeting 4",
+        "edited meanwhile",
+    ]

@@ -1,7 +1,8 @@
-"""Events lost, repeated, late, out of order and forged at random: in the end the ledger is that of somebody who only polls.
+"""Events lost, repeated, late, out of order and forged at random: in the end the ledger is that of somebody
+who only polls.
 
-Two ledgers know the same tasks of one real Label Studio project. One is told events, good and bad, while people work; the
-other is told nothing. Then both pull everything, and must say the same.
+Two ledgers know the same tasks of one real Label Studio project. One is told events, good and bad, while
+people work; the other is told nothing. Then both pull everything, and must say the same.
 """
 
 import itertools
@@ -41,16 +42,23 @@ SAME = {
     "conflicts": "SELECT task_key, status FROM conflicts ORDER BY 1, 2",
 }
 
-acts = st.tuples(st.sampled_from(["annotate", "annotate", "skip", "edit", "take back", "delete"]), st.integers(0, CLIPS - 1))
+acts = st.tuples(
+    st.sampled_from(["annotate", "annotate", "skip", "edit", "take back", "delete"]),
+    st.integers(0, CLIPS - 1),
+)
 tellings = st.one_of(
     st.tuples(st.just("deliver"), st.integers(0, 20)),
     st.tuples(st.just("repeat"), st.integers(0, 20)),
     st.tuples(st.just("look"), st.just(0)),
     st.tuples(
-        st.sampled_from(["ANNOTATION_CREATED", "ANNOTATIONS_DELETED", "TASKS_DELETED", "TASKS_CREATED", "<b>"]),
+        st.sampled_from(
+            ["ANNOTATION_CREATED", "ANNOTATIONS_DELETED", "TASKS_DELETED", "TASKS_CREATED", "<b>"]
+        ),
         st.integers(-1, 2**65),
     ),
-    st.tuples(st.sampled_from(["ANNOTATIONS_DELETED", "TASKS_DELETED", "ANNOTATION_UPDATED"]), st.integers(0, 8)),
+    st.tuples(
+        st.sampled_from(["ANNOTATIONS_DELETED", "TASKS_DELETED", "ANNOTATION_UPDATED"]), st.integers(0, 8)
+    ),
 )
 scripts = st.lists(st.one_of(acts, tellings), min_size=12, max_size=24)
 
@@ -62,14 +70,18 @@ class Floor:
     world: World
     there: dict[int, dict[str, Any]]
     answers: dict[int, list[int]] = field(default_factory=dict)
-    waiting: list[dict[str, Any]] = field(default_factory=list)  # told by Label Studio, not delivered; some never are
+    waiting: list[dict[str, Any]] = field(
+        default_factory=list
+    )  # told by Label Studio, not delivered; some never are
     delivered: list[dict[str, Any]] = field(default_factory=list)
 
     def do(self, what: str, number: int) -> None:
         if number in self.there and what in ("annotate", "skip"):
             skip = what == "skip"
             said = [] if skip else transcript(f"said {next(NUMBERS)}")
-            made = tasks.annotate(self.world.studio, self.there[number]["id"], said, was_cancelled=skip, lead_time=1)
+            made = tasks.annotate(
+                self.world.studio, self.there[number]["id"], said, was_cancelled=skip, lead_time=1
+            )
             if not skip:
                 self.answers.setdefault(number, []).append(made["id"])
             self.there[number]["touched"] = True
@@ -82,7 +94,8 @@ class Floor:
             one = self.answers[number].pop()
             tasks.delete_annotation(self.world.studio, one)
             self.told("ANNOTATIONS_DELETED", annotations=[{"id": one}])
-        # A task that was answered and deleted between two polls is one that polling never hears of: events tell more.
+        # A task that was answered and deleted between two polls is one that polling never hears of: events
+        # tell more.
         elif what == "delete" and number in self.there and not self.there[number].get("touched"):
             gone = self.there.pop(number)["id"]
             tasks.delete(self.world.studio, self.world.ls_project_id, [gone])
@@ -165,5 +178,3 @@ def test_whatever_becomes_of_events_the_ledger_ends_as_that_of_a_poll(
 
 def said(one: World) -> dict[str, list[tuple[Any, ...]]]:
     return {name: [tuple(row) for row in one.rows(statement)] for name, statement in SAME.items()}
-
-

@@ -14,8 +14,8 @@ from world import TRANSCRIPT, World, clips, wait_until
 TRANSLATION = "translation_review"
 SAMPLES = 40
 
-# Of the live locks of a sample, one for every task type leaves no room for any other. PostgreSQL itself refuses, in the
-# moment, whoever takes a second one.
+# Of the live locks of a sample, one for every task type leaves no room for any other. PostgreSQL itself
+# refuses, in the moment, whoever takes a second one.
 NEVER_BOTH = """
     ALTER TABLE locks ADD CONSTRAINT never_both EXCLUDE USING gist (
         int8range(hashtextextended(sample_id::text, 0), hashtextextended(sample_id::text, 0), '[]') WITH &&,
@@ -43,7 +43,9 @@ def test_eight_pushers_and_a_crawler_send_each_sample_once(empty: World) -> None
     with crawling(empty.config.database_url) as locked, ExitStack() as stack:
         pushers = [
             stack.enter_context(
-                processes.start(folder, "push", "--task-type", task_type, "--limit", limit, "--json", "--quiet")
+                processes.start(
+                    folder, "push", "--task-type", task_type, "--limit", limit, "--json", "--quiet"
+                )
             )
             for task_type in [TRANSCRIPT, TRANSLATION] * 4
         ]
@@ -65,7 +67,11 @@ def test_a_lock_taken_while_a_push_makes_its_choice_is_seen(empty: World) -> Non
         with empty.ledger.transaction() as transaction:
             transaction.value("SELECT pg_advisory_xact_lock(42)")
             push = pool.submit(empty.push)
-            wait_until(lambda: empty.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"))
+            wait_until(
+                lambda: empty.value(
+                    "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+                )
+            )
             locked = "SELECT success FROM samples, lock_sample_for_annotation(sample_id, 'crawler') WHERE external_id = :id"
             assert empty.value(locked, id="clip-002")
         assert push.result().sent == 1

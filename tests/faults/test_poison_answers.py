@@ -25,7 +25,8 @@ GOOD = 12
 
 
 class Wire:
-    """Label Studio's answers with an annotation in each task that it does not have: good ones, and poison between them."""
+    """Label Studio's answers with an annotation in each task that it does not have: good ones, and poison
+    between them."""
 
     def __init__(self, world: World, kinds: list[Poison]) -> None:
         self.ids = sorted(task["id"] for task in world.tasks().values())
@@ -47,7 +48,9 @@ class Wire:
         """One annotation by itself."""
         number = int(re.findall(r"annotations/(\d+)", exchange.path)[0]) - 1000
         raw: dict[str, str] = {}
-        body = re.sub(r'"@(\d+)@"', lambda mark: raw[mark[1]], json.dumps(self._annotation(number, raw, True)))
+        body = re.sub(
+            r'"@(\d+)@"', lambda mark: raw[mark[1]], json.dumps(self._annotation(number, raw, True))
+        )
         exchange.reply(Answer(200, body.encode()))
 
     def told(self, ls_task_id: int, ls_project_id: int) -> bytes:
@@ -109,7 +112,9 @@ def test_every_kind_of_poison_is_set_aside_and_all_others_come_in(empty: World, 
     # An event is kept without NUL, so it may tell of such an answer in other words; no pull says it anew.
     before = world.value("SELECT count(*) FROM annotation_history WHERE NOT told")
     told = [wire.told(number, world.ls_project_id) for number in wire.ids[::5]]
-    kept = [events.store(world.ledger, "/webhook", body, payload) for body in told if (payload := parsed(body))]
+    kept = [
+        events.store(world.ledger, "/webhook", body, payload) for body in told if (payload := parsed(body))
+    ]
     assert len(kept) > 30  # the webhook refuses the others: they are no JSON that can be kept
     done = loop.process_events(world.ledger, seen.studio, world.config)
     assert (done.postponed, done.done + done.ignored) == (0, len(kept))
@@ -118,10 +123,14 @@ def test_every_kind_of_poison_is_set_aside_and_all_others_come_in(empty: World, 
     assert again == before, "the same again is nothing new"
     listed, total = problems.listed(world.ledger, task_type=TRANSCRIPT)
     assert total > 100
-    assert all(one["reason"] and one["ls_task_id"] and one["ls_project_id"] == world.ls_project_id for one in listed)
+    assert all(
+        one["reason"] and one["ls_task_id"] and one["ls_project_id"] == world.ls_project_id for one in listed
+    )
     taken = world.rows("SELECT ls_task_id FROM annotations WHERE value IS NOT NULL OR was_cancelled")
     said = {one["ls_task_id"] for one in listed} | {row.ls_task_id for row in taken}
-    assert [kind.name for number, kind in wire.poison.items() if number not in said] == [], "neither taken nor named"
+    assert [kind.name for number, kind in wire.poison.items() if number not in said] == [], (
+        "neither taken nor named"
+    )
 
 
 STORED = {
@@ -138,7 +147,8 @@ STORED = {
 
 
 def submit(world: World, ls_task_id: int, body: str) -> None:
-    """As a client that is not Label Studio's page. The answer may be an error, and the annotation is stored all the same."""
+    """As a client that is not Label Studio's page. The answer may be an error, and the annotation is
+    stored all the same."""
     key = world.config.label_studio_api_key
     url = f"{world.config.label_studio_url}/api/tasks/{ls_task_id}/annotations/"
     headers = {"Authorization": f"Token {key}", "Content-Type": "application/json"}
@@ -154,12 +164,17 @@ def test_what_label_studio_stores_and_cannot_give_out_again_stops_nothing(
     there = list(world.tasks().values())
     for task, text in zip(there, STORED.values(), strict=False):
         submit(world, task["id"], f'{{"result": [{text}]}}')
-    submit(world, there[len(STORED)]["id"], f'{{"result": {json.dumps(transcript("slow"))}, "lead_time": 1e300}}')
+    submit(
+        world, there[len(STORED)]["id"], f'{{"result": {json.dumps(transcript("slow"))}, "lead_time": 1e300}}'
+    )
     for task in there[len(STORED) + 1 :]:
         world.annotate(task, "heard")
     for options in ({}, {}, {"full": True}):
         world.pull(**options)
-        values = [row.value["transcript"] for row in world.rows("SELECT value FROM annotations WHERE value IS NOT NULL")]
+        values = [
+            row.value["transcript"]
+            for row in world.rows("SELECT value FROM annotations WHERE value IS NOT NULL")
+        ]
         assert sorted(values) == ["heard"] * 4 + ["slow"]
     listed, _ = problems.listed(world.ledger, task_type=TRANSCRIPT)
     assert {one["ls_task_id"] for one in listed} == {task["id"] for task in there[: len(STORED)]}
@@ -176,11 +191,16 @@ def test_what_label_studio_stores_and_cannot_give_out_again_stops_nothing(
             tasks.annotate(world.studio, row.ls_task_id, transcript("mended"))
             mended += 1
     outcomes = world.pull().received.outcomes
-    assert (outcomes["accepted"], outcomes.keys() - {"open"}) == (mended, {"accepted"}), "the others are read again"
+    assert (outcomes["accepted"], outcomes.keys() - {"open"}) == (mended, {"accepted"}), (
+        "the others are read again"
+    )
     listed, _ = problems.listed(world.ledger, task_type=TRANSCRIPT)
     now = tasks.place(world.studio, world.ls_project_id, [task["id"] for task in there[: len(STORED)]])
     answered = {number for number, task in now.items() if task["total_annotations"]}
-    assert (mended >= 3, len(answered & {one["ls_task_id"] for one in listed})) == (True, len(answered) - mended)
+    assert (mended >= 3, len(answered & {one["ls_task_id"] for one in listed})) == (
+        True,
+        len(answered) - mended,
+    )
     assert {one["ls_task_id"] for one in listed} <= answered, "what is gone is no problem any more"
 
 

@@ -1,4 +1,5 @@
-"""What somebody put into the data of one of our tasks, by Label Studio's API, stops no pull and no push of the others."""
+"""What somebody put into the data of one of our tasks, by Label Studio's API, stops no pull and no push of
+the others."""
 
 import json
 from collections.abc import Mapping
@@ -22,7 +23,10 @@ INSTEAD: Mapping[str, str] = {"a list": "[1]", "a text": '"q"', "nothing": "{}"}
 
 def patch(world: World, task: dict[str, object], data: str) -> None:
     """As a client that is not lsloop. The answer may be an error, and the data is stored all the same."""
-    headers = {"Authorization": f"Token {world.config.label_studio_api_key}", "Content-Type": "application/json"}
+    headers = {
+        "Authorization": f"Token {world.config.label_studio_api_key}",
+        "Content-Type": "application/json",
+    }
     url = f"{world.config.label_studio_url}/api/tasks/{task['id']}/"
     httpx.patch(url, content=f'{{"data": {data}}}', headers=headers, timeout=60)
 
@@ -46,7 +50,9 @@ def test_poison_in_the_data_of_a_task_stops_no_other(world: World) -> None:
         now.pull(**options)
         now.push(limit=10)
     assert world.value("SELECT count(*) FROM annotations WHERE value IS NOT NULL") == 1
-    assert tasks.count(world.studio, world.ls_project_id) == len(there) + 1, "the new sample went, and none a second time"
+    assert tasks.count(world.studio, world.ls_project_id) == len(there) + 1, (
+        "the new sample went, and none a second time"
+    )
     data = tasks.data_of(world.studio, world.ls_project_id, [there[-2]["id"]])[there[-2]["id"]]
     assert data["text"] == "changed upstream"
     listed, _ = problems.listed(world.ledger, task_type=TRANSCRIPT)

@@ -1,4 +1,5 @@
-"""Samples that no task can be made of, and tasks that Label Studio does not take: set aside by name, and the others go."""
+"""Samples that no task can be made of, and tasks that Label Studio does not take: set aside by name, and
+the others go."""
 
 import json
 from typing import Any
@@ -34,7 +35,9 @@ def test_each_sample_that_no_task_can_be_made_of_is_set_aside_and_the_others_go(
     names = [f"clip-{i:03}" for i in range(1, len(POISON) + 1)]
     for name, fields in zip(names, POISON.values(), strict=True):
         scene.value(
-            "UPDATE samples SET fields = CAST(:f AS jsonb) WHERE external_id = :n RETURNING 1", f=fields, n=name
+            "UPDATE samples SET fields = CAST(:f AS jsonb) WHERE external_id = :n RETURNING 1",
+            f=fields,
+            n=name,
         )
     planned = loop.plan_push(scene.ledger, scene.config, TRANSCRIPT)
     assert (len(planned.samples), len(planned.left_out)) == (SAMPLES - len(POISON), len(POISON))
@@ -57,7 +60,9 @@ def test_each_sample_that_no_task_can_be_made_of_is_set_aside_and_the_others_go(
     assert loop.plan_push(scene.ledger, scene.config, TRANSCRIPT).samples[0].external_id == "clip-001"
     assert scene.push().sent == 1
     assert sorted(set_aside(scene)) == names[1:]
-    ledger_tasks.try_again(scene.ledger, pushed(scene.ledger, scene.config, TRANSCRIPT), "another label config")
+    ledger_tasks.try_again(
+        scene.ledger, pushed(scene.ledger, scene.config, TRANSCRIPT), "another label config"
+    )
     assert set_aside(scene) == {}
 
 
@@ -88,7 +93,9 @@ def test_a_task_that_label_studio_does_not_take_is_found_by_halving_and_the_othe
     assert (scene.push().sent, sorted(set_aside(scene))) == (0, ["clip-004", "clip-020"])
 
 
-def test_what_label_studio_kept_though_it_answered_500_is_not_sent_again(scene: World, between: Proxy) -> None:
+def test_what_label_studio_kept_though_it_answered_500_is_not_sent_again(
+    scene: World, between: Proxy
+) -> None:
     def kept(exchange: Exchange) -> None:
         exchange.forward()
         exchange.reply(Answer(500, b"{}"))
@@ -97,7 +104,6 @@ def test_what_label_studio_kept_though_it_answered_500_is_not_sent_again(scene: 
     between.on(*IMPORT, kept, nth(2, 4))
     assert through(scene, between).push().sent == SAMPLES
     promises.check_sent_once(scene)
-
 
 
 @pytest.mark.parametrize("status", [400, 500])

@@ -173,7 +173,8 @@ def test_a_machine_that_lost_power_does_not_keep_its_turn_for_hours(ledger: Ledg
 def test_a_push_whose_turn_ended_with_postgresql_sends_nothing_more(
     scene: World, mortal: Mortal, between: Proxy
 ) -> None:
-    """The lock that keeps pushers apart is gone when PostgreSQL starts again; the pusher that had it is not."""
+    """The lock that keeps pushers apart is gone when PostgreSQL starts again; the pusher that had it is
+    not."""
     first, second = threading.Event(), threading.Event()
     one = between.on(*IMPORT, proxy.then_hold(first), nth(2))
     other = between.on(*IMPORT, proxy.hold(second), nth(3))

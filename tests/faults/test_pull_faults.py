@@ -1,4 +1,5 @@
-"""A pull that is killed or fails anywhere is finished by the next one: every annotation in the ledger exactly once."""
+"""A pull that is killed or fails anywhere is finished by the next one: every annotation in the ledger
+exactly once."""
 
 import signal
 from datetime import datetime
@@ -45,7 +46,9 @@ def check_all(world: World, answers: list[promises.Answer]) -> None:
 
 
 @pytest.mark.parametrize("point", POINTS, ids=str)
-def test_a_killed_pull_is_finished_by_the_next(scene: World, answers: list[promises.Answer], point: Point) -> None:
+def test_a_killed_pull_is_finished_by_the_next(
+    scene: World, answers: list[promises.Answer], point: Point
+) -> None:
     killed = processes.run(scene.config.project_dir, *PULL, at=point)
     assert killed.wait() == -signal.SIGKILL, killed.said
     assert (cursor(scene) is None) == (point != POINTS[-1])
@@ -55,7 +58,13 @@ def test_a_killed_pull_is_finished_by_the_next(scene: World, answers: list[promi
 
 @pytest.mark.parametrize(
     "fault",
-    [proxy.drop, proxy.then_drop, proxy.then_cut, proxy.answering(500), proxy.answering(502, b"<html>", "text/html")],
+    [
+        proxy.drop,
+        proxy.then_drop,
+        proxy.then_cut,
+        proxy.answering(500),
+        proxy.answering(502, b"<html>", "text/html"),
+    ],
     ids=["dropped", "answer dropped", "answer cut", "500", "502"],
 )
 def test_a_page_that_fails_once_is_read_again(

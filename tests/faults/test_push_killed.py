@@ -50,7 +50,8 @@ def test_a_push_killed_again_and_again_is_finished_in_the_end(scene: World) -> N
 
 
 def predict(scene: World) -> None:
-    """A model's predictions for all but the first batch, so that the version to show changes during a push."""
+    """A model's predictions for all but the first batch, so that the version to show changes during a
+    push."""
     with scene.ledger.transaction() as transaction:
         transaction.run(
             """INSERT INTO predictions (sample_id, task_type, model_version, value, score, sync_version)

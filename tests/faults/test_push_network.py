@@ -1,4 +1,5 @@
-"""Whatever happens to a push on its way to Label Studio, the next one leaves every sample there exactly once."""
+"""Whatever happens to a push on its way to Label Studio, the next one leaves every sample there exactly
+once."""
 
 import json
 import signal
@@ -79,7 +80,9 @@ def test_a_push_killed_while_its_request_is_under_way_is_finished_by_the_next(
     promises.check_sent_once(scene)
 
 
-def test_a_push_that_meets_an_error_at_every_third_request_succeeds_in_the_end(scene: World, between: Proxy) -> None:
+def test_a_push_that_meets_an_error_at_every_third_request_succeeds_in_the_end(
+    scene: World, between: Proxy
+) -> None:
     for method in ("GET", "POST", "PATCH"):
         between.on(method, r"^/api/", proxy.answering(500), every(3))
     repeat(through(patient(scene, settle=0), between).push)
@@ -108,7 +111,9 @@ def exchange_ids(exchange: Exchange) -> None:
     exchange.reply(Answer(reply.status, json.dumps(answer).encode(), reply.headers))
 
 
-def test_a_push_to_a_label_studio_that_is_gone_ends_with_3_and_changes_nothing(scene: World, between: Proxy) -> None:
+def test_a_push_to_a_label_studio_that_is_gone_ends_with_3_and_changes_nothing(
+    scene: World, between: Proxy
+) -> None:
     scene.push(limit=BATCH)
     for method in ("GET", "POST"):
         between.on(method, "", proxy.drop)
@@ -140,7 +145,9 @@ def test_a_clock_of_postgresql_that_was_put_back_makes_no_push_wait(scene: World
     between.on(*IMPORT, proxy.drop, nth(1))
     with pytest.raises(Uncertain):
         through(scene, between).push()
-    scene.value("UPDATE tasks SET sent_at = sent_at + interval '3 hours' WHERE sent_at IS NOT NULL RETURNING 1")
+    scene.value(
+        "UPDATE tasks SET sent_at = sent_at + interval '3 hours' WHERE sent_at IS NOT NULL RETURNING 1"
+    )
     scene.value("UPDATE projects SET asked_at = asked_at + interval '3 hours' RETURNING 1")
     began = time.monotonic()
     scene.push()

@@ -1,4 +1,5 @@
-"""Pushes and pulls that meet each other, and people who work while a pull reads: nothing twice, nothing lost."""
+"""Pushes and pulls that meet each other, and people who work while a pull reads: nothing twice, nothing
+lost."""
 
 import json
 import random
@@ -100,14 +101,22 @@ def test_what_people_do_while_a_pull_reads_comes_with_the_next(scene: World, bet
     there = promises.in_label_studio(scene)
     first, second, last = there[:BATCH], there[BATCH : 2 * BATCH], there[-BATCH:]
     deleted = second[4]
-    answers = {task["id"]: promises.answer(scene, task) for task in there if task is not deleted and task is not first[3]}
+    answers = {
+        task["id"]: promises.answer(scene, task)
+        for task in there
+        if task is not deleted and task is not first[3]
+    }
 
     def work() -> None:
         """The first page is written down, the second one is read and under way, the last one will be read."""
         for task in (first[0], second[0], last[0]):
             one = answers[task["id"]]
-            answers[task["id"]] = promises.Answer(one.ls_annotation_id, one.external_id, f"edited {one.external_id}")
-            tasks.update_annotation(scene.studio, one.ls_annotation_id, result=transcript(f"edited {one.external_id}"))
+            answers[task["id"]] = promises.Answer(
+                one.ls_annotation_id, one.external_id, f"edited {one.external_id}"
+            )
+            tasks.update_annotation(
+                scene.studio, one.ls_annotation_id, result=transcript(f"edited {one.external_id}")
+            )
         for task in (first[1], second[1], last[1]):
             tasks.delete_annotation(scene.studio, answers.pop(task["id"]).ls_annotation_id)
         answers[first[3]["id"]] = promises.answer(scene, first[3])
@@ -124,7 +133,9 @@ def test_what_people_do_while_a_pull_reads_comes_with_the_next(scene: World, bet
     promises.check_locks(scene)
 
 
-def test_an_adjudication_answered_in_the_moment_it_is_put_away_is_for_people(scene: World, between: Proxy) -> None:
+def test_an_adjudication_answered_in_the_moment_it_is_put_away_is_for_people(
+    scene: World, between: Proxy
+) -> None:
     world = for_two(scene)
     world.push(limit=1)
     (task,) = promises.in_label_studio(world)
@@ -145,12 +156,15 @@ def test_an_adjudication_answered_in_the_moment_it_is_put_away_is_for_people(sce
 
 
 def test_an_older_look_at_a_task_changes_nothing(ledger: Ledger, project: Project) -> None:
-    """A pull and a look meet: what was asked for first may be written last. Whatever the clock of Label Studio says."""
+    """A pull and a look meet: what was asked for first may be written last. Whatever the clock of Label
+    Studio says."""
     (key,) = claim(ledger, project, 1)
     now = datetime.now(UTC)
     asked = annotations.begin_read(ledger)
     edited, added = annotation(1, "edited", now), annotation(2, "added", now)
-    annotations.receive(ledger, project, [Task(7, key, now, (edited, added))], asked=annotations.begin_read(ledger))
+    annotations.receive(
+        ledger, project, [Task(7, key, now, (edited, added))], asked=annotations.begin_read(ledger)
+    )
     later = now + timedelta(seconds=1)
     older, deleted = annotation(1, "as it was", later), annotation(3, "deleted since", later)
     late = annotations.receive(ledger, project, [Task(7, key, later, (older, deleted))], asked=asked)
@@ -158,20 +172,26 @@ def test_an_older_look_at_a_task_changes_nothing(ledger: Ledger, project: Projec
     assert texts(ledger) == ["added", "edited"]
     before = now - timedelta(hours=1)
     again = annotation(1, "edited when the clock was put back", before), annotation(2, "added", now)
-    received = annotations.receive(ledger, project, [Task(7, key, before, again)], asked=annotations.begin_read(ledger))
+    received = annotations.receive(
+        ledger, project, [Task(7, key, before, again)], asked=annotations.begin_read(ledger)
+    )
     assert (received.edited, received.overtaken) == (1, [])
     assert texts(ledger) == ["added", "edited when the clock was put back"]
 
 
 def texts(ledger: Ledger) -> list[str]:
     with ledger.transaction() as transaction:
-        rows = transaction.rows("SELECT value ->> 'transcript' FROM annotations WHERE deleted_at IS NULL ORDER BY 1")
+        rows = transaction.rows(
+            "SELECT value ->> 'transcript' FROM annotations WHERE deleted_at IS NULL ORDER BY 1"
+        )
     return [text for (text,) in rows]
 
 
 def annotation(ls_annotation_id: int, text: str, moment: datetime) -> Annotation:
     value = {"transcript": text}
-    return Annotation(ls_annotation_id, "anna@example.com", transcript(text), value, None, False, False, 1, moment, moment)
+    return Annotation(
+        ls_annotation_id, "anna@example.com", transcript(text), value, None, False, False, 1, moment, moment
+    )
 
 
 KEYS, CLAIMED = 100, 1500
@@ -208,7 +228,9 @@ def end(ledger: Ledger, project: Project, ids: dict[UUID, int]) -> None:
 
 def ingest(ledger: Ledger, project: Project, ids: dict[UUID, int]) -> None:
     """Upstream changes the transcript of some samples and the priority of the others."""
-    rows = [{"external_id": f"clip-{number}", "transcript": "xin chào", "priority": 1} for number in ids.values()]
+    rows = [
+        {"external_id": f"clip-{number}", "transcript": "xin chào", "priority": 1} for number in ids.values()
+    ]
     for row in rows[::2]:
         row["transcript"] = "xin chào bạn"
     random.Random(0).shuffle(rows)
@@ -222,8 +244,10 @@ def ingest(ledger: Ledger, project: Project, ids: dict[UUID, int]) -> None:
 def test_a_pull_and_another_step_at_the_same_tasks_never_wait_for_each_other_in_a_circle(
     ledger: Ledger, project: Project, step: Callable[[Ledger, Project, dict[UUID, int]], None]
 ) -> None:
-    held = "samples WHERE sample_id = (SELECT sample_id FROM tasks WHERE task_key = :key)" if step is ingest else (
-        "tasks WHERE task_key = :key"
+    held = (
+        "samples WHERE sample_id = (SELECT sample_id FROM tasks WHERE task_key = :key)"
+        if step is ingest
+        else ("tasks WHERE task_key = :key")
     )
     keys = claim(ledger, project, CLAIMED)
     plan_as_for_millions(ledger)
@@ -241,7 +265,8 @@ def test_a_pull_and_another_step_at_the_same_tasks_never_wait_for_each_other_in_
 
 
 def plan_as_for_millions(ledger: Ledger) -> None:
-    """Each statement comes to its rows in an order of its own; of few rows, all read the table from its beginning."""
+    """Each statement comes to its rows in an order of its own; of few rows, all read the table from its
+    beginning."""
     with ledger.transaction() as transaction:
         name = transaction.value("SELECT current_database()")
         for plan in ("hashjoin", "mergejoin"):
@@ -264,4 +289,3 @@ def pull(ledger: Ledger, project: Project, ids: dict[UUID, int]) -> None:
     seen = [Task(ls_task_id, key, datetime.now(UTC), ()) for key, ls_task_id in ids.items()]
     random.Random(0).shuffle(seen)
     annotations.receive(ledger, project, seen)
-

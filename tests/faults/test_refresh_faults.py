@@ -93,7 +93,9 @@ def changed(world: World, text: str) -> None:
         transaction.run("UPDATE samples SET sync_version = sync_version + 1")
 
 
-def test_a_task_that_cannot_be_refreshed_keeps_no_other_waiting(world: World, sent: World, line: Proxy) -> None:
+def test_a_task_that_cannot_be_refreshed_keeps_no_other_waiting(
+    world: World, sent: World, line: Proxy
+) -> None:
     line.on("PATCH", TASK, proxy.answering(500), proxy.nth(1))
     changed(world, "7")
     pulled = sent.pull()

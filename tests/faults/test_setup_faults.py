@@ -83,10 +83,14 @@ def test_a_project_that_is_made_after_all_is_removed_by_the_next_setup(scene: Wo
     assert ours is not None
     copy = projects.create(scene.studio, "My own copy", ours["label_config"], ours["description"])
     setup(scene)
-    assert projects.get(scene.studio, copy["id"]) is not None, "a copy that somebody made is theirs, empty or not"
+    assert projects.get(scene.studio, copy["id"]) is not None, (
+        "a copy that somebody made is theirs, empty or not"
+    )
 
 
-def test_a_setup_that_meets_an_error_at_every_third_request_succeeds_in_the_end(scene: World, between: Proxy) -> None:
+def test_a_setup_that_meets_an_error_at_every_third_request_succeeds_in_the_end(
+    scene: World, between: Proxy
+) -> None:
     for method in ("GET", "POST", "PATCH"):
         between.on(method, r"^/api/", proxy.answering(500), every(3))
     repeat(lambda: setup(through(scene, between)))

@@ -33,7 +33,9 @@ def project(empty: World) -> World:
 
 
 def _params(folder: Path, **task_type: Any) -> None:
-    (folder / "params.yaml").write_text(yaml.safe_dump({"task_types": {TRANSCRIPT: {"sync_push": True, **task_type}}}))
+    (folder / "params.yaml").write_text(
+        yaml.safe_dump({"task_types": {TRANSCRIPT: {"sync_push": True, **task_type}}})
+    )
 
 
 def sync(world: World, capsys: pytest.CaptureFixture[str], *args: str) -> tuple[int, dict[str, Any], str]:
@@ -78,7 +80,9 @@ def test_cycles_bring_samples_out_and_answers_back_and_leave_out_what_is_not_due
     assert "DVC: this is not a DVC repository" in shown
 
 
-def test_a_cycle_asks_nobody_to_annotate_unless_it_is_told(project: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_cycle_asks_nobody_to_annotate_unless_it_is_told(
+    project: World, capsys: pytest.CaptureFixture[str]
+) -> None:
     (project.config.project_dir / "params.yaml").write_text(yaml.safe_dump({"task_types": {TRANSCRIPT: {}}}))
     for command in (("sync",), ("sync-daemon", "--once")):
         code, done, _ = sync(project, capsys, *command)
@@ -89,7 +93,9 @@ def test_a_cycle_asks_nobody_to_annotate_unless_it_is_told(project: World, capsy
     assert (code, states(done["run"])["push"], project.states()) == (0, "done", {"open": 6})
 
 
-def test_a_cycle_sends_no_more_than_the_backlog_has_room_for(project: World, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_cycle_sends_no_more_than_the_backlog_has_room_for(
+    project: World, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder = project.config.project_dir
     params = {"task_types": {TRANSCRIPT: {"sync_push": True}}, "sync": {"backlog": 4}}
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
@@ -127,7 +133,9 @@ def test_while_label_studio_is_down_the_other_steps_go_on_and_the_failures_are_n
     promises.check_sent_once(project)
 
 
-@pytest.mark.parametrize(("args", "stopped"), [(("sync-daemon",), "Stopped after 1 cycle,"), (("sync",), "stopped")])
+@pytest.mark.parametrize(
+    ("args", "stopped"), [(("sync-daemon",), "Stopped after 1 cycle,"), (("sync",), "stopped")]
+)
 def test_sigterm_finishes_the_step_that_is_at_work_and_another_cycle_is_turned_away(
     project: World, studio: Studio, capsys: pytest.CaptureFixture[str], args: tuple[str, ...], stopped: str
 ) -> None:
@@ -180,12 +188,17 @@ def test_two_daemons_and_a_cron_line_never_overlap_and_lose_nothing(project: Wor
         assert second.wait() == 0, second.said
     found = runs(project)
     assert [cron.wait() for cron in crons] == [0] * 5
-    assert [run.outcome for run in found if run.outcome != "succeeded"] in (["cut off"], ["cut off", "stopped"])
+    assert [run.outcome for run in found if run.outcome != "succeeded"] in (
+        ["cut off"],
+        ["cut off", "stopped"],
+    )
     assert all(before.ended_at <= after.started_at for before, after in itertools.pairwise(found))
     for before, after in itertools.pairwise(found):
         if before.outcome == "succeeded":
             assert (after.started_at - before.started_at).total_seconds() >= SECONDS * 0.9
-        assert (after.started_at - before.ended_at).total_seconds() <= SECONDS + 5, "a cycle that was due did not come"
+        assert (after.started_at - before.ended_at).total_seconds() <= SECONDS + 5, (
+            "a cycle that was due did not come"
+        )
 
 
 def _ended(world: World) -> list[Any]:

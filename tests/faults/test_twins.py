@@ -1,5 +1,5 @@
-"""An import that was given up for lost arrives after it was sent again: people are given one of two tasks, and no answer to
-either is lost."""
+"""An import that was given up for lost arrives after it was sent again: people are given one of two tasks,
+and no answer to either is lost."""
 
 import contextlib
 import threading
@@ -25,7 +25,8 @@ NEXT: list[Callable[[World], Any]] = [World.push, World.pull]
 
 
 def late(scene: World, between: Proxy, meanwhile: Callable[[list[int]], object] = lambda known: None) -> None:
-    """The second batch arrives after it was sent again; `meanwhile` is given the ids that it has until then."""
+    """The second batch arrives after it was sent again; `meanwhile` is given the ids that it has until
+    then."""
     gate, world = threading.Event(), patient(scene, settle=0)
     arrives = between.on(*IMPORT, abandoned(gate), nth(2))
     with pytest.raises(Uncertain):
@@ -45,7 +46,9 @@ def twins(scene: World, between: Proxy) -> list[list[dict[str, Any]]]:
     by_key: dict[str, list[dict[str, Any]]] = {}
     for task in promises.in_label_studio(scene):
         by_key.setdefault(task["data"][tasks.KEY], []).append(task)
-    found = [sorted(each, key=lambda task: task["id"] not in known) for each in by_key.values() if len(each) > 1]
+    found = [
+        sorted(each, key=lambda task: task["id"] not in known) for each in by_key.values() if len(each) > 1
+    ]
     assert len(found) == BATCH
     return found
 
@@ -139,14 +142,18 @@ def test_a_pull_that_meets_twins_waits_for_the_push_at_work(scene: World, betwee
         gate.set()
         late.wait(forwarded=1)
         pull = pool.submit(world.pull)
-        wait_until(lambda: world.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"))
+        wait_until(
+            lambda: world.value("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted")
+        )
         end.set()
         push.result()
         assert len(pull.result().received.twins) == BATCH
     promises.check_sent_once(world)
 
 
-def test_the_known_twin_deleted_by_hand_gives_its_place_to_the_late_one(scene: World, twins: list[Any]) -> None:
+def test_the_known_twin_deleted_by_hand_gives_its_place_to_the_late_one(
+    scene: World, twins: list[Any]
+) -> None:
     tasks.delete(scene.studio, scene.ls_project_id, [known["id"] for known, _ in twins])
     answers = [promises.answer(scene, late) for _, late in twins]
     scene.pull()
@@ -213,14 +220,18 @@ def test_no_confirmed_answer_is_lost_whenever_it_comes(scene: World) -> None:
     """People submit to every copy of every task while lsloop finds out that one of each is enough."""
     scene.push()
     known = promises.in_label_studio(scene)
-    scene.studio.post(f"api/projects/{scene.ls_project_id}/import", json=[{"data": task["data"]} for task in known * 2])
+    scene.studio.post(
+        f"api/projects/{scene.ls_project_id}/import", json=[{"data": task["data"]} for task in known * 2]
+    )
     scene.value("UPDATE tasks SET sends = 2 RETURNING 1")
     ids = [task["id"] for task in promises.in_label_studio(scene)]
     confirmed: list[int] = []
 
     def answer(ls_task_id: int) -> None:
         with contextlib.suppress(LsloopError):  # what is not confirmed, its annotator does again
-            confirmed.append(int(tasks.annotate(scene.studio, ls_task_id, transcript("heard"), lead_time=1.0)["id"]))
+            confirmed.append(
+                int(tasks.annotate(scene.studio, ls_task_id, transcript("heard"), lead_time=1.0)["id"])
+            )
 
     with ThreadPoolExecutor(max_workers=3) as people:
         at_work = [people.submit(answer, ls_task_id) for ls_task_id in ids]

@@ -80,7 +80,9 @@ def statements(url: str, monkeypatch: pytest.MonkeyPatch) -> int:
 
 def empty(url: str) -> bool:
     with psycopg.connect(url) as connection:
-        found = connection.execute("SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace")
+        found = connection.execute(
+            "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+        )
         return found.fetchone() == (0,)
 
 
@@ -152,6 +154,8 @@ def test_a_lock_alone_holds_nobody_up_and_a_table_of_somebody_else_is_not_taken_
     assert empty(bare)
     migrations.upgrade(bare)
     with psycopg.connect(bare) as connection:
-        connection.execute("CREATE TABLE yoyo_lock (locked int PRIMARY KEY, ctime timestamp, pid int NOT NULL)")
+        connection.execute(
+            "CREATE TABLE yoyo_lock (locked int PRIMARY KEY, ctime timestamp, pid int NOT NULL)"
+        )
         connection.execute("INSERT INTO yoyo_lock (locked, ctime, pid) VALUES (1, now(), 99999)")
     assert migrations.upgrade(bare) == []

@@ -1,4 +1,5 @@
-"""Events keep coming while PostgreSQL is restarted: what was acknowledged is stored, and every sender is answered.
+"""Events keep coming while PostgreSQL is restarted: what was acknowledged is stored, and every sender is
+answered.
 
 How fast is measured by `make bench`: a machine that runs tests has other work to do."""
 
@@ -34,7 +35,11 @@ def test_events_come_while_postgresql_is_restarted_and_what_was_acknowledged_is_
     migrations.upgrade(url)
     ledger = connect(url)
     payloads = [
-        {"action": "ANNOTATION_CREATED", "annotation": {"id": n, "task": n, "result": ["x" * 4000]}, "project": {"id": 1}}
+        {
+            "action": "ANNOTATION_CREATED",
+            "annotation": {"id": n, "task": n, "result": ["x" * 4000]},
+            "project": {"id": 1},
+        }
         for n in range(1, EVENTS + 1)
     ]
 
@@ -50,6 +55,11 @@ def test_events_come_while_postgresql_is_restarted_and_what_was_acknowledged_is_
     assert any(answer.status == 503 for answer in answers)
     taken = {n for n, answer in enumerate(answers, 1) if answer.status == 200}
     with ledger.transaction() as transaction:
-        kept = {row.n for row in transaction.rows("SELECT CAST(payload #>> '{annotation,id}' AS integer) AS n FROM events")}
+        kept = {
+            row.n
+            for row in transaction.rows(
+                "SELECT CAST(payload #>> '{annotation,id}' AS integer) AS n FROM events"
+            )
+        }
     ledger.close()
     assert taken <= kept

@@ -1,4 +1,5 @@
-"""`lsloop accuracy`: each model version held against what people accepted, against gold, and a file against both."""
+"""`lsloop accuracy`: each model version held against what people accepted, against gold, and a file
+against both."""
 
 import json
 from pathlib import Path
@@ -83,7 +84,9 @@ def test_gold_is_another_measure_and_a_prediction_of_older_content_does_not_coun
 ) -> None:
     predict(office, "v1", a="xin chào bạn", d="một hai")
     assert told(folder, capsys, "--against", "gold")["references"] == 0
-    gold.set_standard(office.ledger, gold.find_sample(office.ledger, "d", None), 1.0, "me", {"transcript": "một hai"})
+    gold.set_standard(
+        office.ledger, gold.find_sample(office.ledger, "d", None), 1.0, "me", {"transcript": "một hai"}
+    )
     (one,) = told(folder, capsys, "--against", "gold")["versions"]
     assert (one["samples"], one["exact"]["value"]) == (1, 1.0)
     office.crawl("a", media="another recording", transcript="…")
@@ -114,11 +117,10 @@ def test_a_choice_among_a_few_has_a_confusion_and_kappa() -> None:
       <Rating name="stars" toName="text"/></View>"""
     kind = task_types.from_template("reviews", config)
     right = [
-        Reference(UUID(int=n), str(n), None, {"verdict": ["yes" if n < 6 else "no"], "stars": 3}) for n in range(10)
+        Reference(UUID(int=n), str(n), None, {"verdict": ["yes" if n < 6 else "no"], "stars": 3})
+        for n in range(10)
     ]
-    said = {
-        UUID(int=n): {"verdict": ["yes" if n < 5 else "no"], "stars": 3 if n else 4} for n in range(9)
-    }
+    said = {UUID(int=n): {"verdict": ["yes" if n < 5 else "no"], "stars": 3 if n else 4} for n in range(9)}
     found = accuracy.measured("v", kind, right, said)
     assert (found.samples, found.missing) == (10, 1)
     assert found.confusion["verdict"] == {"yes": {"yes": 5, "no": 1}, "no": {"no": 3, "(missing)": 1}}

@@ -40,7 +40,9 @@ def folder(tmp_path: Path, ledger: ledger.Ledger, database_url: str) -> Path:
     """A project folder whose ledger is a database of the test's own, with a few samples in it."""
     made = tmp_path / "speech"
     (made / ".lsloop").mkdir(parents=True)
-    (made / ".lsloop" / "stack.json").write_text(json.dumps({"database_url": database_url, "secret": "s3cret"}))
+    (made / ".lsloop" / "stack.json").write_text(
+        json.dumps({"database_url": database_url, "secret": "s3cret"})
+    )
     (made / ".lsloop" / "secret").write_text("s3cret")
     (made / "params.yaml").write_text("task_types:\n  transcript_correction: {}\n")
     (made / "models").mkdir()
@@ -102,7 +104,9 @@ def test_a_damaged_backup_is_named_and_leaves_what_was(folder: Path, tmp_path: P
     if damage == "missing":
         path.unlink()
     other = tmp_path / "other"
-    with pytest.raises(LsloopError, match="There is no backup" if damage == "missing" else "cut off or damaged") as told:
+    with pytest.raises(
+        LsloopError, match="There is no backup" if damage == "missing" else "cut off or damaged"
+    ) as told:
         restore.restore(path, other, dry_run=False, say=silent)
     assert path.name in told.value.problem
     left = {one.name for one in (other / ".lsloop").iterdir()}
@@ -170,7 +174,13 @@ def recorded(folder: Path) -> None:
         with wave.open(str(audio / f"{number}.wav"), "wb") as file:
             file.setparams((1, 2, 8000, 0, "NONE", ""))
             file.writeframes(bytes([number, 0]) * 4000)
-        rows.append({"external_id": f"clip-{number}", "media": f"audio/{number}.wav", "transcript": f"xin chào {number}"})
+        rows.append(
+            {
+                "external_id": f"clip-{number}",
+                "media": f"audio/{number}.wav",
+                "transcript": f"xin chào {number}",
+            }
+        )
     (folder / "data" / "raw" / "metadata.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
 
 
@@ -198,7 +208,9 @@ def test_a_backup_made_under_load_is_restored_elsewhere_and_nothing_is_sent_or_c
     answering, stop = [], threading.Event()
 
     def people() -> None:
-        with client.connect(project.stack["label_studio_url"], project.stack["label_studio_api_key"]) as studio:
+        with client.connect(
+            project.stack["label_studio_url"], project.stack["label_studio_api_key"]
+        ) as studio:
             (one,) = studio.get("api/projects/")["results"]
             for page in tasks.changed(studio, one["id"]):
                 for task in page.tasks:
@@ -238,10 +250,12 @@ def test_a_backup_made_under_load_is_restored_elsewhere_and_nothing_is_sent_or_c
         sent = said(other.lsloop("push", "-t", "transcript_correction", "--json"))["sent"]
         assert sent == SAMPLES - len(now), "each sample that was not there yet, and no other"
         assert len(there(other)) == SAMPLES
-        with closing(ledger.connect(other.stack["database_url"])) as opened, opened.transaction() as transaction:
+        with (
+            closing(ledger.connect(other.stack["database_url"])) as opened,
+            opened.transaction() as transaction,
+        ):
             heard = transaction.value("SELECT count(*) FROM annotations WHERE value IS NOT NULL")
             assert heard == made["label_studio"]["task_completion"]
         again = said(other.lsloop("pull", "-t", "transcript_correction", "--json"))
         assert again["task_types"]["transcript_correction"]["received"]["added"] == 0
         assert other.lsloop("doctor").returncode == 0
-

@@ -247,7 +247,9 @@ def children(office: Office) -> list[str]:
 
 
 def begins_from(office: Office) -> str:
-    return str(office.value("SELECT value ->> 'transcript' FROM predictions WHERE model_version = 'human-reflow'"))
+    return str(
+        office.value("SELECT value ->> 'transcript' FROM predictions WHERE model_version = 'human-reflow'")
+    )
 
 
 def test_an_answer_edited_while_its_content_goes_round_does_not_send_it_twice(going_round: Office) -> None:
@@ -255,7 +257,9 @@ def test_an_answer_edited_while_its_content_goes_round_does_not_send_it_twice(go
     assert (children(going_round), begins_from(going_round)) == (["a#reflow-1"], "ONE TWO")
     assert going_round.send() == ["a#reflow-1"]
     assert going_round.answer("a", "ONE TWO THREE") == {"conflicted": 1}
-    assert going_round.by_rule() == {"pending_reflow": 1}, "an annotator is at it, and the edit is in the history"
+    assert going_round.by_rule() == {"pending_reflow": 1}, (
+        "an annotator is at it, and the edit is in the history"
+    )
     assert children(going_round) == ["a#reflow-1"]
 
 

@@ -17,7 +17,7 @@ from lsloop.running import jobs
 from services import Postgres
 from world import config as settings_of
 
-PASSWORDS = ["a%b", "100%25", "p/w@x:y", "mật khẩu", "a?b#c&d=e", "it's \"q\"\\"]
+PASSWORDS = ["a%b", "100%25", "p/w@x:y", "mật khẩu", "a?b#c&d=e", 'it\'s "q"\\']
 
 
 @pytest.fixture
@@ -34,7 +34,9 @@ def _set_password(postgres: Postgres, password: str) -> None:
         connection.execute(words)
 
 
-def test_any_password_encoded_or_not_opens_every_part(postgres: Postgres, strange: str, tmp_path: Path) -> None:
+def test_any_password_encoded_or_not_opens_every_part(
+    postgres: Postgres, strange: str, tmp_path: Path
+) -> None:
     for password in PASSWORDS:
         _set_password(postgres, password)
         plain = "%25" not in password  # which reads as encoded
@@ -54,13 +56,17 @@ def test_any_password_encoded_or_not_opens_every_part(postgres: Postgres, strang
                 assert queue.counts(ledger)["waiting"] >= 1
 
 
-def test_options_of_the_url_hold_for_schema_ledger_and_queue(postgres: Postgres, strange: str, tmp_path: Path) -> None:
+def test_options_of_the_url_hold_for_schema_ledger_and_queue(
+    postgres: Postgres, strange: str, tmp_path: Path
+) -> None:
     for options in ("-csearch_path=app", "-c%20search_path%3Dapp%20-c%20work_mem=9MB"):
         url = f"{postgres.url(strange)}?options={options}"
         with pytest.raises(UsageError, match="None of the schemas in the search_path"):
             migrations.upgrade(url)
         postgres_in = psycopg.connect(postgres.url(strange), autocommit=True)
-        assert postgres_in.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone() == (0,)
+        assert postgres_in.execute(
+            "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
+        ).fetchone() == (0,)
         postgres_in.execute("CREATE SCHEMA app")
         assert migrations.upgrade(url) == migrations.shipped()
         assert migrations.upgrade(url) == []
@@ -68,7 +74,9 @@ def test_options_of_the_url_hold_for_schema_ledger_and_queue(postgres: Postgres,
             assert transaction.value("SHOW timezone") == "UTC", "ours hold, too"
             assert transaction.value("SELECT to_regclass('app.samples')::text") == "samples"
         assert jobs.add(settings_of(tmp_path, url, "http://127.0.0.1:1", "0" * 40), "export")
-        assert postgres_in.execute("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'").fetchone() == (0,)
+        assert postgres_in.execute(
+            "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
+        ).fetchone() == (0,)
         postgres_in.execute("DROP SCHEMA app, lsloop_jobs CASCADE")
         postgres_in.close()
 
@@ -78,24 +86,34 @@ def test_several_hosts_of_which_one_answers(postgres: Postgres, database_url: st
         ledger.ping()
     name = database_url.rpartition("/")[2]
     user = database_url.split("//")[1].split("@")[0]
-    with closing(connect(f"postgresql://{user}@/{name}?host=127.0.0.1:1&host=127.0.0.1:{postgres.port}")) as ledger:
+    with closing(
+        connect(f"postgresql://{user}@/{name}?host=127.0.0.1:1&host=127.0.0.1:{postgres.port}")
+    ) as ledger:
         ledger.ping()
 
 
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
-def test_a_database_that_is_not_utf8_is_refused_and_nothing_is_made(postgres: Postgres, encoding: str) -> None:
+def test_a_database_that_is_not_utf8_is_refused_and_nothing_is_made(
+    postgres: Postgres, encoding: str
+) -> None:
     name = f"in_{encoding.lower()}"
-    postgres.execute(f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' LOCALE_PROVIDER libc TEMPLATE template0")
+    postgres.execute(
+        f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' LOCALE_PROVIDER libc TEMPLATE template0"
+    )
     for act in (migrations.upgrade, connect):
         with pytest.raises(UsageError, match=f"is in {encoding}.* must be UTF8") as refused:
             act(postgres.url(name))
         assert "CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0" in refused.value.fix
     with psycopg.connect(postgres.url(name)) as connection:
-        assert connection.execute("SELECT count(*) FROM pg_class WHERE relnamespace = 2200").fetchone() == (0,)
+        assert connection.execute("SELECT count(*) FROM pg_class WHERE relnamespace = 2200").fetchone() == (
+            0,
+        )
     postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-def test_without_the_rights_nothing_is_made_and_the_words_to_get_them_are_right(postgres: Postgres, strange: str) -> None:
+def test_without_the_rights_nothing_is_made_and_the_words_to_get_them_are_right(
+    postgres: Postgres, strange: str
+) -> None:
     postgres.execute("CREATE ROLE guest LOGIN PASSWORD 'x'")
     url = f"postgresql://guest:x@127.0.0.1:{postgres.port}/strange"
     owner = psycopg.connect(postgres.url(strange), autocommit=True)

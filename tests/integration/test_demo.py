@@ -22,7 +22,8 @@ def answer_times(url: str, count: int) -> list[float]:
 
 @pytest.fixture
 def elsewhere(tmp_path: Path, studio_environment: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with nothing in it; services that the demo must not touch are named in the environment."""
+    """A working directory with nothing in it; services that the demo must not touch are named in the
+    environment."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("LSLOOP_STUDIO_ENV", str(studio_environment.resolve()))
     monkeypatch.setenv("DATABASE_URL", "postgresql://nobody@127.0.0.1:1/nothing")

@@ -1,4 +1,5 @@
-"""`lsloop doctor`: all green on services that work, the right row where one does not, and nothing stays of it."""
+"""`lsloop doctor`: all green on services that work, the right row where one does not, and nothing stays of
+it."""
 
 import json
 import os
@@ -157,7 +158,10 @@ def test_what_is_broken_is_the_row_that_fails_with_what_to_do(patient: Patient) 
     (patient.folder / ".env").chmod(0o644)
     code, checks = patient.doctor()
     failed = {name: check for name, check in checks.items() if check["state"] == "fails"}
-    assert (code, set(failed)) == (1, {TRANSCRIPT, "webhook", "worker", "media", "open task", "DVC remote", "secrets"})
+    assert (code, set(failed)) == (
+        1,
+        {TRANSCRIPT, "webhook", "worker", "media", "open task", "DVC remote", "secrets"},
+    )
     assert "transcription" in failed[TRANSCRIPT]["said"]
     assert "Labeling Interface" in failed[TRANSCRIPT]["fix"]
     assert (
@@ -189,12 +193,16 @@ def test_a_link_of_an_open_task_that_is_stale_is_told_with_its_cure(
     patient: Patient, changed: dict[str, str], said: str
 ) -> None:
     other = patient.url.replace("127.0.0.1", "localhost")
-    patient.settle(**{name: value.replace("other", other) for name, value in changed.items() if name != "LSLOOP_SECRET"})
+    patient.settle(
+        **{name: value.replace("other", other) for name, value in changed.items() if name != "LSLOOP_SECRET"}
+    )
     if "LSLOOP_SECRET" in changed:
         patient.settle(**changed)
     if not changed:
         (patient.world.raw_dir / "audio/001.wav").rename(patient.world.raw_dir / "moved.wav")
-        patient.world.ingest([{**row, "media": "moved.wav"} if i == 0 else row for i, row in enumerate(clips(2))])
+        patient.world.ingest(
+            [{**row, "media": "moved.wav"} if i == 0 else row for i, row in enumerate(clips(2))]
+        )
     row = patient.doctor()[1]["open task"]
     which, said = f"task {patient.first} of {TRANSCRIPT}", said.format(url=patient.url, other=other)
     assert row["said"] == f"The link to the recording in {which} is stale: {said}."

@@ -1,4 +1,5 @@
-"""DVC runs the export exactly when people accepted something, and carries what it wrote: real git, real DVC."""
+"""DVC runs the export exactly when people accepted something, and carries what it wrote: real git, real
+DVC."""
 
 import os
 import shutil
@@ -58,7 +59,9 @@ def test_the_dvc_yaml_of_the_checkout_is_what_init_writes_for_its_task_types() -
     assert resources.path("dvc.yaml").read_text() == dvc.stages(names)
 
 
-def test_repro_writes_then_does_nothing_then_writes_the_one_sample_that_was_accepted(project: Project) -> None:
+def test_repro_writes_then_does_nothing_then_writes_the_one_sample_that_was_accepted(
+    project: Project,
+) -> None:
     folder = project.config.project_dir
     assert "Running stage 'export_reviewed'" in dvc.repro(folder, "export_reviewed")
     assert project.exported() == {"c1", "c2", "c3"}
@@ -112,7 +115,9 @@ def test_a_stage_that_fails_is_told_with_what_dvc_said(project: Project) -> None
         dvc.repro(project.config.project_dir, "export_reviewed")
 
 
-def test_params_without_models_are_enough_for_dvc_and_an_older_dvc_yaml_says_what_to_add(project: Project) -> None:
+def test_params_without_models_are_enough_for_dvc_and_an_older_dvc_yaml_says_what_to_add(
+    project: Project,
+) -> None:
     folder = project.config.project_dir
     (folder / "params.yaml").write_text(f"task_types:\n  {TRANSCRIPT}: {{}}\n")
     assert "data/reviewed/manifest.json" in dvc.status(folder)

@@ -1,4 +1,5 @@
-"""An answer is one only when it says something; else it is kept, named, and its sample offered to somebody else."""
+"""An answer is one only when it says something; else it is kept, named, and its sample offered to somebody
+else."""
 
 from typing import Any
 
@@ -11,7 +12,17 @@ from world import TRANSCRIPT, World, clips, transcript
 
 pytestmark = pytest.mark.studio
 
-EMPTY = ["", " \n\t", "\u200b", "\u200b\ufeff", "\u00a0\u3000", "\u0301\u0309", "\u2060\u00ad", "\u3164", "\u2800"]
+EMPTY = [
+    "",
+    " \n\t",
+    "\u200b",
+    "\u200b\ufeff",
+    "\u00a0\u3000",
+    "\u0301\u0309",
+    "\u2060\u00ad",
+    "\u3164",
+    "\u2800",
+]
 
 
 def next_task(world: World, who: LabelStudio) -> int | None:
@@ -24,7 +35,9 @@ def next_task(world: World, who: LabelStudio) -> int | None:
         return None
 
 
-def test_an_answer_that_says_nothing_is_kept_named_and_its_sample_offered_to_somebody_else(world: World) -> None:
+def test_an_answer_that_says_nothing_is_kept_named_and_its_sample_offered_to_somebody_else(
+    world: World,
+) -> None:
     world.ingest(clips(len(EMPTY) + 2))
     world.push(limit=100)
     there = list(world.tasks().values())
@@ -89,7 +102,15 @@ def test_segments_that_cannot_be_are_no_answer(world: World) -> None:
         value = {"start": start, "end": end, "labels": ["Vietnamese"]}
         return [{"id": "a", "from_name": "language", "to_name": "audio", "type": "labels", "value": value}]
 
-    given = [[], marked(0, 9999), marked(0.5, 0.5), marked(0.8, 0.2), marked(-1, 0.5), marked(0, 1.5), marked(0, 1.1)]
+    given = [
+        [],
+        marked(0, 9999),
+        marked(0.5, 0.5),
+        marked(0.8, 0.2),
+        marked(-1, 0.5),
+        marked(0, 1.5),
+        marked(0, 1.1),
+    ]
     for task, result in zip(there, given, strict=False):
         tasks.annotate(world.studio, task, result)
     pulled = world.pull("audio_segmentation")

@@ -1,4 +1,5 @@
-"""Events from Label Studio: stored, looked at once, tried again, given up; what is in them is never believed."""
+"""Events from Label Studio: stored, looked at once, tried again, given up; what is in them is never
+believed."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -74,7 +75,13 @@ def test_every_captured_payload_is_stored_and_looked_at_or_ignored(ledger: Ledge
 
 
 def test_what_is_stored_holds_no_secret_of_the_project(ledger: Ledger) -> None:
-    store(ledger, {"action": "PROJECT_UPDATED", "project": {"id": 1, "token": "t", "task_data_password": "p", "x": "\0"}})
+    store(
+        ledger,
+        {
+            "action": "PROJECT_UPDATED",
+            "project": {"id": 1, "token": "t", "task_data_password": "p", "x": "\0"},
+        },
+    )
     with ledger.transaction() as transaction:
         assert transaction.value("SELECT payload -> 'project' FROM events") == {"id": 1, "x": "\ufffd"}
 
@@ -100,7 +107,10 @@ def test_whatever_a_forged_event_holds_it_causes_at_most_a_look(ledger: Ledger) 
 def test_many_events_of_one_task_are_one_look(ledger: Ledger) -> None:
     Office(ledger).project  # noqa: B018 - makes it
     for number in range(40):
-        store(ledger, {"action": "ANNOTATION_UPDATED", "annotation": {"id": number, "task": 5}, "project": {"id": 1}})
+        store(
+            ledger,
+            {"action": "ANNOTATION_UPDATED", "annotation": {"id": number, "task": 5}, "project": {"id": 1}},
+        )
     looks: list[list[int]] = []
     done = event.process(ledger, SERVER, lambda project, ids: looks.append(sorted(ids)), tries=3)
     assert looks == [[5]]
@@ -111,7 +121,9 @@ def test_the_same_body_again_is_one_event_until_somebody_looked(ledger: Ledger) 
     payload = {"action": "ANNOTATIONS_DELETED", "annotations": [{"id": 1}], "project": {"id": 1}}
     assert store(ledger, payload) == store(ledger, payload)
     (taken,) = events.take(ledger, 10, 3)
-    later = store(ledger, payload)  # Label Studio on SQLite gives the number of a deleted annotation to a new one
+    later = store(
+        ledger, payload
+    )  # Label Studio on SQLite gives the number of a deleted annotation to a new one
     assert later != taken.event_id
     with ledger.transaction() as transaction:
         rows = transaction.rows("SELECT deliveries FROM events ORDER BY event_id")
@@ -123,10 +135,15 @@ def due_at_once(ledger: Ledger) -> None:
         transaction.run("UPDATE events SET next_try_at = now() - interval '1 second'")
 
 
-def test_what_cannot_be_looked_at_is_tried_ever_later_then_given_up_and_can_be_retried(ledger: Ledger) -> None:
+def test_what_cannot_be_looked_at_is_tried_ever_later_then_given_up_and_can_be_retried(
+    ledger: Ledger,
+) -> None:
     Office(ledger).project  # noqa: B018
     for task in (7, 8):
-        store(ledger, {"action": "ANNOTATION_CREATED", "annotation": {"id": 1, "task": task}, "project": {"id": 1}})
+        store(
+            ledger,
+            {"action": "ANNOTATION_CREATED", "annotation": {"id": 1, "task": task}, "project": {"id": 1}},
+        )
     broken = True
 
     def look(project: Any, ids: Any) -> None:
@@ -137,8 +154,11 @@ def test_what_cannot_be_looked_at_is_tried_ever_later_then_given_up_and_can_be_r
     for _ in range(3):
         event.process(ledger, SERVER, look, tries=3)
         with ledger.transaction() as transaction:
-            waits.append(transaction.value(
-                "SELECT round(extract(epoch FROM next_try_at - clock_timestamp())) FROM events WHERE error IS NOT NULL"))
+            waits.append(
+                transaction.value(
+                    "SELECT round(extract(epoch FROM next_try_at - clock_timestamp())) FROM events WHERE error IS NOT NULL"
+                )
+            )
         due_at_once(ledger)
     assert waits == [2, 4, 8]
     assert states(ledger) == {"failed": 1, "done": 1}, "one that fails does not keep the other out"
@@ -213,7 +233,9 @@ def test_what_an_event_names_goes_the_way_of_a_pull(world: World) -> None:
     deliver(world, "TASKS_DELETED", tasks=[{"id": third["id"]}])  # a lie: it is still there
     assert world.states() == {"open": 3}
     tasks.delete(world.studio, world.ls_project_id, [third["id"]])
-    store(world.ledger, {"action": "TASKS_DELETED", "tasks": [{"id": third["id"]}]})  # as an organisation's hook tells it
+    store(
+        world.ledger, {"action": "TASKS_DELETED", "tasks": [{"id": third["id"]}]}
+    )  # as an organisation's hook tells it
     assert loop.process_events(world.ledger, world.studio, world.config).done == 1
     assert world.states() == {"open": 2, "cancelled": 1}
 
@@ -244,10 +266,12 @@ def test_label_studio_that_is_away_postpones(world: World, database_url: str) ->
     assert states(world.ledger) == {"stored": 1}
 
 
-
-
 def test_status_and_events_show_what_was_given_up_and_how_to_have_it_tried_again(
-    ledger: Ledger, database_url: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger,
+    database_url: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("LABEL_STUDIO_URL", "http://127.0.0.1:1")

@@ -46,7 +46,9 @@ def test_the_tree_holds_what_was_accepted_with_its_media_and_who_said_it(project
     told = project.metadata("c1")
     assert (told["external_id"], told["task_type"], told["answers"]) == ("c1", TRANSCRIPT, {"transcript": 2})
     assert told["media"]["file"] == "audio.wav"
-    assert told["media"]["md5"] == project.office.value("SELECT media_md5 FROM samples WHERE external_id = 'c1'")
+    assert told["media"]["md5"] == project.office.value(
+        "SELECT media_md5 FROM samples WHERE external_id = 'c1'"
+    )
     assert told["training_row"]["transcript"] == "xin chào"
 
 
@@ -70,7 +72,9 @@ def test_another_folder_gets_the_same_bytes(project: Project, tmp_path: Path) ->
     assert contents(tmp_path / "elsewhere") == contents(project.target)
 
 
-def test_a_folder_filled_in_one_go_and_one_filled_step_by_step_are_the_same(project: Project, tmp_path: Path) -> None:
+def test_a_folder_filled_in_one_go_and_one_filled_step_by_step_are_the_same(
+    project: Project, tmp_path: Path
+) -> None:
     gold.set_standard(project.ledger, project.office.sample("c2"), 1.0, "boss")
     for layout in ("tree", "jsonl", "shards"):
         at_once, in_steps = tmp_path / layout / "at-once", tmp_path / layout / "in-steps"
@@ -87,7 +91,9 @@ def test_an_export_that_fails_among_the_samples_says_so_and_the_ledger_goes_on(
     project.ingest(rows(5, translation="as translated"))
     office = Office(project.ledger, project.config, "translation_review")
     for number in office.push(10):
-        office.answer(number, "bob@example.com", {"translation": "hello", "issues": [], "rating": 5, "notes": ""})
+        office.answer(
+            number, "bob@example.com", {"translation": "hello", "issues": [], "rating": 5, "notes": ""}
+        )
     office.pull()
     monkeypatch.setattr(exports, "_TOGETHER", 1)
     monkeypatch.setattr(writing, "_OFTEN", 1)
@@ -185,16 +191,22 @@ def test_a_deleted_sample_disappears(project: Project) -> None:
 
 def test_what_is_in_an_open_conflict_is_not_exported(project: Project) -> None:
     project.export()
-    project.ingest([{**row, "media": "audio/new.wav"} if row["external_id"] == "c1" else row for row in rows(5)])
+    project.ingest(
+        [{**row, "media": "audio/new.wav"} if row["external_id"] == "c1" else row for row in rows(5)]
+    )
     project.change_mind("c1", "said of the old recording")
     assert project.office.value("SELECT count(*) FROM conflicts WHERE status = 'open'") == 1
     project.export()
     assert project.exported() == {"c2", "c3"}
 
 
-def test_an_answer_to_a_recording_that_was_replaced_is_not_exported_with_the_new_one(project: Project) -> None:
+def test_an_answer_to_a_recording_that_was_replaced_is_not_exported_with_the_new_one(
+    project: Project,
+) -> None:
     project.export()
-    project.ingest([{**row, "media": "audio/new.wav"} if row["external_id"] == "c1" else row for row in rows(5)])
+    project.ingest(
+        [{**row, "media": "audio/new.wav"} if row["external_id"] == "c1" else row for row in rows(5)]
+    )
     project.export()
     assert project.exported() == {"c2", "c3"}
     project.ingest(rows(5))
@@ -224,7 +236,9 @@ def test_gold_is_marked_and_never_in_a_split_or_a_training_row(project: Project,
     for layout in ("jsonl", "hf", "shards", "asr"):
         project.export(target=tmp_path / layout, layout=layout)
         assert "xin chào".encode() not in b"".join(
-            content for name, content in contents(tmp_path / layout).items() if not name.endswith("index.jsonl")
+            content
+            for name, content in contents(tmp_path / layout).items()
+            if not name.endswith("index.jsonl")
         )
 
 
@@ -288,7 +302,9 @@ def test_while_nothing_happened_in_the_ledger_the_export_does_not_ask_what_peopl
     project.export()
     asked: list[str] = []
     gather = exports.gather
-    monkeypatch.setattr(exports, "gather", lambda of, name, layout: (asked.append(name), gather(of, name, layout)))
+    monkeypatch.setattr(
+        exports, "gather", lambda of, name, layout: (asked.append(name), gather(of, name, layout))
+    )
     project.export()
     assert asked == []
     index = project.target / TRANSCRIPT / "index.jsonl"
@@ -318,7 +334,9 @@ def test_the_manifest_counts_and_says_where_everything_comes_from(project: Proje
     told = json.loads((project.target / "manifest.json").read_text())["task_types"][TRANSCRIPT]
     assert (told["samples"], told["gold"], sum(told["splits"].values())) == (3, 0, 3)
     assert told["lineage"]["annotators"] == {"ann@example.com": 3}
-    assert told["lineage"]["newest_revision"] == project.office.value("SELECT max(revision_id) FROM revisions")
+    assert told["lineage"]["newest_revision"] == project.office.value(
+        "SELECT max(revision_id) FROM revisions"
+    )
     assert told["watermark"] == loop.watermark(project.ledger, project.config)[TRANSCRIPT]
 
 

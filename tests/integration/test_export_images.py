@@ -1,4 +1,5 @@
-"""Regions in images leave as COCO, Pascal VOC and YOLO, made by Label Studio's own converter from what people accepted."""
+"""Regions in images leave as COCO, Pascal VOC and YOLO, made by Label Studio's own converter from what
+people accepted."""
 
 import json
 from pathlib import Path
@@ -36,16 +37,24 @@ def settings(tmp_path: Path, database_url: str) -> Any:
 
 
 def exported(
-    folder: Path, ledger: Ledger, settings: Any, layout: Layout, *regions: dict[str, Any], label_config: str = CONFIG,
+    folder: Path,
+    ledger: Ledger,
+    settings: Any,
+    layout: Layout,
+    *regions: dict[str, Any],
+    label_config: str = CONFIG,
     other: tuple[dict[str, Any], ...] = (),
 ) -> Path:
-    """Two accepted samples with pictures: the first has these regions, the second `other`. Played as transcripts."""
+    """Two accepted samples with pictures: the first has these regions, the second `other`. Played as
+    transcripts."""
     project = Speech(settings, ledger, Office(ledger, settings))
     if not settings.raw_dir.exists():
         settings.raw_dir.joinpath("p").mkdir(parents=True)
         for number in (1, 2):
             Image.new("RGB", (200, 100)).save(settings.raw_dir / "p" / f"{number}.png")
-        project.ingest([{**row, "media": f"p/{row['external_id'][1:]}.png", "group": "one"} for row in rows(2)])
+        project.ingest(
+            [{**row, "media": f"p/{row['external_id'][1:]}.png", "group": "one"} for row in rows(2)]
+        )
         project.accept({"c1": "regions", "c2": "none"})
     kind = SimpleNamespace(
         to_result=lambda value, given, sample: [*regions] if value["transcript"] == "regions" else [*other],
@@ -60,7 +69,9 @@ def exported(
     return split
 
 
-def test_coco_holds_boxes_in_pixels_and_images_without_any(tmp_path: Path, ledger: Ledger, settings: Any) -> None:
+def test_coco_holds_boxes_in_pixels_and_images_without_any(
+    tmp_path: Path, ledger: Ledger, settings: Any
+) -> None:
     split = exported(tmp_path / "out", ledger, settings, layouts.load("coco"), region("a", BOX))
     found = json.loads((split / "result.json").read_text())
     assert [(image["width"], image["height"]) for image in found["images"]] == [(200, 100)] * 2
@@ -89,17 +100,23 @@ def test_another_label_config_alone_is_a_change_and_the_same_one_is_none(
 ) -> None:
     def classes(label_config: str) -> list[str]:
         yolo = layouts.load("yolo")
-        split = exported(tmp_path / "out", ledger, settings, yolo, region("a", BOX), label_config=label_config)
+        split = exported(
+            tmp_path / "out", ledger, settings, yolo, region("a", BOX), label_config=label_config
+        )
         return (split / "classes.txt").read_text().split()
 
     assert classes(CONFIG) == ["cat", "dog"]
     before = identity(tmp_path / "out")
     assert classes(CONFIG) == ["cat", "dog"]
     assert identity(tmp_path / "out") == before
-    assert "bird" in classes(CONFIG.replace('<Label value="dog"/>', '<Label value="dog"/><Label value="bird"/>'))
+    assert "bird" in classes(
+        CONFIG.replace('<Label value="dog"/>', '<Label value="dog"/><Label value="bird"/>')
+    )
 
 
-def test_what_a_format_cannot_hold_is_not_left_out_in_silence(tmp_path: Path, ledger: Ledger, settings: Any) -> None:
+def test_what_a_format_cannot_hold_is_not_left_out_in_silence(
+    tmp_path: Path, ledger: Ledger, settings: Any
+) -> None:
     outline = region("b", {"points": [[0, 0], [50, 0], [50, 50]], "polygonlabels": ["cat"]}, "polygonlabels")
     outline["from_name"] = "outline"
     given = (region("a", BOX), outline)
@@ -129,7 +146,9 @@ def test_regions_that_cannot_be_converted_leave_out_their_picture_by_name_and_no
 ) -> None:
     layout = layouts.load(form)
     for number, wrong in enumerate(WRONG[form]):
-        split = exported(tmp_path / f"{number}", ledger, settings, layout, wrong, other=(region("a", BOX), RELATED))
+        split = exported(
+            tmp_path / f"{number}", ledger, settings, layout, wrong, other=(region("a", BOX), RELATED)
+        )
         (line,) = (split.parent / "index.jsonl").read_text().splitlines()
         assert json.loads(line)["external_id"] == "c2"
         assert [path.stem for path in (split / "images").iterdir()] == [json.loads(line)["sample_id"]]

@@ -1,4 +1,5 @@
-"""Samples that cannot be exported are left out by name, and nothing of them is there; the rest leaves as it is."""
+"""Samples that cannot be exported are left out by name, and nothing of them is there; the rest leaves as
+it is."""
 
 import errno
 import json
@@ -54,7 +55,9 @@ def project(tmp_path: Path, ledger: Ledger, database_url: str) -> Project:
     names = [f"c{i:02}" for i in range(32)]
     for name in names:
         recording(made.config.raw_dir / "audio" / f"{name}.wav")
-    made.ingest([{"external_id": name, "media": f"audio/{name}.wav", "transcript": "as crawled"} for name in names])
+    made.ingest(
+        [{"external_id": name, "media": f"audio/{name}.wav", "transcript": "as crawled"} for name in names]
+    )
     made.accept({name: f"said in {name}" for name in names})
     return made
 
@@ -73,7 +76,9 @@ def odd(bad: dict[str, Any]) -> Any:
     return SimpleNamespace(**members | {"training_rows": training_rows})
 
 
-def exported(project: Project, target: Path, layout: str, kind: Any = transcript_correction) -> steps_export.Part:
+def exported(
+    project: Project, target: Path, layout: str, kind: Any = transcript_correction
+) -> steps_export.Part:
     wanted = steps_export.Wanted(
         target=target, raw_dir=project.config.raw_dir, project_dir=project.config.project_dir, layout=layouts.load(layout),
         kinds={TRANSCRIPT: kind}, validation=0.1, test=0.1,
@@ -109,7 +114,9 @@ def halved(sample: Any, value: Any) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("layout", ["tree", "jsonl", "hf", "shards"])
-def test_a_sample_of_many_rows_is_written_whole_or_not_at_all(project: Project, tmp_path: Path, layout: str) -> None:
+def test_a_sample_of_many_rows_is_written_whole_or_not_at_all(
+    project: Project, tmp_path: Path, layout: str
+) -> None:
     kind = SimpleNamespace(**vars(odd({})) | {"training_rows": halved})
     part = exported(project, tmp_path / "out", layout, kind)
     assert [problem.partition(":")[0] for problem in part.problems] == ["c01"]
@@ -150,9 +157,7 @@ def harm(raw: Path, outside: Path) -> dict[str, Callable[[Path], Any]]:
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-def test_recordings_that_are_not_there_or_not_the_same(
-    project: Project, tmp_path: Path, layout: str
-) -> None:
+def test_recordings_that_are_not_there_or_not_the_same(project: Project, tmp_path: Path, layout: str) -> None:
     raw, outside = project.config.raw_dir, tmp_path / "outside"
     outside.mkdir()
     bad = {}
@@ -165,7 +170,9 @@ def test_recordings_that_are_not_there_or_not_the_same(
         inside = raw / "elsewhere" / name
         (raw / "audio" / f"{name}.wav").symlink_to(inside if name == "c20" else f"../elsewhere/{name}")
     part = exported(project, tmp_path / "out", layout)
-    if layout == "jsonl":  # it names files, and holds none; but what is not there is of no use to who reads it
+    if (
+        layout == "jsonl"
+    ):  # it names files, and holds none; but what is not there is of no use to who reads it
         assert part.samples == 24
     assert {problem.partition(":")[0] for problem in part.problems} == set(bad), part.problems
     reasons = {one["external_id"]: one["reason"] for one in problems.listed(project.ledger, step="export")[0]}
@@ -208,7 +215,9 @@ def test_what_an_earlier_export_linked_is_the_exports_own_after_the_next(project
         assert there.read_bytes() == (raw / f"{name}.wav").read_bytes()
 
 
-def test_a_full_disk_ends_the_export_and_the_old_one_is_whole(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_ends_the_export_and_the_old_one_is_whole(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     project.export()
     before = contents(project.target)
     for number in range(5):
@@ -243,12 +252,20 @@ def test_speech_in_any_container_has_a_duration_or_is_left_out(project: Project,
     (raw / "cut.flac").write_bytes(whole[: len(whole) // 2])
     (raw / "video.mp4").write_bytes(b"\0\0\0\x20ftypisom" + bytes(100))
     names = [*kinds, "cut.flac", "video.mp4"]
-    project.ingest([{"external_id": name, "media": f"audio/{name}", "transcript": "as crawled"} for name in names])
-    project.office.rows("UPDATE samples SET media_problem = NULL RETURNING 1")  # as it was before they were looked at
+    project.ingest(
+        [{"external_id": name, "media": f"audio/{name}", "transcript": "as crawled"} for name in names]
+    )
+    project.office.rows(
+        "UPDATE samples SET media_problem = NULL RETURNING 1"
+    )  # as it was before they were looked at
     project.accept(dict.fromkeys(names, "said"))
     # As a ledger has it that was filled when these suffixes were not known.
-    project.office.rows("UPDATE samples SET duration = NULL WHERE external_id ~ '(opus|oga|aiff|au|caf)$' RETURNING 1")
+    project.office.rows(
+        "UPDATE samples SET duration = NULL WHERE external_id ~ '(opus|oga|aiff|au|caf)$' RETURNING 1"
+    )
     part = exported(project, tmp_path / "asr", "asr")
     assert {problem.partition(":")[0] for problem in part.problems} == {"cut.flac", "video.mp4"}
-    lines = "".join(path.read_text() for path in (tmp_path / "asr").rglob("manifest.json") if path.parent.name != "asr")
+    lines = "".join(
+        path.read_text() for path in (tmp_path / "asr").rglob("manifest.json") if path.parent.name != "asr"
+    )
     assert '"duration":null' not in lines.replace(" ", "")

@@ -1,4 +1,5 @@
-"""What commands print for programs and people, on the real services: snake_case keys, the way to the page, totals."""
+"""What commands print for programs and people, on the real services: snake_case keys, the way to the page,
+totals."""
 
 import json
 import re
@@ -108,7 +109,9 @@ def test_a_new_project_begins_with_instructions_and_a_tidy_list_that_are_peoples
     hidden = tab["data"]["hiddenColumns"]
     assert {"tasks:data.task_key", "tasks:data.sample_id", "tasks:data.candidates"} <= set(hidden["explore"])
     assert not {"tasks:data.text", "tasks:annotators"} & set(hidden["explore"])
-    projects.update(world.studio, world.ls_project_id, expert_instruction="<p>ours</p>", show_instruction=False)
+    projects.update(
+        world.studio, world.ls_project_id, expert_instruction="<p>ours</p>", show_instruction=False
+    )
     world.studio.patch(f"api/dm/views/{tab['id']}/", json={"data": {**tab["data"], "title": "Mine"}})
     assert main(["-C", str(folder), "setup", "-t", TRANSCRIPT]) == 0
     again = projects.get(world.studio, world.ls_project_id)

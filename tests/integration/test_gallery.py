@@ -27,11 +27,14 @@ from lsloop.task_types import Kind
 from lsloop.values import regions
 from world import World
 
-pytestmark = pytest.mark.filterwarnings("ignore::pydantic.warnings.PydanticDeprecatedSince20")  # of the SDK's own making
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::pydantic.warnings.PydanticDeprecatedSince20"
+)  # of the SDK's own making
 
 
 class Job:
-    """One template as a task type, whose fields have names of their own: all jobs work on the same two samples."""
+    """One template as a task type, whose fields have names of their own: all jobs work on the same two
+    samples."""
 
     def __init__(self, world: World, name: str, label_config: str) -> None:
         self.world, self.name, self.label_config = world, name, label_config
@@ -51,7 +54,8 @@ class Job:
         return resolved(self.world.config, self.name)[2]
 
     def shown(self) -> dict[str, Any]:
-        """What the sample has to be shown: the SDK's own, and options where the template takes them from the data."""
+        """What the sample has to be shown: the SDK's own, and options where the template takes them from
+        the data."""
         made = LabelInterface(self.label_config).generate_sample_task() or {}
         return {field: made.get(name) or FREE for name, field in self.entry.reads.items()}
 
@@ -93,7 +97,9 @@ def jobs(world: World, studio_environment: Path) -> dict[str, Job]:
     folder.mkdir()
     known = world.config.params.task_types
     known.clear()
-    found = {name: Job(world, name, one.config) for name, one in gallery.templates(studio_environment).items()}
+    found = {
+        name: Job(world, name, one.config) for name, one in gallery.templates(studio_environment).items()
+    }
     for name, job in found.items():
         (folder / f"{name}.xml").write_text(job.label_config, encoding="utf-8")
         known[name] = job.entry
@@ -112,7 +118,9 @@ def test_every_template_of_the_gallery_is_a_job_from_setup_to_export(
 ) -> None:
     assert len(jobs) >= 69
     failed: dict[str, str] = {}
-    rows: list[dict[str, Any]] = [{"external_id": name, "media": f"{name}.wav"} for name in ("ordinary", "gold")]
+    rows: list[dict[str, Any]] = [
+        {"external_id": name, "media": f"{name}.wav"} for name in ("ordinary", "gold")
+    ]
     for job in jobs.values():
         for row in rows:
             row |= job.shown() | {name: part for name, part in job.value().items() if part is not None}
@@ -123,7 +131,9 @@ def test_every_template_of_the_gallery_is_a_job_from_setup_to_export(
     gold.set_standard(world.ledger, gold.find_sample(world.ledger, "gold", None), 1.0, "lead", right)
     for name, job in jobs.items():
         told(failed, name, partial(sent_and_answered, world, job, people))
-    exported = loop.export(world.ledger, world.config, layout="jsonl", target=world.config.project_dir / "out")
+    exported = loop.export(
+        world.ledger, world.config, layout="jsonl", target=world.config.project_dir / "out"
+    )
     for name in jobs.keys() - failed.keys():
         told(failed, name, partial(read_back, world, jobs[name], exported.target))
     assert not failed, "\n".join(f"{name}: {why}" for name, why in failed.items())
@@ -140,10 +150,13 @@ def record(path: Path, noise: bytes) -> None:
 
 
 def sent_and_answered(world: World, job: Job, people: list[LabelStudio]) -> None:
-    """Sent with what the sample says already as its prediction; answered by one as a probe, by two as ordinary work."""
+    """Sent with what the sample says already as its prediction; answered by one as a probe, by two as
+    ordinary work."""
     sent = world.push(job.name, limit=2)
     assert (sent.sent, sent.probes, sent.unfit, sent.left_out) == (2, 1, [], [])
-    there = world.rows("SELECT ls_task_id, is_gold_probe, model_version FROM tasks WHERE task_type = :t", t=job.name)
+    there = world.rows(
+        "SELECT ls_task_id, is_gold_probe, model_version FROM tasks WHERE task_type = :t", t=job.name
+    )
     for task in there:
         assert task.model_version == "upstream"
         said = job.result()
@@ -161,7 +174,8 @@ def sent_and_answered(world: World, job: Job, people: list[LabelStudio]) -> None
 
 
 def received(world: World, job: Job, ls_task_ids: list[int]) -> annotation.Pulled:
-    """By a pull for the first letters of the alphabet, else by what an event asks for: the same without a search."""
+    """By a pull for the first letters of the alphabet, else by what an event asks for: the same without a
+    search."""
     if job.name < "chat":
         pulled: annotation.Pulled = world.pull(job.name)
         return pulled

@@ -1,4 +1,5 @@
-"""The extra `gdrive`: DVC finds it, and a service account signs in, which breaks when its versions drift apart."""
+"""The extra `gdrive`: DVC finds it, and a service account signs in, which breaks when its versions drift
+apart."""
 
 import base64
 import json
@@ -39,7 +40,9 @@ def google() -> Iterator[str]:
         server.shutdown()
 
 
-def test_dvc_has_google_drive_and_a_service_account_signs_what_google_can_verify(tmp_path: Path, google: str) -> None:
+def test_dvc_has_google_drive_and_a_service_account_signs_what_google_can_verify(
+    tmp_path: Path, google: str
+) -> None:
     from dvc.fs import get_fs_cls
 
     key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -52,11 +55,15 @@ def test_dvc_has_google_drive_and_a_service_account_signs_what_google_can_verify
     }  # fmt: skip
     (tmp_path / "account.json").write_text(json.dumps(account))
     settings = {"url": "gdrive://folder/data", "gdrive_use_service_account": True}
-    drive = get_fs_cls(settings)(**settings, gdrive_service_account_json_file_path=str(tmp_path / "account.json"))
+    drive = get_fs_cls(settings)(
+        **settings, gdrive_service_account_json_file_path=str(tmp_path / "account.json")
+    )
     with pytest.raises(Exception, match="no such account"):
         drive.fs.ls("folder/data")
     head, claims, signature = _Google.asked[0].split(".")
-    key.public_key().verify(_decoded(signature), f"{head}.{claims}".encode(), padding.PKCS1v15(), hashes.SHA256())
+    key.public_key().verify(
+        _decoded(signature), f"{head}.{claims}".encode(), padding.PKCS1v15(), hashes.SHA256()
+    )
     assert json.loads(_decoded(claims))["iss"] == account["client_email"]
 
 

@@ -30,11 +30,19 @@ class Folder:
         (path / "params.yaml").write_text(PARAMS)
         kinds = {TRANSCRIPT: TaskType(gold_floor=0.6)}
         self.office = Office(
-            ledger, config(path, database_url, "http://ls.invalid", "t", gold=Gold(ratio=0.5, window=2), task_types=kinds)
+            ledger,
+            config(
+                path, database_url, "http://ls.invalid", "t", gold=Gold(ratio=0.5, window=2), task_types=kinds
+            ),
         )
 
     def run(self, *args: str) -> subprocess.CompletedProcess[str]:
-        env = {**os.environ, "DATABASE_URL": self.url, "COLUMNS": "160", "LABEL_STUDIO_URL": "http://ls.invalid"}
+        env = {
+            **os.environ,
+            "DATABASE_URL": self.url,
+            "COLUMNS": "160",
+            "LABEL_STUDIO_URL": "http://ls.invalid",
+        }
         command = [sys.executable, "-m", "lsloop", "-C", str(self.path), *args]
         return subprocess.run(command, capture_output=True, text=True, env=env, timeout=60)
 
@@ -55,7 +63,10 @@ def test_gold_is_set_from_a_value_a_file_and_an_accepted_revision(folder: Folder
     office.pull()
     (folder.path / "right.json").write_text('{"transcript": "from a file"}', encoding="utf-8")
     assert folder.run("gold", "set", "a", "--value", '{"transcript": "from a value"}').returncode == 0
-    assert folder.run("gold", "set", "b", "--file", "right.json", "--score", "0.9", "--by", "lead").returncode == 0
+    assert (
+        folder.run("gold", "set", "b", "--file", "right.json", "--score", "0.9", "--by", "lead").returncode
+        == 0
+    )
     assert folder.run("gold", "set", "c", "--from-revision").stdout == "1 sample is gold.\n"
     found = {one["external_id"]: one for one in folder.document("gold", "list")["gold"]}
     assert {name: one["reference"]["transcript"] for name, one in found.items()} == {
@@ -132,7 +143,10 @@ def test_the_screens_say_what_is_known_and_what_to_do(folder: Folder) -> None:
     assert held[0]["url"].endswith(f"/data?task={task}")
     assert f"/data?task={task}" in folder.run("annotators", "held", "chi").stdout
     done = folder.run("annotators", "reject", "chi", "--task", task, "--by", "lead")
-    assert done.stdout == "Rejected answers of chi@example.com in transcript_correction. 1 task to be sent anew.\n"
+    assert (
+        done.stdout
+        == "Rejected answers of chi@example.com in transcript_correction. 1 task to be sent anew.\n"
+    )
     assert len(folder.document("annotators", "held", "chi")["held"]) == len(held) - 1
     done = folder.run("annotators", "release", "chi", "--reason", "looked", "--by", "lead")
     assert done.stdout.startswith("Released chi@example.com in transcript_correction.")
@@ -144,7 +158,9 @@ def test_the_screens_say_what_is_known_and_what_to_do(folder: Folder) -> None:
     ]
 
 
-def test_who_met_too_few_probes_is_not_called_ok_and_more_errors_than_words_lie_within_their_bounds(folder: Folder) -> None:
+def test_who_met_too_few_probes_is_not_called_ok_and_more_errors_than_words_lie_within_their_bounds(
+    folder: Folder,
+) -> None:
     """As many words again that nobody said make more errors than there are words."""
     office = folder.office
     samples(office.ledger, dict.fromkeys("abcdef", "one two"))

@@ -38,7 +38,8 @@ def setting(office: Office, **environment: Any) -> None:
 def test_annotators_are_ranked_rightly_and_each_interval_holds_the_true_rate(
     office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # One interval in twenty may miss, and chance decides who meets a probe: seven runs in eight stay within 3–7 %.
+    # One interval in twenty may miss, and chance decides who meets a probe: seven runs in eight stay within
+    # 3–7 %.
     monkeypatch.setattr(gold, "_CHANCE", random.Random(1))
     office.config = replace(office.config, params=office.config.params.model_copy(update={
         "gold": Gold(ratio=0.05), "task_types": {TRANSCRIPT: TaskType(gold_floor=0)},
@@ -127,7 +128,8 @@ def gold_and_ordinary(office: Office, count: int) -> None:
 
 
 def work(office: Office, who: str, text: str, pairs: int = 1, probes: str | None = None) -> list[int]:
-    """One after the other, an ordinary task answered with `text` and a probe with `probes`; the ordinary ones."""
+    """One after the other, an ordinary task answered with `text` and a probe with `probes`; the ordinary
+    ones."""
     done = []
     for _ in range(pairs):
         sent = office.push(2)
@@ -183,7 +185,9 @@ def test_an_answer_that_comes_in_while_its_annotator_falls_is_held(office: Offic
         def judge(transaction: Any, keys: Any) -> Any:
             found = court.judge(transaction, keys)
             judged.set()
-            wait_until(lambda: answer.done() or office.value("SELECT count(*) FROM pg_locks WHERE NOT granted"))
+            wait_until(
+                lambda: answer.done() or office.value("SELECT count(*) FROM pg_locks WHERE NOT granted")
+            )
             return found
 
         def receive_answer() -> None:
@@ -282,7 +286,9 @@ def test_held_answers_are_listed_and_released_or_rejected_one_by_one(office: Off
     assert [row["ls_task_id"] for row in held] == [one, other, third]
 
     def decide(number: int, review: Any) -> dict[str, dict[str, int]]:
-        return loop.review(office.ledger, office.config, "chi", None, [number], review, actor="lead", reason="heard it")
+        return loop.review(
+            office.ledger, office.config, "chi", None, [number], review, actor="lead", reason="heard it"
+        )
 
     assert decide(one, "released") == {TRANSCRIPT: {"accepted": 1}}
     assert office.current(office.claims[one].sample.external_id) == "x"
@@ -297,7 +303,9 @@ def test_held_answers_are_listed_and_released_or_rejected_one_by_one(office: Off
     office.answer(again[0], "an", said("heard by an"))
     office.pull()
     assert office.current(name) == "heard by an"
-    assert office.value("SELECT count(*) FROM annotations WHERE annotator = 'chi' AND review = 'rejected'") == 1
+    assert (
+        office.value("SELECT count(*) FROM annotations WHERE annotator = 'chi' AND review = 'rejected'") == 1
+    )
     assert office.value("SELECT count(*) FROM audit WHERE action IN ('released', 'rejected')") == 2
     # Released, what was rejected still does not count.
     loop.release(office.ledger, office.config, "chi", None, actor="lead")
@@ -380,7 +388,9 @@ def test_who_wrote_another_field_of_a_reference_is_measured_by_this_one(office: 
     office.answer(office.push(1)[0], "an", said("by an"))
     office.pull()
     with office.ledger.transaction() as transaction:
-        transaction.run("SET LOCAL lsloop.writing = 'on'")  # as lsloop's own functions do: nobody else may say who holds it
+        transaction.run(
+            "SET LOCAL lsloop.writing = 'on'"
+        )  # as lsloop's own functions do: nobody else may say who holds it
         transaction.run(
             """UPDATE samples SET fields = fields || '{"translation": "by chi"}', held = held || '{"translation": 1}'"""
         )

@@ -1,4 +1,5 @@
-"""A Label Studio and a project in it are known by what is in them: never by a URL, a description or a number alone."""
+"""A Label Studio and a project in it are known by what is in them: never by a URL, a description or a
+number alone."""
 
 import uuid
 from collections.abc import Callable, Iterator
@@ -73,7 +74,9 @@ def test_the_same_label_studio_by_another_name_has_the_same_projects(world: Worl
     world.ingest(clips(4))
     assert world.push().sent == 4
     url, before = world.config.label_studio_url, len(projects.every(world.studio))
-    for number, spelling in enumerate((url.replace("127.0.0.1", "localhost"), f"{url}/ ", f" {url.upper()}"), 1):
+    for number, spelling in enumerate(
+        (url.replace("127.0.0.1", "localhost"), f"{url}/ ", f" {url.upper()}"), 1
+    ):
         world.annotate(world.tasks()[f"clip-00{number}"], f"said {number}")
         if number == 2:
             as_before_0020(world)
@@ -94,10 +97,15 @@ def test_the_same_label_studio_by_another_name_has_the_same_projects(world: Worl
 
 @pytest.mark.studio
 @pytest.mark.parametrize("old", [False, True], ids=["today's ledger", "an older one's"])
-def test_what_people_write_over_title_and_description_stays_and_the_project_is_known(world: World, old: bool) -> None:
+def test_what_people_write_over_title_and_description_stays_and_the_project_is_known(
+    world: World, old: bool
+) -> None:
     world.ingest(clips(2))
     setup(world)
-    words, count = {"title": "Ghi âm tháng mười", "description": "Please ask Linh"}, len(projects.every(world.studio))
+    words, count = (
+        {"title": "Ghi âm tháng mười", "description": "Please ask Linh"},
+        len(projects.every(world.studio)),
+    )
     projects.update(world.studio, world.ls_project_id, **words)
     for act in (lambda: setup(world), world.push, world.pull, lambda: setup(world, recreate=True)):
         if old:
@@ -129,7 +137,14 @@ def test_a_config_changed_by_hand_stays_whatever_runs_and_the_template_is_follow
     flag = {"id": "f", "from_name": "quality_flags", "to_name": "audio", "type": "choices"}
     said = [*transcript("said"), flag | {"value": {"choices": ["dialect"]}}]
     tasks.annotate(world.studio, world.tasks()["clip-001"]["id"], said)
-    for act in (lambda: setup(world), lambda: setup(world), world.push, world.pull, world.push, lambda: setup(world)):
+    for act in (
+        lambda: setup(world),
+        lambda: setup(world),
+        world.push,
+        world.pull,
+        world.push,
+        lambda: setup(world),
+    ):
         act()
         assert there(world)["label_config"] == theirs
     assert world.states() == {"accepted": 1, "open": 2}
@@ -149,7 +164,9 @@ def test_a_config_changed_by_hand_stays_whatever_runs_and_the_template_is_follow
 def test_the_page_that_an_older_version_wrote_is_brought_up_and_a_changed_one_is_not(world: World) -> None:
     setup(world)
     today = there(world)["label_config"]
-    older = (Path(__file__).parents[1] / "payloads" / "transcript_correction_before_0020.xml").read_text(encoding="utf-8")
+    older = (Path(__file__).parents[1] / "payloads" / "transcript_correction_before_0020.xml").read_text(
+        encoding="utf-8"
+    )
     for label_config, becomes in ((older, today), (with_header(older), with_header(older))):
         as_before_0020(world)
         projects.update(world.studio, world.ls_project_id, label_config=label_config)
@@ -163,7 +180,13 @@ def test_a_control_whose_answers_cannot_be_read_is_named_and_the_other_answers_c
     world.push(limit=2)
     theirs = there(world)["label_config"].replace('maxRating="5"', 'maxRating="10"')
     projects.update(world.studio, world.ls_project_id, label_config=theirs)
-    stars = {"id": "c", "from_name": "confidence", "to_name": "audio", "type": "rating", "value": {"rating": 9}}
+    stars = {
+        "id": "c",
+        "from_name": "confidence",
+        "to_name": "audio",
+        "type": "rating",
+        "value": {"rating": 9},
+    }
     world.annotate(world.tasks()["clip-001"], "said")
     tasks.annotate(world.studio, world.tasks()["clip-002"]["id"], [*transcript("said"), stars])
     inspect = partial(loop.inspect, world.ledger, world.studio, world.config, TRANSCRIPT)
@@ -214,7 +237,10 @@ def test_a_task_whose_key_was_deleted_by_hand_is_known_and_has_its_key_again(wor
     assert pulled.received.added == 3
     assert len([one for one in pulled.noticed if "put back" in one]) == 3
     assert world.states() == {"accepted": 3, "open": 1}
-    now = {task["id"]: task for task in tasks.fetch(world.studio, world.ls_project_id, [t["id"] for t in before.values()])}
+    now = {
+        task["id"]: task
+        for task in tasks.fetch(world.studio, world.ls_project_id, [t["id"] for t in before.values()])
+    }
     assert all(now[t["id"]]["data"][tasks.KEY] == t["data"][tasks.KEY] for t in before.values())
     assert tasks.KEY not in tasks.fetch(world.studio, world.ls_project_id, stranger)[0]["data"]
     assert world.pull().noticed == []
@@ -230,7 +256,10 @@ def test_a_number_that_names_another_project_is_refused_and_nothing_is_sent_agai
     world.annotate(world.tasks()["clip-001"], "said")
     segments = setup(world, "audio_segmentation").project
     other = projects.create(world.studio, "Somebody's", there(world)["label_config"])["id"]
-    refusals = {other: f"they are in project {world.ls_project_id}", segments.ls_project_id: "the one of audio_segment"}
+    refusals = {
+        other: f"they are in project {world.ls_project_id}",
+        segments.ls_project_id: "the one of audio_segment",
+    }
     for number, why in refusals.items():
         wrong = setting(world, ls_project_transcript=number)
         acts: list[Callable[[], object]] = [
@@ -283,9 +312,7 @@ def test_a_dry_run_and_an_inspection_write_nothing_anywhere(world: World) -> Non
     as_before_0020(world)
     folder = world.config.project_dir / "label_studio_templates"
     folder.mkdir()
-    (folder / f"{TRANSCRIPT}.xml").write_text(
-        with_header(there(world)["label_config"])
-    )
+    (folder / f"{TRANSCRIPT}.xml").write_text(with_header(there(world)["label_config"]))
     kinds = {**world.config.params.task_types, TRANSCRIPT: TaskType(overlap=3)}
     params = world.config.params.model_copy(update={"task_types": kinds})
     changed = replace(world, config=replace(world.config, params=params))
@@ -335,7 +362,11 @@ def two(
 
 def failing(world: World) -> list[Callable[[], object]]:
     """Everything that could cancel tasks, send them again or declare them gone."""
-    event = {"action": "TASKS_DELETED", "project": {"id": world.ls_project_id}, "tasks": [{"id": 1}, {"id": 2}]}
+    event = {
+        "action": "TASKS_DELETED",
+        "project": {"id": world.ls_project_id},
+        "tasks": [{"id": 1}, {"id": 2}],
+    }
 
     def hear() -> None:
         events.store(world.ledger, "/webhook", str(uuid.uuid4()).encode(), event)
@@ -353,11 +384,15 @@ def failing(world: World) -> list[Callable[[], object]]:
 def setup_row(world: World) -> Any:
     from lsloop.ledger import projects as ledger_projects
 
-    (name,) = {row.server for row in world.rows("SELECT server FROM projects WHERE ls_project_id IS NOT NULL")}
+    (name,) = {
+        row.server for row in world.rows("SELECT server FROM projects WHERE ls_project_id IS NOT NULL")
+    }
     return ledger_projects.find(world.ledger, TRANSCRIPT, name)
 
 
-@pytest.mark.parametrize("emptied", ["empty", "a project of the same number", "a marked one of the same number"])
+@pytest.mark.parametrize(
+    "emptied", ["empty", "a project of the same number", "a marked one of the same number"]
+)
 def test_two_label_studios_that_take_turns_at_one_url_are_not_taken_for_one(
     two: tuple[World, Callable[[Store], None]], emptied: str
 ) -> None:
@@ -449,7 +484,9 @@ def test_one_that_does_not_say_any_more_what_it_is_is_known_by_our_project_in_it
     url, put = turns
     first = store()
     put(first)
-    settings = config(tmp_path, database_url, url, LSLOOP, push=Push(settle_seconds=0, batch=10)).without_webhook()
+    settings = config(
+        tmp_path, database_url, url, LSLOOP, push=Push(settle_seconds=0, batch=10)
+    ).without_webhook()
     settings.raw_dir.mkdir(parents=True)
     with client.connect(url, LSLOOP) as connection:
         world = World(settings, ledger, connection)
@@ -479,7 +516,9 @@ def test_the_command_line_says_in_words_that_it_reaches_another_label_studio(
     url, put = turns
     first = store()
     put(first)
-    settings = config(tmp_path, database_url, url, LSLOOP, push=Push(settle_seconds=0, batch=10)).without_webhook()
+    settings = config(
+        tmp_path, database_url, url, LSLOOP, push=Push(settle_seconds=0, batch=10)
+    ).without_webhook()
     settings.raw_dir.mkdir(parents=True)
     with client.connect(url, LSLOOP) as connection:
         world = World(settings, ledger, connection)
@@ -487,7 +526,13 @@ def test_the_command_line_says_in_words_that_it_reaches_another_label_studio(
         world.push()
     put(store())
     (tmp_path / "params.yaml").write_text("task_types: {transcript_correction: {}}\n")
-    names = ("DATABASE_URL", "LABEL_STUDIO_URL", "LABEL_STUDIO_API_KEY", "AUDIO_SERVER_URL", "LSLOOP_WEBHOOK_URL")
+    names = (
+        "DATABASE_URL",
+        "LABEL_STUDIO_URL",
+        "LABEL_STUDIO_API_KEY",
+        "AUDIO_SERVER_URL",
+        "LSLOOP_WEBHOOK_URL",
+    )
     for name, value in zip(names, (database_url, url, LSLOOP, "http://127.0.0.1:8000", "none"), strict=True):
         monkeypatch.setenv(name, value)
     for command in (["pull"], ["push", "--task-type", TRANSCRIPT], ["setup"], ["pull", "--dry-run"]):

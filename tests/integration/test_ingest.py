@@ -1,4 +1,5 @@
-"""Ingest: what upstream says comes in as it is, changes are seen as changes, and nothing bad gets in or gets lost."""
+"""Ingest: what upstream says comes in as it is, changes are seen as changes, and nothing bad gets in or
+gets lost."""
 
 import json
 import os

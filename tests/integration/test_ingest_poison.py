@@ -1,4 +1,5 @@
-"""One line never stops an ingest: what is good goes in, what is bad is named, and is taken once it is mended."""
+"""One line never stops an ingest: what is good goes in, what is bad is named, and is taken once it is
+mended."""
 
 import json
 import unicodedata
@@ -18,7 +19,10 @@ from media_files import sound
 from poison_rows import Poison, rows
 from poison_rows import files as make_files
 
-KINDS = {name: task_types.load(name) for name in ("transcript_correction", "translation_review", "audio_segmentation")}
+KINDS = {
+    name: task_types.load(name)
+    for name in ("transcript_correction", "translation_review", "audio_segmentation")
+}
 GOOD = {
     "an escaped NUL that is none": {"transcript": "C:\\u0000"}, "a text with colons": {"transcript": "12:30: x"},
     "a whole number of 64 bits": {"n": 2**63 - 1, "m": -(2**63)},
@@ -73,7 +77,10 @@ def test_every_kind_of_poison_is_named_and_its_neighbours_go_in(upstream: Upstre
     ]  # fmt: skip
     assert wrong == []
     assert [bad for bad in done.refused if bad.line > len(poison) + 1] == [], "good lines that were refused"
-    assert {row.external_id for row in upstream.rows("SELECT external_id FROM samples")} == {"good before", *GOOD}
+    assert {row.external_id for row in upstream.rows("SELECT external_id FROM samples")} == {
+        "good before",
+        *GOOD,
+    }
     _are_all_listed(upstream, poison, done)
 
 
@@ -87,7 +94,9 @@ def _are_all_listed(upstream: Upstream, poison: list[Poison], done: sample.Inges
         file = files.open_media(upstream.raw, (), name)
         assert file, f"{name} plays"
         file.close()
-    stored = {row.media_path for row in upstream.rows("SELECT media_path FROM samples WHERE media_path IS NOT NULL")}
+    stored = {
+        row.media_path for row in upstream.rows("SELECT media_path FROM samples WHERE media_path IS NOT NULL")
+    }
     assert stored == {"good.wav", "sub/good.wav"}, "one spelling each"
     upstream.ingest(upstream.row(external_id="good before"))
     assert upstream.listed() == {}, "what is mended, or gone, is no problem any more"
@@ -143,19 +152,26 @@ def test_a_name_is_found_in_whatever_unicode_form_the_disk_has_it(
 def test_links_inside_and_into_dvcs_cache_are_taken(upstream: Upstream, tmp_path: Path) -> None:
     cache = tmp_path / "outside"
     (upstream.raw / "inner.wav").symlink_to("sub/good.wav")
-    lines = [upstream.row(external_id="a", media="inner.wav"), upstream.row(external_id="b", media="link.wav")]
+    lines = [
+        upstream.row(external_id="a", media="inner.wav"),
+        upstream.row(external_id="b", media="link.wav"),
+    ]
     assert upstream.ingest(*lines, links_to=lambda: [cache]).refused == []
     (bad,) = upstream.ingest(*lines).refused
     assert "leads out of the raw data" in bad.reason
 
 
-def test_what_came_by_sql_without_a_digest_is_measured_and_what_cannot_be_is_listed(upstream: Upstream) -> None:
+def test_what_came_by_sql_without_a_digest_is_measured_and_what_cannot_be_is_listed(
+    upstream: Upstream,
+) -> None:
     upstream.rows(
         """INSERT INTO samples (external_id, media_path) VALUES ('there', 'good.wav'), ('gone', 'nowhere.wav') RETURNING 1"""
     )
     done = upstream.ingest(upstream.row(external_id="there", media="good.wav"), upstream.row(external_id="x"))
     assert list(done.unread) == ["gone"]
-    (row,) = upstream.rows("SELECT media_md5, media_bytes, sync_version FROM samples WHERE external_id = 'there'")
+    (row,) = upstream.rows(
+        "SELECT media_md5, media_bytes, sync_version FROM samples WHERE external_id = 'there'"
+    )
     assert row.media_bytes == (upstream.raw / "good.wav").stat().st_size
     assert "nowhere.wav' cannot be read" in next(iter(upstream.listed().values()))
     (upstream.raw / "nowhere.wav").write_bytes(sound("here"))

@@ -193,7 +193,9 @@ def test_a_full_disk_leaves_no_half_file_and_the_next_init_goes_on(tmp_path: Pat
     """What is written goes up to a limit, as on a disk that has so much room."""
     limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000));"
     run = "import sys; from lsloop.commands import main; sys.exit(main(['init', sys.argv[1], '--quiet']))"
-    full = subprocess.run([sys.executable, "-c", f"{limit} {run}", str(tmp_path)], capture_output=True, text=True)
+    full = subprocess.run(
+        [sys.executable, "-c", f"{limit} {run}", str(tmp_path)], capture_output=True, text=True
+    )
     assert full.returncode == 1
     assert "params.yaml" in full.stderr
     assert [one.name for one in tmp_path.iterdir() if one.is_file()] == []

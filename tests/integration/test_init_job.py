@@ -27,7 +27,9 @@ def template(tmp_path: Path) -> Path:
     return path
 
 
-def added(folder: Path, name: str, template: Path | str, capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+def added(
+    folder: Path, name: str, template: Path | str, capsys: pytest.CaptureFixture[str]
+) -> dict[str, Any]:
     assert main(["init", str(folder), "--task-type", name, "--template", str(template), "--json"]) == 0
     told: dict[str, Any] = json.loads(capsys.readouterr().out)
     return told
@@ -85,7 +87,10 @@ def test_two_jobs_that_write_fields_of_one_name_get_fields_of_their_own(
     [
         (("--task-type", "vehicles"), "belong together"),
         (("--task-type", "../x", "--template", "mine.xml"), "cannot be called"),
-        (("--task-type", "translation_review", "--template", "mine.xml"), "is a kind of task that lsloop brings"),
+        (
+            ("--task-type", "translation_review", "--template", "mine.xml"),
+            "is a kind of task that lsloop brings",
+        ),
         (("--task-type", "x", "--template", "nowhere.xml"), "There is no file nowhere.xml"),
     ],
 )
@@ -93,7 +98,9 @@ def test_what_cannot_be_added_is_refused_and_nothing_is_written(
     tmp_path: Path, words: tuple[str, ...], says: str, template: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert template.is_file()
-    told = refused(tmp_path / "project", *[w.replace("mine", str(template)[:-4]) for w in words], capsys=capsys)
+    told = refused(
+        tmp_path / "project", *[w.replace("mine", str(template)[:-4]) for w in words], capsys=capsys
+    )
     assert says in told
     assert not (tmp_path / "project").exists()
 
@@ -108,7 +115,10 @@ def test_without_a_label_studio_the_gallery_says_what_to_do(
 
 
 def test_a_template_of_the_gallery_is_listed_shown_and_taken(
-    tmp_path: Path, studio_environment: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    studio_environment: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("LSLOOP_STUDIO_ENV", str(studio_environment))
     assert main(["-C", str(tmp_path), "templates", "--json"]) == 0
@@ -120,13 +130,20 @@ def test_a_template_of_the_gallery_is_listed_shown_and_taken(
     assert main(["-C", str(tmp_path), "templates", one["name"]]) == 0
     assert capsys.readouterr().out.strip() == one["config"].strip()
     added(tmp_path / "project", "cars", one["name"], capsys)
-    assert resolved(config.load(tmp_path / "project"), "cars")[1].title == "Object Detection with Bounding Boxes"
-    told = refused(tmp_path / "project", "--task-type", "x", "--template", "image-clasification", capsys=capsys)
+    assert (
+        resolved(config.load(tmp_path / "project"), "cars")[1].title == "Object Detection with Bounding Boxes"
+    )
+    told = refused(
+        tmp_path / "project", "--task-type", "x", "--template", "image-clasification", capsys=capsys
+    )
     assert "Did you mean image-classification" in told
 
 
 def test_the_page_of_templates_is_up_to_date(
-    tmp_path: Path, studio_environment: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    studio_environment: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """`make templates` writes it anew."""
     monkeypatch.setenv("LSLOOP_STUDIO_ENV", str(studio_environment))

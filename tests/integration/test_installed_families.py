@@ -1,4 +1,5 @@
-"""Kinds and model families from an installed package: found by entry points, chosen by what they say, without torch."""
+"""Kinds and model families from an installed package: found by entry points, chosen by what they say,
+without torch."""
 
 import json
 import os
@@ -86,7 +87,9 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def lsloop(package: Path, folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
     path = os.pathsep.join(filter(None, [str(package), os.environ.get("PYTHONPATH")]))
     command = [sys.executable, "-c", RUN, "-C", str(folder), *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": path})
+    return subprocess.run(
+        command, capture_output=True, text=True, check=False, env={**os.environ, "PYTHONPATH": path}
+    )
 
 
 def project(folder: Path, database_url: str, **params: Any) -> config.Config:
@@ -117,8 +120,13 @@ def test_a_family_by_scheme_answers_a_job_made_of_its_template_and_torch_stays_a
     assert (done.returncode, done.stderr.splitlines()[-1]) == (0, "heavy:"), done.stderr
     said = json.loads(done.stdout)
     assert (said["predicted"], said["model_version"]) == (2, "base-v7")
-    told = rows(ledger, "SELECT external_id, value FROM predictions JOIN samples USING (sample_id) ORDER BY 1")
-    assert [(row.external_id, row.value) for row in told] == [("a", {"sky": ["sun"]}), ("bc", {"sky": ["rain"]})]
+    told = rows(
+        ledger, "SELECT external_id, value FROM predictions JOIN samples USING (sample_id) ORDER BY 1"
+    )
+    assert [(row.external_id, row.value) for row in told] == [
+        ("a", {"sky": ["sun"]}),
+        ("bc", {"sky": ["rain"]}),
+    ]
 
 
 def test_of_several_bases_the_first_that_can_be_used_answers_and_everybody_is_told_why(
@@ -157,15 +165,22 @@ def told(capsys: pytest.CaptureFixture[str], folder: Path, *words: str) -> Any:
 
 
 def shown(capsys: pytest.CaptureFixture[str], settings: config.Config) -> list[tuple[Any, Any]]:
-    """Which model stands in for the first choice, and why: by `status`, by `models list`, and by /health of a server."""
+    """Which model stands in for the first choice, and why: by `status`, by `models list`, and by /health
+    of a server."""
     folder = settings.project_dir
     (status,) = told(capsys, folder, "status")["models"]
     listed = told(capsys, folder, "models", "list")["stand_ins"]
-    with serving(settings.raw_dir, ml=Backends(connect(settings.database_url), settings, look_every=3600)) as url:
+    with serving(
+        settings.raw_dir, ml=Backends(connect(settings.database_url), settings, look_every=3600)
+    ) as url:
         wait_until(lambda: httpx.get(f"{url}/ml/weather/health").status_code == 200)
         health = httpx.get(f"{url}/ml/weather/health").json()
     version = health["model_version"].removesuffix(f" (fallback: {health.get('fallback')})")
-    found = [status["stands_in"], next(iter(listed), None), {"version": version, "reason": health.get("fallback")}]
+    found = [
+        status["stands_in"],
+        next(iter(listed), None),
+        {"version": version, "reason": health.get("fallback")},
+    ]
     return [(one["version"], one["reason"]) if one else (None, None) for one in found]
 
 
@@ -188,7 +203,9 @@ def test_the_kind_of_a_package_is_that_of_a_task_type_and_a_family_that_only_ans
 def test_a_package_that_cannot_be_imported_is_named_where_it_is_needed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    packages.write(tmp_path, "lsloop_broken", "import no_such_module", {packages.FAMILIES: {"broken": "family"}})
+    packages.write(
+        tmp_path, "lsloop_broken", "import no_such_module", {packages.FAMILIES: {"broken": "family"}}
+    )
     monkeypatch.syspath_prepend(str(tmp_path))
     with pytest.raises(UsageError, match="'broken' cannot be imported: ModuleNotFoundError"):
         choosing.family(Job("weather", TEMPLATE), "length:v7")

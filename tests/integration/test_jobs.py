@@ -1,4 +1,5 @@
-"""The worker: jobs once each, one at a time per key, tried again; it waits for services, and ends when told."""
+"""The worker: jobs once each, one at a time per key, tried again; it waits for services, and ends when
+told."""
 
 import os
 import signal
@@ -66,9 +67,13 @@ def test_jobs_are_done_once_in_turn_per_key_and_one_more_waits(
         wait_until(lambda: queue.counts(ledger) == {"waiting": 0, "running": 0, "failed": 0}, 20)
 
 
-def test_a_job_has_the_params_that_are_there_when_it_begins(config: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_job_has_the_params_that_are_there_when_it_begins(
+    config: Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen, path = list[int](), config.project_dir / "params.yaml"
-    monkeypatch.setitem(jobs.JOBS, "look", Job(lambda config: seen.append(config.params.push.limit), queue="look"))
+    monkeypatch.setitem(
+        jobs.JOBS, "look", Job(lambda config: seen.append(config.params.push.limit), queue="look")
+    )
     with working(config, "look") as said:
         for text, limit in (("push: {limit: 3}", 3), ("push: {limit: many}", 3), ("push: {limit: 4}", 4)):
             path.write_text(text)
@@ -153,7 +158,9 @@ def test_without_postgresql_adding_a_job_says_so(tmp_path: Path, monkeypatch: py
     assert "hunter2" not in str(caught.value)
 
 
-def test_the_queue_s_tables_are_made_by_an_upgrade_and_kept_by_the_next(database_url: str, ledger: Ledger) -> None:
+def test_the_queue_s_tables_are_made_by_an_upgrade_and_kept_by_the_next(
+    database_url: str, ledger: Ledger
+) -> None:
     with ledger.transaction() as transaction:
         transaction.run(f"DROP SCHEMA {queue.SCHEMA} CASCADE")
     assert not queue.is_current(ledger)
@@ -164,7 +171,11 @@ def test_the_queue_s_tables_are_made_by_an_upgrade_and_kept_by_the_next(database
 
 
 def lsloop(folder: Path, *arguments: str, database_url: str) -> subprocess.Popen[str]:
-    more = {"DATABASE_URL": database_url, "LABEL_STUDIO_URL": "http://127.0.0.1:1", "LABEL_STUDIO_API_KEY": "0" * 40}
+    more = {
+        "DATABASE_URL": database_url,
+        "LABEL_STUDIO_URL": "http://127.0.0.1:1",
+        "LABEL_STUDIO_API_KEY": "0" * 40,
+    }
     command = [sys.executable, "-m", "lsloop", "-C", str(folder), *arguments]
     return subprocess.Popen(
         command, env=os.environ | more, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -192,5 +203,3 @@ def test_a_queue_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     _, told = process.communicate(timeout=30)
     assert process.returncode == 2
     assert "events" in told
-
-

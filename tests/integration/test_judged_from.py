@@ -1,4 +1,5 @@
-"""A translation belongs to the text that it was made of: when people correct that text, nobody pairs the two silently."""
+"""A translation belongs to the text that it was made of: when people correct that text, nobody pairs the
+two silently."""
 
 import json
 import os
@@ -37,27 +38,35 @@ def reviewed(office: Office, raw: Path | None = None) -> list[Any]:
     (raw / "a.wav").write_bytes(b"1")
     os.utime(raw / "a.wav", ns=(1, 1))
     making = Making(office.kind, str(raw), RawData(raw), resources.template(office.task_type))
-    return [making.reviewed(entry, document).rows[0] for entry, document in zip(found, documents, strict=True)]
+    return [
+        making.reviewed(entry, document).rows[0] for entry, document in zip(found, documents, strict=True)
+    ]
 
 
 def assign(office: Office) -> None:
     office.value("SELECT assign_splits(0.1, 0.1)")
 
 
-def test_a_source_corrected_meanwhile_is_translated_again(offices: tuple[Office, Office], tmp_path: Path) -> None:
+def test_a_source_corrected_meanwhile_is_translated_again(
+    offices: tuple[Office, Office], tmp_path: Path
+) -> None:
     hearing, translating = offices
     hearing.answer("a", "em")
     assert translating.answer("a", "YOU") == {"accepted": 1}, "what somebody said is never lost"
     assign(hearing)
     assert reviewed(translating) == [], "the translation of another text is not paired with this one"
     assert translating.send() == ["a"], "somebody looks again"
-    shown = translating.rows("SELECT base -> 'fields' AS fields FROM tasks ORDER BY claimed_at DESC")[0].fields
+    shown = translating.rows("SELECT base -> 'fields' AS fields FROM tasks ORDER BY claimed_at DESC")[
+        0
+    ].fields
     assert shown == {"transcript": "em", "translation": "YOU"}, "beginning from what was said before"
     translating.answer("a", "me")
     (document,) = reviewed(translating)
     assert (document["reads"], document["answers"]["translation"]["value"]) == ({"transcript": "em"}, "me")
     assert document["judged_from"] == {"revisions": {"transcript": 2}, "sync_version": 1}
-    assert [(row["transcript"], row["translation"]) for row in reviewed(translating, tmp_path)] == [("em", "me")]
+    assert [(row["transcript"], row["translation"]) for row in reviewed(translating, tmp_path)] == [
+        ("em", "me")
+    ]
     assert translating.send() == [], "and then it is done"
 
 
@@ -73,7 +82,9 @@ def test_a_source_corrected_afterwards_is_translated_again(offices: tuple[Office
     assert reviewed(translating) == []
     assert translating.send() == ["a"]
     hearing.answer("a", "anh")
-    assert [d["reads"] for d in reviewed(translating)] == [{"transcript": "anh"}], "corrected back: it holds again"
+    assert [d["reads"] for d in reviewed(translating)] == [{"transcript": "anh"}], (
+        "corrected back: it holds again"
+    )
 
 
 def test_a_correction_that_is_taken_back_counts_as_one(offices: tuple[Office, Office]) -> None:
@@ -108,7 +119,9 @@ def test_a_page_that_was_open_while_its_task_was_refreshed_is_judged_by_what_it_
     )  # fmt: skip
     translating.answer("a", "YOU", lead_time=3000.0)  # begun before
     assign(hearing)
-    (row,) = translating.rows("SELECT judged_from -> 'fields' AS seen FROM tasks WHERE task_type = :t", t=TRANSLATION)
+    (row,) = translating.rows(
+        "SELECT judged_from -> 'fields' AS seen FROM tasks WHERE task_type = :t", t=TRANSLATION
+    )
     assert row.seen["transcript"] == "anh"
     assert reviewed(translating) == []
     assert translating.send() == ["a"]
@@ -132,10 +145,14 @@ def test_who_decides_that_a_translation_stands_has_it_exported_with_the_text_it_
     translating.answer("a", "YOU")
     translating.decide("human_wins")
     assign(hearing)
-    assert [(row["transcript"], row["translation"]) for row in reviewed(translating, tmp_path)] == [("anh", "YOU")]
+    assert [(row["transcript"], row["translation"]) for row in reviewed(translating, tmp_path)] == [
+        ("anh", "YOU")
+    ]
 
 
-def test_what_a_model_made_of_the_older_text_is_not_shown_and_it_is_asked_again(offices: tuple[Office, Office]) -> None:
+def test_what_a_model_made_of_the_older_text_is_not_shown_and_it_is_asked_again(
+    offices: tuple[Office, Office],
+) -> None:
     hearing, translating = offices
     translating.answer("a", "YOU")
     translating.rows(

@@ -1,4 +1,5 @@
-"""Links to media in tasks that people may still open follow their source, and nothing else of a task is touched."""
+"""Links to media in tasks that people may still open follow their source, and nothing else of a task is
+touched."""
 
 import dataclasses
 from typing import Any
@@ -16,7 +17,9 @@ def elsewhere(world: World, *, url_days: float | None = None, **environment: Any
     params = world.config.params
     if url_days is not None:
         params = params.model_copy(update={"media": params.media.model_copy(update={"url_days": url_days})})
-    return dataclasses.replace(world, config=dataclasses.replace(world.config, environment=changed, params=params))
+    return dataclasses.replace(
+        world, config=dataclasses.replace(world.config, environment=changed, params=params)
+    )
 
 
 def links(world: World) -> dict[str, signing.Link]:
@@ -39,7 +42,9 @@ def sent(world: World) -> World:
     world.push()
     there = world.tasks()
     world.annotate(there["clip-001"], "answered")
-    world.annotator("linh").post(f"api/tasks/{there['clip-002']['id']}/drafts", json={"result": transcript("half")})
+    world.annotator("linh").post(
+        f"api/tasks/{there['clip-002']['id']}/drafts", json={"result": transcript("half")}
+    )
     world.pull()
     return world
 
@@ -101,7 +106,9 @@ def test_a_run_renews_as_many_as_it_is_told_and_the_next_goes_on(sent: World) ->
     sent.ingest(clips(8))
     sent.push()
     now = elsewhere(sent, media_url="http://media.example")
-    few = now.config.params.model_copy(update={"push": now.config.params.push.model_copy(update={"refresh": 3})})
+    few = now.config.params.model_copy(
+        update={"push": now.config.params.push.model_copy(update={"refresh": 3})}
+    )
     few_world = dataclasses.replace(now, config=dataclasses.replace(now.config, params=few))
     assert [few_world.pull().links for _ in range(4)] == [3, 3, 2, 0]
     assert all(good(now, link) for link in links(now).values())

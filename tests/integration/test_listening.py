@@ -1,4 +1,5 @@
-"""A promotion is noticed by each of three ways alone: notified, listening anew after a break, looking now and then."""
+"""A promotion is noticed by each of three ways alone: notified, listening anew after a break, looking now
+and then."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -32,7 +33,9 @@ def in_use(ledger: Ledger) -> str | None:
 
 
 def promote(ledger: Ledger) -> None:
-    versions.register(ledger, versions.Version("v1", TRANSCRIPT, "models/v1", "0", "b", None, "0", {}, 0, "0", {}))
+    versions.register(
+        ledger, versions.Version("v1", TRANSCRIPT, "models/v1", "0", "b", None, "0", {}, 0, "0", {})
+    )
     versions.promote(ledger, "v1", "test")
 
 

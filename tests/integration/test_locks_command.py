@@ -77,9 +77,7 @@ def test_answers_that_are_too_few_or_differ_are_told(office: Office) -> None:
     office.answer("open", "one", "an")
     assert words(office.ledger)["open"] == f"task {number} of project 1 has 1 of 2 answers"
     office.answer("open", "quite different", "binh")
-    assert (
-        words(office.ledger)["open"] == f"task {number} of project 1 has answers, but no valid answer yet"
-    )
+    assert words(office.ledger)["open"] == f"task {number} of project 1 has answers, but no valid answer yet"
 
 
 def test_stale_ones_are_those_expired_those_cut_off_and_those_nobody_answers(office: Office) -> None:

@@ -39,7 +39,9 @@ def test_a_ledger_without_schema_names_the_command_to_run(bare: str) -> None:
 
 def test_a_newer_ledger_is_refused_by_name_and_not_touched(database_url: str) -> None:
     with psycopg.connect(database_url) as connection:
-        connection.execute("INSERT INTO _yoyo_migration (migration_hash, migration_id) VALUES ('x', '9999.future')")
+        connection.execute(
+            "INSERT INTO _yoyo_migration (migration_hash, migration_id) VALUES ('x', '9999.future')"
+        )
     for act in (lambda: connect(database_url), lambda: migrations.upgrade(database_url)):
         with pytest.raises(SchemaMismatch, match=r"newer than this lsloop: it has 9999\.future"):
             act()

@@ -1,4 +1,5 @@
-"""A real Label Studio and the ML backend: attached, put right, tried out, and asked for the next task; and two servers."""
+"""A real Label Studio and the ML backend: attached, put right, tried out, and asked for the next task; and
+two servers."""
 
 import json
 import shutil
@@ -35,7 +36,11 @@ def labels(studio: Studio) -> Iterator[LabelStudio]:
 
 @pytest.fixture
 def config(tmp_path: Path, ledger: Ledger, database_url: str, speech: Speech, studio: Studio) -> Config:
-    stack = {"database_url": database_url, "label_studio_url": studio.url, "label_studio_api_key": studio.token}
+    stack = {
+        "database_url": database_url,
+        "label_studio_url": studio.url,
+        "label_studio_api_key": studio.token,
+    }
     settings = project(tmp_path, speech, 4, stack=stack)
     ingest(ledger, settings)
     return settings
@@ -64,7 +69,9 @@ def test_setup_attaches_the_model_once_puts_it_right_and_proves_it(
         assert done
         assert (done.problem, done.drift, done.ls_backend_id) == (None, [], empty.ls_backend_id)
         assert "answered, score" in (done.tested or "")
-        assert done.model_version == loop.models_in_order(ledger, here, TRANSCRIPT)[0].known_version(Job(TRANSCRIPT))
+        assert done.model_version == loop.models_in_order(ledger, here, TRANSCRIPT)[0].known_version(
+            Job(TRANSCRIPT)
+        )
         assert "answered, score" in loop.inspect_model(ledger, labels, here, TRANSCRIPT)
         urls = [one["url"] for one in webhooks.of_project(labels, there.ls_project_id or 0)]
         assert urls == [here.webhook_url]
@@ -84,7 +91,9 @@ def test_setup_attaches_the_model_once_puts_it_right_and_proves_it(
     other = replace(config, stack={**config.stack, "secret": "another one"})
     with served(other, ledger) as here:  # another port and another password
         wait_until(lambda: httpx.get(f"{here.ml_url}/{TRANSCRIPT}/health").status_code == 200)
-        with pytest.raises(Refused, match=f"asks the model at {done.url}, and it answers at {here.ml_url}/{TRANSCRIPT} now"):
+        with pytest.raises(
+            Refused, match=f"asks the model at {done.url}, and it answers at {here.ml_url}/{TRANSCRIPT} now"
+        ):
             loop.inspect_model(ledger, labels, here, TRANSCRIPT)
         moved = loop.attach_model(ledger, labels, here, there, test=True)
         assert moved
@@ -113,7 +122,9 @@ def test_label_studio_asks_the_model_for_a_task_without_prediction(
         task = labels.get(f"api/projects/{there.ls_project_id}/next")
         shown = labels.get(f"api/tasks/{task['id']}/")["predictions"]
         assert [one["model_version"] for one in shown] == [done.model_version]
-        ids = [found["id"] for page in tasks.changed(labels, there.ls_project_id or 0) for found in page.tasks]
+        ids = [
+            found["id"] for page in tasks.changed(labels, there.ls_project_id or 0) for found in page.tasks
+        ]
         body = {"selectedItems": {"all": False, "included": ids}}
         params = {"id": "retrieve_tasks_predictions", "project": there.ls_project_id or 0}
         labels.post("api/dm/actions", params=params, json=body)
@@ -133,7 +144,11 @@ def test_start_training_in_label_studio_queues_one_training_and_trains_nothing_i
         for _ in range(2):
             labels.post(f"api/ml/{done.ls_backend_id}/train", json={})
         (asked,) = versions.trainings(ledger)
-        assert (asked["task_type"], asked["state"], asked["requested_by"]) == (TRANSCRIPT, "queued", "Label Studio")
+        assert (asked["task_type"], asked["state"], asked["requested_by"]) == (
+            TRANSCRIPT,
+            "queued",
+            "Label Studio",
+        )
     stop, said = threading.Event(), list[str]()
     worker = threading.Thread(target=jobs.work, args=(config, ["train"], stop.wait, said.append))
     worker.start()

@@ -70,7 +70,10 @@ def payload(name: str) -> Any:
 
 def about(ledger: Ledger, asked: dict[str, Any], names: Mapping[int, str]) -> dict[str, Any]:
     """The request, its tasks at these places being tasks of these samples."""
-    ids = {row.external_id: str(row.sample_id) for row in rows(ledger, "SELECT external_id, sample_id FROM samples")}
+    ids = {
+        row.external_id: str(row.sample_id)
+        for row in rows(ledger, "SELECT external_id, sample_id FROM samples")
+    }
     for place, name in names.items():
         asked["tasks"][place]["data"]["sample_id"] = ids[name]
     return asked
@@ -89,7 +92,9 @@ def test_label_studios_own_requests_get_one_result_per_task(asker: Asker, ledger
         assert all(one["score"] is not None and one["model_version"].startswith("base-") for one in results)
 
 
-def test_results_keep_the_order_and_the_place_of_what_failed(asker: Asker, config: Config, ledger: Ledger) -> None:
+def test_results_keep_the_order_and_the_place_of_what_failed(
+    asker: Asker, config: Config, ledger: Ledger
+) -> None:
     (config.raw_dir / "audio" / "clip-002.wav").write_bytes(b"no sound")
     (config.raw_dir / "audio" / "clip-005.wav").unlink()
     straight, turned = payload("predict__retrieve_10"), payload("predict__retrieve_10")
@@ -102,12 +107,20 @@ def test_results_keep_the_order_and_the_place_of_what_failed(asker: Asker, confi
         [one["score"] for one in results[::-1]]
     )
     assert asker.post("predict", {**straight, "tasks": []}).json()["results"] == []
-    odd = {**straight, "tasks": [None, {}, {"data": {"sample_id": 7}}, {"id": 1, "data": []}, *straight["tasks"][:1]]}
-    assert [bool(one["result"]) for one in asker.post("predict", odd).json()["results"]] == [False] * 4 + [True]
+    odd = {
+        **straight,
+        "tasks": [None, {}, {"data": {"sample_id": 7}}, {"id": 1, "data": []}, *straight["tasks"][:1]],
+    }
+    assert [bool(one["result"]) for one in asker.post("predict", odd).json()["results"]] == [False] * 4 + [
+        True
+    ]
 
 
 def test_whatever_a_model_does_with_one_task_the_others_are_answered(asker: Asker, ledger: Ledger) -> None:
-    asked = {**payload("predict__retrieve_10"), "label_config": ""}  # that of the template has a place for everything
+    asked = {
+        **payload("predict__retrieve_10"),
+        "label_config": "",
+    }  # that of the template has a place for everything
     count = len(asked["tasks"])
     about(ledger, asked, {place: f"clip-{place:03d}" for place in range(count)})
     seat = asker.backends.seats[TRANSCRIPT]
@@ -195,13 +208,17 @@ def test_a_promotion_is_followed_and_one_that_cannot_be_loaded_is_told(
     promote(ledger, config, "v2", speech.other)
     wait_until(lambda: asker.get("health").json()["model_version"] == "v2")
     promote(ledger, config, "v3", None)
-    told = wait_until(lambda: asker.get("health").json() if "fallback" in asker.get("health").json() else None)
+    told = wait_until(
+        lambda: asker.get("health").json() if "fallback" in asker.get("health").json() else None
+    )
     assert told["model_version"].startswith("v2 (fallback: v3 cannot be loaded: ")
     assert told["fallback"].startswith("v3 cannot be loaded: There is no model at ")
     asked = about(ledger, payload("predict__short"), {0: "clip-000"})
     answer = asker.post("predict", asked).json()
     assert answer["results"][0]["result"]
-    assert {answer["model_version"], *(one["model_version"] for one in answer["results"])} == {told["model_version"]}
+    assert {answer["model_version"], *(one["model_version"] for one in answer["results"])} == {
+        told["model_version"]
+    }
     assert asker.get("versions").json()["versions"] == [told["model_version"], "v3", "v2"]
     versions.roll_back(ledger, TRANSCRIPT, "test")
     wait_until(lambda: asker.get("health").json() == {"status": "UP", "model_version": "v2"})
@@ -251,8 +268,14 @@ def test_a_server_without_a_model_does_not_import_torch(config: Config) -> None:
         (None, {}),
         ([], {}),
         ({"result": [{"x": 1}]}, {}),
-        ({"result": [{"value": {"text": ["xin chào"]}}, {"value": {"text": "meeting"}}]}, {"prompt": "xin chào meeting"}),
-        ({"prompt": "names: An, Bình", "language": "vi", "result": 3}, {"prompt": "names: An, Bình", "language": "vi"}),
+        (
+            {"result": [{"value": {"text": ["xin chào"]}}, {"value": {"text": "meeting"}}]},
+            {"prompt": "xin chào meeting"},
+        ),
+        (
+            {"prompt": "names: An, Bình", "language": "vi", "result": 3},
+            {"prompt": "names: An, Bình", "language": "vi"},
+        ),
     ],
 )
 def test_what_somebody_typed_on_the_page_is_told_to_the_model(context: Any, hints: dict[str, str]) -> None:

@@ -1,4 +1,5 @@
-"""Model versions on a real ledger: one in use per task type, rolled back step by step, and trainings asked for once."""
+"""Model versions on a real ledger: one in use per task type, rolled back step by step, and trainings asked
+for once."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -51,7 +52,12 @@ def test_a_version_is_found_by_how_it_begins_with_all_that_it_was_made_of(ledger
     versions.register(ledger, version("3fa9-one"))
     versions.register(ledger, version("3fb0-two"))
     found = versions.find(ledger, "3fa")
-    assert (found.version, found.params, found.seed, found.metrics) == ("3fa9-one", {"epochs": 3}, 7, {"new": {"wer": 0.1}})
+    assert (found.version, found.params, found.seed, found.metrics) == (
+        "3fa9-one",
+        {"epochs": 3},
+        7,
+        {"new": {"wer": 0.1}},
+    )
     with pytest.raises(UsageError, match="Several model versions"):
         versions.find(ledger, "3f")
     with pytest.raises(UsageError, match="no model version 'x'"):
@@ -61,7 +67,11 @@ def test_a_version_is_found_by_how_it_begins_with_all_that_it_was_made_of(ledger
 
 
 def test_a_password_in_the_name_of_the_base_is_shown_nowhere(
-    ledger: Ledger, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ledger: Ledger,
+    database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("LABEL_STUDIO_URL", "http://127.0.0.1:1")
@@ -117,7 +127,9 @@ def test_requests_that_wait_are_answered_by_one_run(ledger: Ledger) -> None:
     with ledger.in_turn(versions.turn(TRANSCRIPT)):
         assert versions.begin(ledger, TRANSCRIPT, "worker", None, RUN) == first
         assert states(ledger) == [("running", None)]
-        assert versions.request(ledger, TRANSCRIPT, "linh") != first  # asked for while one runs: its data may be newer
+        assert (
+            versions.request(ledger, TRANSCRIPT, "linh") != first
+        )  # asked for while one runs: its data may be newer
         versions.end(ledger, first, None, "kept", None)
     assert states(ledger) == [("done", None), ("queued", None)]
 

@@ -1,7 +1,7 @@
 """A ledger that commit 7cb9f64 made, in the middle of work: it is upgraded, and the work goes on.
 
-`payloads/ledger_7cb9f64.sql.gz` is its dump: answers accepted, a conflict, gold with scores of two task types, a task
-that was claimed by a push which was killed, and a model in use.
+`payloads/ledger_7cb9f64.sql.gz` is its dump: answers accepted, a conflict, gold with scores of two task
+types, a task that was claimed by a push which was killed, and a model in use.
 """
 
 import gzip
@@ -25,7 +25,16 @@ from services import Postgres
 from world import TRANSCRIPT, config
 
 DUMP = Path(__file__).parents[1] / "payloads" / "ledger_7cb9f64.sql.gz"
-KEPT = "samples", "annotations", "annotation_history", "revisions", "conflicts", "tasks", "model_versions", "gold_standards"
+KEPT = (
+    "samples",
+    "annotations",
+    "annotation_history",
+    "revisions",
+    "conflicts",
+    "tasks",
+    "model_versions",
+    "gold_standards",
+)
 
 
 @pytest.fixture
@@ -43,7 +52,9 @@ def old(postgres: Postgres) -> Iterator[str]:
 def all_rows(url: str) -> dict[str, list[Any]]:
     with psycopg.connect(url) as connection:
         return {
-            name: connection.execute(f"SELECT to_jsonb(t) FROM {name} t ORDER BY to_jsonb(t)::text").fetchall()
+            name: connection.execute(
+                f"SELECT to_jsonb(t) FROM {name} t ORDER BY to_jsonb(t)::text"
+            ).fetchall()
             for name in KEPT
         }
 
@@ -66,7 +77,10 @@ def test_an_old_ledger_is_upgraded_with_all_that_was_in_it_and_goes_on(old: str,
     assert migrations.upgrade(old)[-1] == migrations.shipped()[-1]
     with psycopg.connect(old) as connection:
         for view in views:
-            (may,) = connection.execute("SELECT has_table_privilege('looks_on', %s, 'SELECT')", (view,)).fetchone() or ()
+            (may,) = (
+                connection.execute("SELECT has_table_privilege('looks_on', %s, 'SELECT')", (view,)).fetchone()
+                or ()
+            )
             assert may, f"{view} was made anew: nobody may read it any more"
         connection.execute("DROP OWNED BY looks_on")
         connection.execute("DROP ROLE looks_on")
@@ -80,9 +94,9 @@ def test_an_old_ledger_is_upgraded_with_all_that_was_in_it_and_goes_on(old: str,
     the_figures_are_recounted(office, segments)
     (open_conflict,) = conflicts.find(ledger, conflicts.Filter())
     conflict.resolve(ledger, load(TRANSCRIPT), open_conflict, "human_wins", actor="lead")
-    assert office.value("SELECT fields ->> 'transcript' FROM samples WHERE sample_id = :id", id=open_conflict.sample_id) == (
-        "heard two"
-    )
+    assert office.value(
+        "SELECT fields ->> 'transcript' FROM samples WHERE sample_id = :id", id=open_conflict.sample_id
+    ) == ("heard two")
     assert office.states()["claimed"] == before_claimed
     in_use = versions.promoted(ledger, TRANSCRIPT)
     assert in_use is not None
@@ -98,11 +112,20 @@ def the_figures_are_recounted(office: Office, segments: Office) -> None:
     """Words as they were; what no words could be counted of, by its own unit with the next look."""
     scored = {one["annotator"]: one for one in quality.annotators(office.ledger)}
     assert (scored["an@example.com"]["unit"], scored["an@example.com"]["words"]) == ("words", 6)
-    assert (scored["chi@example.com"]["unit"], scored["chi@example.com"]["mean"]) == (None, pytest.approx(6 / 7))
+    assert (scored["chi@example.com"]["unit"], scored["chi@example.com"]["mean"]) == (
+        None,
+        pytest.approx(6 / 7),
+    )
     for one in (office, segments):
         court_of(one.config, one.project).examine_all(one.ledger, one.project)
     again = {one["annotator"]: one for one in quality.annotators(office.ledger)}
     assert again["an@example.com"] == scored["an@example.com"]
     chi = again["chi@example.com"]
-    assert (chi["unit"], chi["errors"], chi["total"], chi["words"], chi["n"]) == ("milliseconds", 500, 2000, None, 1)
+    assert (chi["unit"], chi["errors"], chi["total"], chi["words"], chi["n"]) == (
+        "milliseconds",
+        500,
+        2000,
+        None,
+        1,
+    )
     assert chi["error_low"] < 0.25 < chi["error_high"]

@@ -1,4 +1,5 @@
-"""`lsloop predict`, the ML backend and the gate ask a model in one way: what is measured is what is served."""
+"""`lsloop predict`, the ML backend and the gate ask a model in one way: what is measured is what is
+served."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -41,7 +42,8 @@ def number_of(row: dict[str, Any]) -> int:
 
 
 def answer(predictor: Any, asked: Sequence[dict[str, Any]]) -> list[Guess]:
-    """What is said in each recording; every third answer does not fit the label config, and every fifth is none."""
+    """What is said in each recording; every third answer does not fit the label config, and every fifth is
+    none."""
     assert all("transcript" not in row and "language" not in row for row in asked)
     found = []
     for number in map(number_of, asked):
@@ -58,7 +60,9 @@ def test_the_gate_predict_and_the_ml_backend_give_the_same_answer(
 
     monkeypatch.setattr(speech_ctc.Predictor, "predict", answer)
     done = loop.predict(ledger, here, TRANSCRIPT)
-    told = rows(ledger, "SELECT external_id, value, model_version FROM predictions JOIN samples USING (sample_id)")
+    told = rows(
+        ledger, "SELECT external_id, value, model_version FROM predictions JOIN samples USING (sample_id)"
+    )
     predicted = {row.external_id: (row.value, row.model_version) for row in told}
     good = {f"clip-{number:03d}" for number in range(16) if number % 3 and number % 5}
     assert set(predicted) == good
@@ -77,7 +81,8 @@ def test_the_gate_predict_and_the_ml_backend_give_the_same_answer(
 
 
 def served(here: Config, ledger: Ledger) -> dict[str, tuple[Any, str]]:
-    """By the name of the sample what the ML backend answers: the text in its regions, and the model version."""
+    """By the name of the sample what the ML backend answers: the text in its regions, and the model
+    version."""
     there = rows(ledger, "SELECT external_id, sample_id FROM samples ORDER BY external_id")
     asked = {"tasks": [{"data": {"sample_id": str(row.sample_id)}} for row in there]}
     with serving(here.raw_dir, ml=Backends(ledger, here, look_every=3600)) as url:
@@ -89,7 +94,9 @@ def served(here: Config, ledger: Ledger) -> dict[str, tuple[Any, str]]:
     return {row.external_id: one for row, one in zip(there, said, strict=True)}
 
 
-def gated(here: Config, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> tuple[dict[str, Any], dict[str, Any]]:
+def gated(
+    here: Config, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the gate hears of the model in use, by the name of the sample, and what it then measures."""
     people = Project(here, ledger, Office(ledger, here))
     people.accept({row.external_id: "something" for row in rows(ledger, "SELECT external_id FROM samples")})

@@ -12,7 +12,9 @@ from world import TRANSCRIPT, World, clips, transcript
 
 
 def settings(world: World, **sections: Any) -> World:
-    return replace(world, config=replace(world.config, params=world.config.params.model_copy(update=sections)))
+    return replace(
+        world, config=replace(world.config, params=world.config.params.model_copy(update=sections))
+    )
 
 
 def shape(value: Any) -> Any:
@@ -28,7 +30,9 @@ def golden(world: World) -> World:
     world = settings(world, gold=Gold(ratio=0.5, window=2))
     world.ingest(clips(20))
     for i in range(1, 11):
-        sample_id = world.value("SELECT sample_id FROM samples WHERE external_id = :id", id=f"clip-{i * 2:03}")
+        sample_id = world.value(
+            "SELECT sample_id FROM samples WHERE external_id = :id", id=f"clip-{i * 2:03}"
+        )
         gold.set_standard(world.ledger, sample_id, 1, "lead", {"transcript": f"right {i * 2}"})
     pushed = world.push(limit=20)
     assert (pushed.sent, pushed.probes) == (20, 10)
@@ -46,7 +50,15 @@ def test_nothing_in_label_studio_tells_a_probe_from_another_task(golden: World) 
     ordinary = [full[name] for name in full if not is_probe[name]]
     assert (len(probes), len(ordinary)) == (10, 10)
     assert {repr(shape(task)) for task in probes} == {repr(shape(task)) for task in ordinary}
-    same = ("meta", "overlap", "is_labeled", "project", "total_annotations", "total_predictions", "created_at")
+    same = (
+        "meta",
+        "overlap",
+        "is_labeled",
+        "project",
+        "total_annotations",
+        "total_predictions",
+        "created_at",
+    )
     seen = [{key: str(task.get(key))[:16] for key in same} for task in (*probes, *ordinary)]
     assert all(one == seen[0] for one in seen), seen
     shown = {name: task["predictions"][0] for name, task in full.items()}
@@ -66,7 +78,10 @@ def test_answers_to_probes_are_scored_and_never_accepted(golden: World) -> None:
     assert golden.pull().received.outcomes == {"accepted": 10, "probed": 10}
     (row,) = quality.annotators(golden.ledger)
     assert (row["answered"], row["gold"], row["n"], row["mean"], row["errors"]) == (20, 10, 10, 1, 0)
-    assert sorted(set(golden.current().values())) == ["heard", *sorted(f"xin chào meeting {i}" for i in range(2, 21, 2))]
+    assert sorted(set(golden.current().values())) == [
+        "heard",
+        *sorted(f"xin chào meeting {i}" for i in range(2, 21, 2)),
+    ]
 
 
 def test_three_people_are_asked_compared_and_somebody_decides(world: World) -> None:

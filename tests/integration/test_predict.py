@@ -1,4 +1,5 @@
-"""Predict: what waits gets a prediction, once, whoever is at it; and what cannot be predicted holds up nothing else."""
+"""Predict: what waits gets a prediction, once, whoever is at it; and what cannot be predicted holds up
+nothing else."""
 
 import json
 import shutil
@@ -72,10 +73,14 @@ def test_new_content_and_another_model_are_predicted_and_what_was_shown_stays(
     shutil.copy(speech.clips[39], config.raw_dir / "audio" / "clip-001.wav")
     ingest(ledger, config)
     assert loop.predict(ledger, config, TRANSCRIPT).predicted == 1
-    assert [len(found) for found in (model_versions(ledger)["clip-000"], model_versions(ledger)["clip-001"])] == [1, 2]
+    assert [
+        len(found) for found in (model_versions(ledger)["clip-000"], model_versions(ledger)["clip-001"])
+    ] == [1, 2]
     other = loop.predict(ledger, config, TRANSCRIPT, model=str(speech.other))
     assert other.predicted == 36
-    assert model_versions(ledger)["clip-000"][1] == other.model_version != model_versions(ledger)["clip-000"][0]
+    assert (
+        model_versions(ledger)["clip-000"][1] == other.model_version != model_versions(ledger)["clip-000"][0]
+    )
     # Back to the first model: its answers are the newest again.
     assert loop.predict(ledger, config, TRANSCRIPT).predicted == 36
     (newest,) = rows(
@@ -85,9 +90,13 @@ def test_new_content_and_another_model_are_predicted_and_what_was_shown_stays(
     assert newest.v == model_versions(ledger)["clip-000"][0]
 
 
-def test_the_promoted_version_answers_and_not_the_base(config: Config, ledger: Ledger, speech: Speech) -> None:
+def test_the_promoted_version_answers_and_not_the_base(
+    config: Config, ledger: Ledger, speech: Speech
+) -> None:
     shutil.copytree(speech.other, config.project_dir / "models" / "v2")
-    made = versions.Version("v2-abc", TRANSCRIPT, "models/v2", "0" * 64, "models/base", None, "1" * 64, {}, 0, "0", {})
+    made = versions.Version(
+        "v2-abc", TRANSCRIPT, "models/v2", "0" * 64, "models/base", None, "1" * 64, {}, 0, "0", {}
+    )
     versions.register(ledger, made)
     versions.promote(ledger, "v2-abc", "test")
     assert loop.predict(ledger, config, TRANSCRIPT, limit=2).model_version == "v2-abc"
@@ -95,7 +104,9 @@ def test_the_promoted_version_answers_and_not_the_base(config: Config, ledger: L
 
 
 def test_without_a_model_it_says_what_to_do(config: Config, ledger: Ledger) -> None:
-    bare = Config(config.project_dir, config.params.model_copy(update={"models": {}}), config.environment, config.stack)
+    bare = Config(
+        config.project_dir, config.params.model_copy(update={"models": {}}), config.environment, config.stack
+    )
     with pytest.raises(UsageError, match=f"no model for {TRANSCRIPT}"):
         loop.predict(ledger, bare, TRANSCRIPT)
     with pytest.raises(UsageError, match="no model at"):
@@ -107,7 +118,10 @@ def test_a_bad_recording_is_named_and_the_others_are_predicted(
 ) -> None:
     (config.raw_dir / "audio" / "clip-003.wav").write_bytes(b"not a sound")
     (config.raw_dir / "audio" / "clip-007.wav").unlink()
-    assert commands.main(["-C", str(config.project_dir), "predict", "--task-type", TRANSCRIPT, "--json", "-q"]) == 1
+    assert (
+        commands.main(["-C", str(config.project_dir), "predict", "--task-type", TRANSCRIPT, "--json", "-q"])
+        == 1
+    )
     said = json.loads(capsys.readouterr().out)
     assert (said["predicted"], said["failed"]) == (34, 2)
     reasons = {one["external_id"]: one["problem"] for one in said["problems"]}
@@ -118,7 +132,9 @@ def test_a_bad_recording_is_named_and_the_others_are_predicted(
     assert predictions.count(ledger, Backlog(TRANSCRIPT, ("media",), said["model_version"])) == 2
 
 
-def test_whatever_a_model_does_with_one_sample_is_a_problem_of_that_sample_only(config: Config, ledger: Ledger) -> None:
+def test_whatever_a_model_does_with_one_sample_is_a_problem_of_that_sample_only(
+    config: Config, ledger: Ledger
+) -> None:
     names = [f"clip-{number:03d}" for number in range(36)]
     bad = dict(zip(names, MISCHIEF, strict=False))
     asking = loop.asking(ledger, config, TRANSCRIPT)
@@ -160,7 +176,8 @@ def test_two_workers_share_the_work_and_do_nothing_twice(config: Config, ledger:
 
 
 class Timekeeper:
-    """Answers anything, and keeps how long the recordings were that it was asked about, and how many were claimed then."""
+    """Answers anything, and keeps how long the recordings were that it was asked about, and how many were
+    claimed then."""
 
     concurrency = 1
 
@@ -194,12 +211,25 @@ def test_recordings_of_like_length_are_answered_together_and_a_slow_model_claims
 def test_jobs_share_a_backlog_and_are_queued_once(
     config: Config, ledger: Ledger, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = ["-C", str(config.project_dir), "predict", "-t", TRANSCRIPT, "--background", "--workers", "2", "--json", "-q"]
+    command = [
+        "-C",
+        str(config.project_dir),
+        "predict",
+        "-t",
+        TRANSCRIPT,
+        "--background",
+        "--workers",
+        "2",
+        "--json",
+        "-q",
+    ]
     assert commands.main([*command, "--all", "--limit", "9"]) == 0
     assert len(json.loads(capsys.readouterr().out)["jobs"]) == 2
     assert commands.main(command) == 0
     assert json.loads(capsys.readouterr().out) == {"jobs": []}
-    queued = rows(ledger, "SELECT task_name, queue_name, args FROM lsloop_jobs.procrastinate_jobs ORDER BY id")
+    queued = rows(
+        ledger, "SELECT task_name, queue_name, args FROM lsloop_jobs.procrastinate_jobs ORDER BY id"
+    )
     assert {(job.task_name, job.queue_name) for job in queued} == {("predict", "predict")}
     for job in queued:
         jobs.JOBS[job.task_name].run(config, **job.args)
@@ -248,5 +278,8 @@ def test_what_an_annotator_left_to_begin_from_is_not_replaced(office_ledger: Off
     office = office_ledger
     office.send(limit=1)
     office.answer("a", "said in a, corrected")
-    rows(office.ledger, "SELECT create_conflict_sample(sample_id, 'look again') FROM samples WHERE external_id = 'a'")
+    rows(
+        office.ledger,
+        "SELECT create_conflict_sample(sample_id, 'look again') FROM samples WHERE external_id = 'a'",
+    )
     assert waiting(office) == ["b", "c"]

@@ -18,7 +18,9 @@ TRANSCRIPT = "transcript_correction"
 @pytest.fixture
 def folder(tmp_path: Path, ledger: Ledger, database_url: str) -> Path:
     (tmp_path / ".lsloop").mkdir()
-    (tmp_path / ".lsloop" / "stack.json").write_text(json.dumps({"database_url": database_url, "server_url": "http://x"}))
+    (tmp_path / ".lsloop" / "stack.json").write_text(
+        json.dumps({"database_url": database_url, "server_url": "http://x"})
+    )
     (tmp_path / "params.yaml").write_text("task_types:\n  transcript_correction: {}\n")
     office = Office(ledger)
     for number in range(6):
@@ -27,11 +29,18 @@ def folder(tmp_path: Path, ledger: Ledger, database_url: str) -> Path:
 
 
 def brought(folder: Path, capsys: pytest.CaptureFixture[str], *lines: Any, code: int = 0, **how: str) -> Any:
-    text = "\n".join(line if isinstance(line, str) else json.dumps(line, ensure_ascii=False) for line in lines)
+    text = "\n".join(
+        line if isinstance(line, str) else json.dumps(line, ensure_ascii=False) for line in lines
+    )
     path = folder / "said.jsonl"
-    path.write_bytes(gzip.compress(text.encode()) if how.get("packed") else text.encode("utf-8", "surrogatepass"))
+    path.write_bytes(
+        gzip.compress(text.encode()) if how.get("packed") else text.encode("utf-8", "surrogatepass")
+    )
     args = ["--version", how["version"]] if "version" in how else []
-    assert main(["-C", str(folder), "predictions", "import", "said.jsonl", "-t", TRANSCRIPT, "--json", *args]) == code
+    assert (
+        main(["-C", str(folder), "predictions", "import", "said.jsonl", "-t", TRANSCRIPT, "--json", *args])
+        == code
+    )
     (found,) = json.loads(capsys.readouterr().out)["files"].values()
     return found
 
@@ -97,7 +106,9 @@ def test_two_samples_of_one_name_are_told_apart_by_their_source(
     folder: Path, ledger: Ledger, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with ledger.transaction() as transaction:
-        transaction.run("UPDATE samples SET external_id = 'clip 0', source = 'other' WHERE external_id = 'clip 1'")
+        transaction.run(
+            "UPDATE samples SET external_id = 'clip 0', source = 'other' WHERE external_id = 'clip 1'"
+        )
     found = brought(folder, capsys, line("clip 0", "x"), line("clip 0", "y", source="other"), code=1)
     assert (found["new"], len(found["problems"])) == (1, 1)
     assert "several samples" in found["problems"][0]

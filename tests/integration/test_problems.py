@@ -12,7 +12,9 @@ from lsloop.ledger.problems import Problem
 from office import Office
 
 LINE = Problem("ingest", "line", "clip-7", "transcript is a number", "Make it text.")
-ANSWER = Problem("pull", "annotation", "12", "a number over 64 bits", "Open it.", "t", annotator="minh", ls_task_id=3)
+ANSWER = Problem(
+    "pull", "annotation", "12", "a number over 64 bits", "Open it.", "t", annotator="minh", ls_task_id=3
+)
 
 
 def aside(ledger: Ledger, *found: Problem) -> None:
@@ -38,7 +40,12 @@ def test_filters_by_task_type_annotator_and_sample(ledger: Ledger) -> None:
     office = Office(ledger)
     office.crawl("clip-7", transcript="một")
     sample_id = office.value("SELECT sample_id FROM samples")
-    aside(ledger, LINE, ANSWER, Problem("push", "sample", str(sample_id), "x", task_type="u", sample_id=sample_id))
+    aside(
+        ledger,
+        LINE,
+        ANSWER,
+        Problem("push", "sample", str(sample_id), "x", task_type="u", sample_id=sample_id),
+    )
     assert keys(ledger, task_type="t") == {"clip-7", "12"}  # what concerns every task type, too
     assert keys(ledger, annotator="minh") == {"12"}
     assert keys(ledger, sample="clip-7") == {str(sample_id)}
@@ -60,7 +67,9 @@ def test_any_text_can_be_a_reason(ledger: Ledger, text: str) -> None:
     assert problems.listed(ledger)[1] == 1
 
 
-def test_answers_without_a_value_and_events_given_up_are_listed_without_being_written_twice(ledger: Ledger) -> None:
+def test_answers_without_a_value_and_events_given_up_are_listed_without_being_written_twice(
+    ledger: Ledger,
+) -> None:
     office = Office(ledger)
     office.crawl("clip", transcript="một")
     office.send()
@@ -76,7 +85,11 @@ def test_answers_without_a_value_and_events_given_up_are_listed_without_being_wr
 
 
 def test_the_command_tells_reason_and_what_to_do(
-    ledger: Ledger, database_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ledger: Ledger,
+    database_url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", database_url)
     monkeypatch.setenv("LABEL_STUDIO_URL", "http://studio.example/ls/")

@@ -167,7 +167,8 @@ def test_a_deleted_task_that_was_answered_keeps_its_value(pushed: World) -> None
 
 def test_tasks_that_are_not_ours_are_counted_and_left_alone(pushed: World) -> None:
     pushed.studio.post(
-        f"api/projects/{pushed.ls_project_id}/import", json=[{"data": {"audio": "x", "text": "y", "candidates": ""}}]
+        f"api/projects/{pushed.ls_project_id}/import",
+        json=[{"data": {"audio": "x", "text": "y", "candidates": ""}}],
     )
     pulled = pushed.pull()
     assert pulled.foreign == 1

@@ -1,4 +1,5 @@
-"""Pull's overlap: what a slow transaction commits behind the cursor still comes in, and what was seen is not read again."""
+"""Pull's overlap: what a slow transaction commits behind the cursor still comes in, and what was seen is
+not read again."""
 
 from datetime import datetime, timedelta
 from typing import Any

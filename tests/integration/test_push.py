@@ -67,7 +67,9 @@ def test_a_dry_run_counts_gold_probes_and_what_was_cut_off_as_the_push_then_does
     world = replace(world, config=replace(world.config, params=params))
     world.ingest(clips(40))
     for number in range(1, 13):
-        standard = world.value("SELECT sample_id FROM samples WHERE external_id = :id", id=f"clip-{number:03}")
+        standard = world.value(
+            "SELECT sample_id FROM samples WHERE external_id = :id", id=f"clip-{number:03}"
+        )
         gold.set_standard(world.ledger, standard, 1, "lead", {"transcript": "known"})
     for limit in (0, 3, 1, 10, 5, 60):
         plan = loop.plan_push(world.ledger, world.config, TRANSCRIPT, limit=limit)
@@ -258,7 +260,9 @@ def test_overlap_is_set_and_stays_where_it_was_changed_by_hand(world: World) -> 
     there = loop.setup(world.ledger, world.studio, config, TRANSCRIPT).project
     assert projects.get(world.studio, there.ls_project_id or 0)["maximum_annotations"] == 3  # type: ignore[index]
     projects.update(world.studio, there.ls_project_id or 0, maximum_annotations=1)
-    assert "changed in Label Studio to 1" in loop.setup(world.ledger, world.studio, config, TRANSCRIPT).drift[0]
+    assert (
+        "changed in Label Studio to 1" in loop.setup(world.ledger, world.studio, config, TRANSCRIPT).drift[0]
+    )
     assert projects.get(world.studio, there.ls_project_id or 0)["maximum_annotations"] == 1  # type: ignore[index]
 
 
@@ -354,7 +358,8 @@ def test_the_batch_size_is_the_settings(world: World) -> None:
 
 
 def test_a_file_that_nobody_can_hear_is_named_and_not_sent_until_it_is_mended(world: World) -> None:
-    """Whether a line of metadata.jsonl named it, or a crawler wrote it by SQL and no ingest came after that."""
+    """Whether a line of metadata.jsonl named it, or a crawler wrote it by SQL and no ingest came after
+    that."""
     rows = clips(3)
     world.write(rows)
     (world.raw_dir / "audio/002.wav").write_bytes(b"RIFF no sound at all")

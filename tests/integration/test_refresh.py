@@ -1,4 +1,5 @@
-"""Tasks that nobody has started show what their samples are now; of what people are at, nothing is changed or lost."""
+"""Tasks that nobody has started show what their samples are now; of what people are at, nothing is changed
+or lost."""
 
 import time
 
@@ -75,7 +76,8 @@ def test_what_is_answered_after_a_refresh_is_no_conflict(sent: World) -> None:
 
 
 def test_an_answer_in_the_moment_of_a_refresh_is_a_conflict_when_upstream_goes_back(sent: World) -> None:
-    """It may be about either content; upstream says what the older one said, and that may be what nobody looked at."""
+    """It may be about either content; upstream says what the older one said, and that may be what nobody
+    looked at."""
     change(sent)
     assert sent.push().refreshed == 1
     sent.annotate(sent.tasks()["clip-001"], "heard", lead_time=0)
@@ -205,7 +207,8 @@ def test_a_new_recording_under_an_annotators_hands_goes_round_again_and_nothing_
 
 
 def test_nothing_is_compared_again_until_a_transaction_that_changed_something_is_over(ledger: Ledger) -> None:
-    """Also one that began before the last look and ended after it, and a task that came to work in between."""
+    """Also one that began before the last look and ended after it, and a task that came to work in
+    between."""
     office = Office(ledger)
     for name in ("a", "b"):
         office.crawl(name, transcript="upstream")

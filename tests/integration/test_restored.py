@@ -1,4 +1,5 @@
-"""A ledger that was put back to an older state: what it sent after that is known again, and is not sent a second time."""
+"""A ledger that was put back to an older state: what it sent after that is known again, and is not sent a
+second time."""
 
 import uuid
 
@@ -14,21 +15,31 @@ def put_back(world: World, *, before_the_project: bool = False) -> None:
     """The ledger forgets what it sent later than its first two tasks, as a backup from then does."""
     forgotten = "(SELECT task_key FROM tasks ORDER BY ls_task_id OFFSET :n)"
     for table in ("locks", "earlier_bases", "tasks"):
-        world.rows(f"DELETE FROM {table} WHERE task_key IN {forgotten} RETURNING 1", n=0 if before_the_project else 2)
+        world.rows(
+            f"DELETE FROM {table} WHERE task_key IN {forgotten} RETURNING 1", n=0 if before_the_project else 2
+        )
     if before_the_project:
         world.rows("DELETE FROM media_links RETURNING 1")
         world.rows("DELETE FROM projects RETURNING 1")
 
 
 @pytest.mark.parametrize("first", ["push", "pull", "before the project"])
-def test_what_was_sent_after_the_backup_is_known_again_and_its_answers_come_in(world: World, first: str) -> None:
+def test_what_was_sent_after_the_backup_is_known_again_and_its_answers_come_in(
+    world: World, first: str
+) -> None:
     world.ingest(clips(6))
     world.push(limit=2)
     world.push(limit=3)
     home, there = world.ls_project_id, world.tasks()
     for name in ("clip-004", "clip-005"):
         world.annotate(there[name], f"heard in {name}")
-    stranger = {"audio": "x", "text": "", "candidates": "", tasks.KEY: str(uuid.uuid4()), "sample_id": str(uuid.uuid4())}
+    stranger = {
+        "audio": "x",
+        "text": "",
+        "candidates": "",
+        tasks.KEY: str(uuid.uuid4()),
+        "sample_id": str(uuid.uuid4()),
+    }
     tasks.import_batch(world.studio, home, [{"data": stranger}])
     put_back(world, before_the_project=first == "before the project")
     rows = clips(6)
@@ -56,7 +67,10 @@ def test_what_was_sent_after_the_backup_is_known_again_and_its_answers_come_in(w
     assert world.value("SELECT count(*) FROM conflicts") == 1, "upstream moved under clip-005"
     assert world.push().sent == 0
     assert world.pull().noticed == []
-    assert world.value("SELECT count(*) FROM locks WHERE released_at IS NULL AND task_type = :t", t=TRANSCRIPT) == 4
+    assert (
+        world.value("SELECT count(*) FROM locks WHERE released_at IS NULL AND task_type = :t", t=TRANSCRIPT)
+        == 4
+    )
 
 
 def _remove(world: World, ls_project_id: int, data: dict[str, str]) -> None:

@@ -1,4 +1,5 @@
-"""Retraining on a real ledger, a real export and a real model that is tiny: what is better is used, nothing else."""
+"""Retraining on a real ledger, a real export and a real model that is tiny: what is better is used,
+nothing else."""
 
 import hashlib
 import json
@@ -22,7 +23,9 @@ from lsloop.steps import retraining
 from world import wait_until
 
 
-def test_what_is_better_is_used_and_can_be_rolled_back(learner: Learner, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_better_is_used_and_can_be_rolled_back(
+    learner: Learner, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert learner.retrain("--json") == 0
     done = json.loads(capsys.readouterr().out)
     assert (done["promoted"], done["trained"]) == (True, True)
@@ -30,7 +33,10 @@ def test_what_is_better_is_used_and_can_be_rolled_back(learner: Learner, capsys:
     (first,) = learner.versions()
     assert first.in_use
     assert (first.base, first.seed, first.base_version) == ("data/base", 0, None)
-    assert first.data_sha256 == hashlib.sha256((learner.target / TRANSCRIPT / "index.jsonl").read_bytes()).hexdigest()
+    assert (
+        first.data_sha256
+        == hashlib.sha256((learner.target / TRANSCRIPT / "index.jsonl").read_bytes()).hexdigest()
+    )
     metrics = learner.config.project_dir / "metrics" / TRANSCRIPT / "metrics.json"
     assert json.loads(metrics.read_text()) == first.metrics == done["metrics"]
 
@@ -125,10 +131,16 @@ def test_a_killed_training_goes_on_and_ends_as_if_it_had_not_been(
     finally:
         killed.kill()
         killed.wait()
-    wait_until(lambda: [one["state"] for one in learner.trainings()] == ["interrupted"])  # PostgreSQL has to notice
+    wait_until(
+        lambda: [one["state"] for one in learner.trainings()] == ["interrupted"]
+    )  # PostgreSQL has to notice
     steps: list[float] = []
-    log = retraining.Progress(log=lambda measured: steps.append(measured["step"]) if "loss" in measured else None)
-    resumed = loop.retrain(learner.ledger, learner.settings, TRANSCRIPT, actor="linh", resume=True, progress=log)
+    log = retraining.Progress(
+        log=lambda measured: steps.append(measured["step"]) if "loss" in measured else None
+    )
+    resumed = loop.retrain(
+        learner.ledger, learner.settings, TRANSCRIPT, actor="linh", resume=True, progress=log
+    )
     assert min(steps) > 20
     (row,) = learner.trainings()
     assert (row["state"], row["resumed"]) == ("done", 1)
@@ -163,7 +175,9 @@ def test_killed_after_any_of_its_last_steps_the_next_run_ends_it_and_no_other(
     (version,) = learner.versions()
     assert version.in_use
     assert {one["state"] for one in learner.trainings()} == {"done"}
-    assert {path.name for path in (learner.config.project_dir / "models" / TRANSCRIPT).iterdir()} == {version.version}
+    assert {path.name for path in (learner.config.project_dir / "models" / TRANSCRIPT).iterdir()} == {
+        version.version
+    }
     assert not list(learner.config.state_dir.glob("trainings/*/*"))
     assert len(versions.history(learner.ledger, version.version)) == 1
 
@@ -173,7 +187,9 @@ def start(learner: Learner, *words: str) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def test_while_one_trains_another_says_so_and_does_nothing(learner: Learner, capsys: pytest.CaptureFixture[str]) -> None:
+def test_while_one_trains_another_says_so_and_does_nothing(
+    learner: Learner, capsys: pytest.CaptureFixture[str]
+) -> None:
     with learner.ledger.in_turn(versions.turn(TRANSCRIPT)):
         assert learner.retrain() == 0
     assert "transcript_correction is being trained already." in capsys.readouterr().out

@@ -19,7 +19,11 @@ STAGE = f"retrain@{TRANSCRIPT}"
 
 
 def run(folder: Path, *words: str) -> str:
-    env = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "DVC_NO_ANALYTICS": "1"}
+    env = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "DVC_NO_ANALYTICS": "1",
+    }
     done = subprocess.run(words, cwd=folder, env=env, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.strip()
@@ -62,7 +66,10 @@ def test_repro_trains_once_and_dvc_shows_the_metrics_the_curves_and_the_differen
     ((_, changes),) = difference.items()
     assert changes["new.cer"]["new"] == second.metrics["new"]["cer"]
     assert changes["new.cer"]["old"] == first.metrics["new"]["cer"]
-    assert {path.name for path in (folder / "models" / TRANSCRIPT).iterdir()} == {first.version, second.version}
+    assert {path.name for path in (folder / "models" / TRANSCRIPT).iterdir()} == {
+        first.version,
+        second.version,
+    }
 
 
 def test_a_project_without_a_model_has_no_stage_that_trains(tmp_path: Path) -> None:

@@ -49,7 +49,11 @@ def test_two_requests_make_one_run(learner: Learner, capsys: pytest.CaptureFixtu
         wait_until(lambda: learner.trainings()[0]["state"] == "done", 90)
     (training,) = learner.trainings()
     (version,) = learner.versions()
-    assert (training["requested_by"], training["model_version"], version.in_use) == ("linh", version.version, False)
+    assert (training["requested_by"], training["model_version"], version.in_use) == (
+        "linh",
+        version.version,
+        False,
+    )
     assert training["outcome"].startswith("Not promoted, as asked")
 
 
@@ -57,7 +61,9 @@ def test_a_milestone_asks_for_a_training_that_a_worker_takes_up(learner: Learner
     settings = config.load(learner.config.project_dir)
     assert milestone(learner.ledger, settings, TRANSCRIPT)
     assert milestone(learner.ledger, settings, TRANSCRIPT) is None
-    (learner.target / TRANSCRIPT / "index.jsonl").unlink()  # what lies there now, no export made: the job fails at once
+    (
+        learner.target / TRANSCRIPT / "index.jsonl"
+    ).unlink()  # what lies there now, no export made: the job fails at once
     with working(learner):
         wait_until(lambda: learner.trainings()[0]["state"] == "failed", 30)
     reached, passed = learner.trainings()

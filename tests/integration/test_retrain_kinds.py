@@ -1,4 +1,5 @@
-"""Translations and segments are retrained by the same way as transcripts, each measured by its own measure."""
+"""Translations and segments are retrained by the same way as transcripts, each measured by its own
+measure."""
 
 import json
 from collections.abc import Callable
@@ -61,8 +62,14 @@ def test_each_kind_is_trained_and_measured_by_its_own_measure(
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", database_url)
     rows, base = made(tmp_path)
-    model = {"base": str(base), "minimum_test": 5, "training": {"max_steps": 3, "batch_size": 4, "save_steps": 0}}
-    (tmp_path / "params.yaml").write_text(yaml.safe_dump({"task_types": {task_type: {}}, "models": {task_type: model}}))
+    model = {
+        "base": str(base),
+        "minimum_test": 5,
+        "training": {"max_steps": 3, "batch_size": 4, "save_steps": 0},
+    }
+    (tmp_path / "params.yaml").write_text(
+        yaml.safe_dump({"task_types": {task_type: {}}, "models": {task_type: model}})
+    )
     export(config.load(tmp_path).reviewed_dir / task_type, rows)
     assert main(["-C", str(tmp_path), "retrain", "--task-type", task_type, "--no-promote", "--json"]) == 0
     done = json.loads(capsys.readouterr().out)

@@ -1,4 +1,5 @@
-"""`lsloop loop`: rounds that are killed, stopped and gone on with, on a real Label Studio; nothing is done twice."""
+"""`lsloop loop`: rounds that are killed, stopped and gone on with, on a real Label Studio; nothing is done
+twice."""
 
 import json
 import os
@@ -41,7 +42,11 @@ LOOP = ("loop", "--task-type", TRANSCRIPT, "--wait-for-annotations", str(SENT), 
 @pytest.fixture
 def config(tmp_path: Path, ledger: Ledger, database_url: str, speech: Speech, studio: Studio) -> Config:
     """Thirty recordings in the ledger, and a model that has not learnt anything."""
-    stack = {"database_url": database_url, "label_studio_url": studio.url, "label_studio_api_key": studio.token}
+    stack = {
+        "database_url": database_url,
+        "label_studio_url": studio.url,
+        "label_studio_api_key": studio.token,
+    }
     settings = project(
         tmp_path, speech, 30, stack=stack,
         models={TRANSCRIPT: {"base": "models/base", "minimum_test": 2, "training": TRAINING}},
@@ -59,11 +64,14 @@ def people(config: Config) -> Iterator[LabelStudio]:
 
 
 def answer(people: LabelStudio, config: Config, ledger: Ledger, said: dict[str, str]) -> int:
-    """Answer every open task as it was said, but for the first, where the proposal is taken as it is; how many."""
+    """Answer every open task as it was said, but for the first, where the proposal is taken as it is; how
+    many."""
     waiting = [one for one in sent(people, config, ledger) if not one["total_annotations"]]
     for number, task in enumerate(waiting):
         (proposed,) = task["predictions"]
-        result = [{**region, "value": {"text": [said[shift.clip(task)]]}} for region in proposed["result"][:1]]
+        result = [
+            {**region, "value": {"text": [said[shift.clip(task)]]}} for region in proposed["result"][:1]
+        ]
         tasks.annotate(
             people, task["id"], result if number else proposed["result"], lead_time=1.0, was_cancelled=False,
             parent_prediction=proposed["id"],
@@ -128,7 +136,9 @@ def test_answers_that_do_not_agree_are_decided_while_the_round_waits(
         if new and len(there) == 1:
             for who, text in (("an", "một hai ba"), ("binh", "bốn năm sáu")):
                 email = f"{who}-{uuid.uuid4().hex[:8]}@example.com"
-                with closing(client.connect(people.url, add_annotator(people, email, uuid.uuid4().hex))) as person:
+                with closing(
+                    client.connect(people.url, add_annotator(people, email, uuid.uuid4().hex))
+                ) as person:
                     tasks.annotate(person, new[0]["id"], transcript(text), lead_time=1.0)
         elif new:
             crawled(config, ledger, "clip-000", "bảy tám chín")

@@ -47,7 +47,9 @@ def test_conflict_detected_is_true_as_long_as_the_conflict_is_open(ledger: Ledge
     assert seen == [["an"], [], ["an"]]
 
 
-def test_accuracy_comes_with_what_was_expected_and_completed(tmp_path, ledger: Ledger, database_url: str) -> None:  # type: ignore[no-untyped-def]
+def test_accuracy_comes_with_what_was_expected_and_completed(
+    tmp_path, ledger: Ledger, database_url: str
+) -> None:  # type: ignore[no-untyped-def]
     settings = config(tmp_path, database_url, "http://ls.invalid", "token", gold=Gold(ratio=0.99, window=5))
     office = GoldOffice(ledger, settings)
     samples(ledger, {"g1": "x", "g2": "x", "a": "x", "b": "x"})
@@ -61,6 +63,10 @@ def test_accuracy_comes_with_what_was_expected_and_completed(tmp_path, ledger: L
     office.pull(probes)
     rows = {row.annotator: row for row in office.rows("SELECT * FROM v_annotator_accuracy;")}
     linh, an = rows["linh"], rows["an"]
-    assert (linh.total_gold_annotations, float(linh.avg_expected_score), float(linh.completion_rate)) == (2, 0.8, 100.0)
+    assert (linh.total_gold_annotations, float(linh.avg_expected_score), float(linh.completion_rate)) == (
+        2,
+        0.8,
+        100.0,
+    )
     assert (an.total_gold_annotations, float(an.completion_rate), an.mean) == (1, 50.0, 1.0)
     assert len(office.rows("SELECT * FROM v_gold_standard_samples;")) == 2

@@ -1,4 +1,5 @@
-"""Whatever fails, and however it is told: no secret of the settings is on a stream, in a log or in an answer."""
+"""Whatever fails, and however it is told: no secret of the settings is on a stream, in a log or in an
+answer."""
 
 import threading
 from pathlib import Path
@@ -36,7 +37,11 @@ def _told(project: Path, capfd: pytest.CaptureFixture[str]) -> str:
 
 @pytest.mark.parametrize("password", PASSWORDS)
 def test_a_password_is_not_told_whatever_is_wrong_with_the_url(
-    password: str, project: Path, postgres: Postgres, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    password: str,
+    project: Path,
+    postgres: Postgres,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(name, f"http://me:{password}@127.0.0.1:1")

@@ -1,4 +1,5 @@
-"""What the server, the command line and Label Studio's page make of who and what should not be there: nothing.
+"""What the server, the command line and Label Studio's page make of who and what should not be there:
+nothing.
 
 Media links and paths have their own tests: test_server_media.py, test_server_paths.py.
 """
@@ -297,7 +298,8 @@ def test_a_length_that_is_no_number_is_refused(url: str) -> None:
 def test_text_that_looks_like_sql_html_or_commands_is_text(
     own: Own, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In every name, field, answer, remark, reason and actor: over HTTP as it is, on the terminal without its powers."""
+    """In every name, field, answer, remark, reason and actor: over HTTP as it is, on the terminal without
+    its powers."""
     for text in HOSTILE.values():
         own.office.crawl(text, transcript=text, **{text: text})
     own.office.send()

@@ -1,4 +1,5 @@
-"""/api: conflicts are listed and decided by who holds the token, by Label Studio's number of the annotation."""
+"""/api: conflicts are listed and decided by who holds the token, by Label Studio's number of the
+annotation."""
 
 import socket
 from collections.abc import Iterator
@@ -22,7 +23,8 @@ TOKEN = "a-token-of-the-tests"
 
 @dataclass
 class Api:
-    """A server over an office with three conflicts: one that merges, one whose edits overlap, one about a recording."""
+    """A server over an office with three conflicts: one that merges, one whose edits overlap, one about a
+    recording."""
 
     url: str
     office: Office

@@ -78,7 +78,8 @@ def test_together_is_as_one_by_one(office: Office) -> None:
         transaction.run(NOBODY_IS_PLAIN)
     one_by_one = [office.receive(name) for name in single]
     assert outcomes == {
-        kind: sum(done.get(kind, 0) for done in one_by_one) for kind in {kind for d in one_by_one for kind in d}
+        kind: sum(done.get(kind, 0) for done in one_by_one)
+        for kind in {kind for d in one_by_one for kind in d}
     }
     assert ended(office, "T") == ended(office, "S")
     assert [office.state(name) for name in together] == [
@@ -87,7 +88,8 @@ def test_together_is_as_one_by_one(office: Office) -> None:
 
 
 def test_two_that_wait_for_each_other_both_come_to_their_end(ledger: Ledger) -> None:
-    """Scores of one task may have others settled anew: what one is at, the other wants, and the other way round."""
+    """Scores of one task may have others settled anew: what one is at, the other wants, and the other way
+    round."""
     offices = Office(ledger), Office(ledger, task_type="translation_review")
     for name in ("a", "b"):
         offices[0].crawl(name, transcript="upstream", translation="upstream's")
@@ -123,7 +125,9 @@ def test_of_two_answers_about_one_sample_the_second_never_overwrites_the_first(l
     keys = []
     for office, said in ((one, "heard"), (other, "heard otherwise")):
         with ledger.transaction() as transaction:
-            transaction.run("UPDATE tasks SET overlap = 2 WHERE task_key = :key", key=office.there["a"].task_key)
+            transaction.run(
+                "UPDATE tasks SET overlap = 2 WHERE task_key = :key", key=office.there["a"].task_key
+            )
         office.answer("a", said, value={"transcript": said})
         keys.append(office.there["a"].task_key)
     with ledger.transaction() as transaction:
@@ -134,7 +138,8 @@ def test_of_two_answers_about_one_sample_the_second_never_overwrites_the_first(l
 
 
 def test_a_conflict_whose_answer_was_taken_back_says_what_it_was_until_it_is_settled(office: Office) -> None:
-    """Of two tasks that come in together, the first to be settled may move the sample under the other's conflict."""
+    """Of two tasks that come in together, the first to be settled may move the sample under the other's
+    conflict."""
     office.crawl("a", transcript="one")
     office.send()
     office.crawl("a", transcript="two")

@@ -1,4 +1,5 @@
-"""The environment of its own: whole or made again, by one at a time. Made of nothing here, so that it is quick."""
+"""The environment of its own: whole or made again, by one at a time. Made of nothing here, so that it is
+quick."""
 
 import subprocess
 import sys
@@ -28,7 +29,9 @@ def note(env: Path, log: Path, say: Say) -> None:
 def quiet(text: str) -> None: ...
 
 
-def test_a_half_made_one_is_made_again_then_used_and_made_anew_for_other_pins(tmp_path: Path, pins: Path) -> None:
+def test_a_half_made_one_is_made_again_then_used_and_made_anew_for_other_pins(
+    tmp_path: Path, pins: Path
+) -> None:
     env = tmp_path / "env"
 
     def interrupted(env: Path, log: Path, say: Say) -> None:

@@ -1,4 +1,5 @@
-"""`lsloop up` and `lsloop down`: what runs, what ends it, what is left. Label Studio is somewhere else here."""
+"""`lsloop up` and `lsloop down`: what runs, what ends it, what is left. Label Studio is somewhere else
+here."""
 
 import json
 import os
@@ -57,7 +58,8 @@ def project(tmp_path: Path, ran: Path) -> Iterator[Project]:
 
 @pytest.fixture(scope="module")
 def detached(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, str, str]]:
-    """A stack that runs in the background for all tests that only look at it, and what starting it printed."""
+    """A stack that runs in the background for all tests that only look at it, and what starting it
+    printed."""
     with made(tmp_path_factory.mktemp("detached")) as project:
         done = project.lsloop("up", "--detach")
         assert done.returncode == 0, done.stderr
@@ -84,7 +86,9 @@ def test_up_in_the_background_returns_when_all_answers(detached: tuple[Project, 
     assert {"supervisor", "postgres", "server", "worker"} == set(project.processes())
 
 
-def test_services_elsewhere_that_do_not_answer_are_told_with_what_to_do(detached: tuple[Project, str, str]) -> None:
+def test_services_elsewhere_that_do_not_answer_are_told_with_what_to_do(
+    detached: tuple[Project, str, str],
+) -> None:
     project, _, said = detached
     assert "LABEL_STUDIO_URL is set, so no Label Studio was started here, and that one cannot be used" in said
     assert "take LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY out of .env" in said
@@ -141,7 +145,7 @@ def test_commands_in_a_sub_folder_are_about_the_project_above(detached: tuple[Pr
 
 
 def test_a_second_up_says_that_it_is_already_running_and_starts_nothing(
-    detached: tuple[Project, str, str]
+    detached: tuple[Project, str, str],
 ) -> None:
     project = detached[0]
     before = project.processes()
@@ -212,7 +216,10 @@ def test_a_pid_that_now_belongs_to_somebody_else_is_left_alone(project: Project)
 def test_services_that_die_are_started_again_at_their_place_and_the_others_stay(project: Project) -> None:
     with project.foreground() as process:
         keep_a_row(project)
-        names, before = {"postgres": "PostgreSQL", "server": "The server", "worker": "The worker"}, project.stack
+        names, before = (
+            {"postgres": "PostgreSQL", "server": "The server", "worker": "The worker"},
+            project.stack,
+        )
         for victim, title in names.items():
             others = {name: one.pid for name, one in project.processes().items() if name != victim}
             dead = project.processes()[victim]
@@ -303,7 +310,9 @@ def test_up_that_cannot_start_tells_the_reason_and_leaves_nothing(project: Proje
 
 
 @pytest.mark.parametrize("flags", [[], ["--detach"]])
-def test_settings_that_are_wrong_are_told_before_anything_starts(new_project: Project, flags: list[str]) -> None:
+def test_settings_that_are_wrong_are_told_before_anything_starts(
+    new_project: Project, flags: list[str]
+) -> None:
     (new_project.folder / "params.yaml").write_text("push: {limit: many}")
     done = new_project.lsloop("up", *flags)
     assert done.returncode == 2

@@ -31,7 +31,9 @@ def project(tmp_path: Path, ledger: Ledger, database_url: str, monkeypatch: pyte
     monkeypatch.setenv("DATABASE_URL", database_url)
     folder = tmp_path / "speech"
     assert main(["init", str(folder), "--quiet"]) == 0
-    (folder / "params.yaml").write_text(yaml.safe_dump({"task_types": {TRANSCRIPT: {"sync_push": False}}, "models": {}}))
+    (folder / "params.yaml").write_text(
+        yaml.safe_dump({"task_types": {TRANSCRIPT: {"sync_push": False}}, "models": {}})
+    )
     (folder / "dvc.yaml").write_text(dvc.stages([TRANSCRIPT]))
     settings = config.load(folder)
     made = Project(settings, ledger, Office(ledger, settings))
@@ -62,7 +64,11 @@ def test_upstreams_files_come_in_from_the_remote_and_reviewed_ones_go_out(
     assert (code, steps["dvc pull"]["state"]) == (0, "done")
     assert steps["dvc pull"]["counts"]["fetched"] >= 6
     assert (raw / "audio" / "1.wav").is_file()
-    assert (steps["ingest"]["counts"]["added"], steps["export"]["state"], project.exported()) == (0, "done", {"c1"})
+    assert (steps["ingest"]["counts"]["added"], steps["export"]["state"], project.exported()) == (
+        0,
+        "done",
+        {"c1"},
+    )
     assert steps["dvc push"]["counts"]["pushed"] >= 4
 
 
@@ -76,7 +82,9 @@ def test_a_remote_that_is_gone_fails_its_step_and_no_other_and_without_one_there
 
     run(folder, "dvc", "remote", "add", "-q", "--default", "store", str(tmp_path / "nowhere"))
     run(folder, "rm", "-rf", ".dvc/cache", "data/raw/audio/2.wav")
-    project.config.raw_dir.joinpath("metadata.jsonl").write_text('{"external_id": "new", "transcript": "mới"}\n')
+    project.config.raw_dir.joinpath("metadata.jsonl").write_text(
+        '{"external_id": "new", "transcript": "mới"}\n'
+    )
     code, steps, said = sync(project, capsys)
     assert (code, steps["dvc pull"]["state"], steps["ingest"]["counts"]["added"]) == (1, "failed", 1)
     assert "dvc pull failed: dvc pull data/raw.dvc failed" in said
@@ -97,7 +105,9 @@ def test_the_cron_line_of_the_guide_runs_where_cron_runs_it_and_says_nothing_whe
     (folder / ".env").chmod(0o600)
     guide = (Path(__file__).parents[2] / "docs" / "guides" / "sync.md").read_text()
     (line,) = [text.split(maxsplit=5)[5] for text in guide.splitlines() if text.strip().startswith("*/5 ")]
-    line = line.replace("/srv/speech/.venv/bin", str(Path(sys.executable).parent)).replace("/srv/speech", str(folder))
+    line = line.replace("/srv/speech/.venv/bin", str(Path(sys.executable).parent)).replace(
+        "/srv/speech", str(folder)
+    )
     assert "--interval 5 --quiet" in line
 
     def cron() -> tuple[int, str, str]:
@@ -141,10 +151,14 @@ def test_what_a_killed_dvc_locked_is_taken_from_it_and_one_that_is_at_work_is_na
     run(folder, "git", "init", "-q")
     run(folder, "dvc", "init", "-q")
     (folder / "in").write_text("1")
-    (folder / "dvc.yaml").write_text("stages:\n  copy:\n    cmd: cp in out\n    deps: [in]\n    outs: [out]\n")
+    (folder / "dvc.yaml").write_text(
+        "stages:\n  copy:\n    cmd: cp in out\n    deps: [in]\n    outs: [out]\n"
+    )
     locks = folder / ".dvc" / "tmp" / "rwlock"
     sleeper = subprocess.Popen(["sleep", "600"])
-    at_work = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)", "dvc", "repro"], cwd=folder)
+    at_work = subprocess.Popen(
+        [sys.executable, "-c", "import time; time.sleep(600)", "dvc", "repro"], cwd=folder
+    )
     try:
         locks.write_text(json.dumps({"read": {}, "write": {out: {"pid": at_work.pid, "cmd": "dvc repro"}}}))
         with pytest.raises(LsloopError) as told:

@@ -41,7 +41,9 @@ def test_another_answer_to_what_is_settled_is_for_people(office: Office) -> None
     assert list(tasks.needless(office.ledger, office.project)) == []
 
 
-def test_what_was_decided_and_lost_its_answer_makes_way_for_the_task_that_was_sent_anew(office: Office) -> None:
+def test_what_was_decided_and_lost_its_answer_makes_way_for_the_task_that_was_sent_anew(
+    office: Office,
+) -> None:
     office.crawl("a", transcript="upstream")
     office.send()
     office.crawl("a", transcript="upstream's newer one")
@@ -55,7 +57,9 @@ def test_what_was_decided_and_lost_its_answer_makes_way_for_the_task_that_was_se
     assert list(tasks.needless(office.ledger, office.project)) == [first]
 
 
-def test_what_was_parked_and_is_skipped_no_more_makes_way_for_the_task_that_was_sent_anew(office: Office) -> None:
+def test_what_was_parked_and_is_skipped_no_more_makes_way_for_the_task_that_was_sent_anew(
+    office: Office,
+) -> None:
     office.crawl("a", transcript="upstream")
     office.send()
     office.answer("a", "", was_cancelled=True)
@@ -70,7 +74,9 @@ def test_what_was_parked_and_is_skipped_no_more_makes_way_for_the_task_that_was_
 
 def copied(office: Office, external_id: str) -> Task:
     """The second copy of a task: a request that was given up for lost brought it late."""
-    return replace(office.there[external_id], ls_task_id=next(office.numbers), annotations=(), updated_at=office.tick())
+    return replace(
+        office.there[external_id], ls_task_id=next(office.numbers), annotations=(), updated_at=office.tick()
+    )
 
 
 def test_two_people_who_answered_two_copies_of_a_task_are_both_heard(office: Office) -> None:

@@ -40,9 +40,21 @@ def boxed(x: float, label: str = "car", plate: str = "30A-1", weather: str = "su
     where = {"x": x, "y": 10, "width": 20, "height": 10, "rotation": 0}
     size = {"original_width": 640, "original_height": 480, "image_rotation": 0, "to_name": "photo"}
     return [
-        {"id": "r", "from_name": "box", "type": "rectanglelabels", **size, "value": where | {"rectanglelabels": [label]}},
+        {
+            "id": "r",
+            "from_name": "box",
+            "type": "rectanglelabels",
+            **size,
+            "value": where | {"rectanglelabels": [label]},
+        },
         {"id": "r", "from_name": "plate", "type": "textarea", **size, "value": where | {"text": [plate]}},
-        {"id": "w", "from_name": "weather", "type": "choices", "to_name": "photo", "value": {"choices": [weather]}},
+        {
+            "id": "w",
+            "from_name": "weather",
+            "type": "choices",
+            "to_name": "photo",
+            "value": {"choices": [weather]},
+        },
     ]
 
 
@@ -115,7 +127,9 @@ def test_what_upstream_says_already_is_shown_as_a_pre_annotation_and_predictions
         ({"template": "nowhere"}, "There is no template nowhere.xml"),
     ],
 )
-def test_an_entry_that_names_what_the_template_lacks_is_refused(job: World, entry: dict[str, Any], says: str) -> None:
+def test_an_entry_that_names_what_the_template_lacks_is_refused(
+    job: World, entry: dict[str, Any], says: str
+) -> None:
     job.config.params.task_types[JOB] = TaskType(**entry)
     with pytest.raises(UsageError, match=says):
         resolved(job.config, JOB)
@@ -124,10 +138,14 @@ def test_an_entry_that_names_what_the_template_lacks_is_refused(job: World, entr
 def test_who_decides_reads_words_and_no_json(job: World, capsys: pytest.CaptureFixture[str]) -> None:
     """A conflict with upstream in the terminal, and answers that do not agree in Label Studio."""
     known, folder = job.config.params.task_types, job.config.project_dir
-    known[JOB] = known[JOB].model_copy(update={"overlap": 2, "agreement": 1, "conflicts": Conflicts(text="open")})
+    known[JOB] = known[JOB].model_copy(
+        update={"overlap": 2, "agreement": 1, "conflicts": Conflicts(text="open")}
+    )
     (folder / "params.yaml").write_text(f"task_types: {{{JOB}: {{writes: {{regions: vehicles}}}}}}\n")
     (folder / ".env").write_text(f"DATABASE_URL={job.config.database_url}\n")
-    rows = [{"external_id": name, "media": f"{name}.png", "weather": ["sun"]} for name in ("moved", "doubted")]
+    rows = [
+        {"external_id": name, "media": f"{name}.png", "weather": ["sun"]} for name in ("moved", "doubted")
+    ]
     job.ingest(rows)
     job.push(JOB)
     found = job.rows("SELECT external_id, ls_task_id FROM tasks JOIN samples USING (sample_id)")
@@ -170,7 +188,9 @@ def test_names_of_its_own_are_for_jobs_without_a_kind(job: World) -> None:
         resolved(job.config, "transcript_correction")
 
 
-def test_each_template_of_label_studios_gallery_makes_a_kind_whose_answers_come_back(studio_environment: Path) -> None:
+def test_each_template_of_label_studios_gallery_makes_a_kind_whose_answers_come_back(
+    studio_environment: Path,
+) -> None:
     """Several of the editor's answers to each; one goes the whole way in test_gallery.py."""
     for name, template in gallery.templates(studio_environment).items():
         kind = task_types.from_template(name, template.config)

@@ -1,4 +1,5 @@
-"""The order `uncertain`: what models are least sure of first, speakers in turns, and a share that chance chooses."""
+"""The order `uncertain`: what models are least sure of first, speakers in turns, and a share that chance
+chooses."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,7 +18,8 @@ PLAN = Plan("transcript_correction", ("media",), ("transcript",), order="uncerta
 def crawl(ledger: Ledger, groups: Mapping[str, str | None]) -> None:
     with samples.incoming(ledger) as incoming:
         incoming.copy(
-            (i, "crawler", name, "{}", group, 0, f"{name}.wav", 1, 1) for i, (name, group) in enumerate(groups.items())
+            (i, "crawler", name, "{}", group, 0, f"{name}.wav", 1, 1)
+            for i, (name, group) in enumerate(groups.items())
         )
         incoming.measured(samples.Media(f"{name}.wav", f"md5 of {name}", 1.0) for name in groups)
         incoming.apply(prune=False)
@@ -74,7 +76,9 @@ def test_what_was_predicted_of_older_content_does_not_count(ledger: Ledger) -> N
     predict(ledger, {"a": 0.9, "b": 0.1})
     with ledger.transaction() as transaction:
         transaction.run("SELECT writing_of_ours(true)")
-        transaction.run("""UPDATE samples SET sync_version = 2, field_versions = '{"media": 2}' WHERE external_id = 'a'""")
+        transaction.run(
+            """UPDATE samples SET sync_version = 2, field_versions = '{"media": 2}' WHERE external_id = 'a'"""
+        )
     assert planned(ledger) == ["b", "a"]
 
 
@@ -100,7 +104,9 @@ def test_a_sample_that_somebody_took_meanwhile_is_passed_over(ledger: Ledger) ->
     predict(ledger, {"a": 0.9, "b": 0.5, "c": 0.1})
     line = tasks.line_up(ledger, PLAN, 3)
     with ledger.transaction() as transaction:
-        transaction.rows("SELECT lock_sample_for_annotation(sample_id, 'crawler') FROM samples WHERE external_id = 'a'")
+        transaction.rows(
+            "SELECT lock_sample_for_annotation(sample_id, 'crawler') FROM samples WHERE external_id = 'a'"
+        )
     got = tasks.claim(ledger, project(ledger), PLAN, 1, claimed_by="t", among=line)
     assert [claim.sample.external_id for claim in tasks.content(ledger, got.keys)] == ["b"]
     assert got.passed == 2
@@ -115,7 +121,12 @@ def test_a_sample_that_somebody_took_meanwhile_is_passed_over(ledger: Ledger) ->
     share=st.sampled_from([0.0, 0.1, 0.5, 1.0]),
 )
 def test_a_push_in_batches_takes_what_a_dry_run_says(
-    ledger: Ledger, groups: Sequence[str | None], doubts: Sequence[float | None], limit: int, batch: int, share: float
+    ledger: Ledger,
+    groups: Sequence[str | None],
+    doubts: Sequence[float | None],
+    limit: int,
+    batch: int,
+    share: float,
 ) -> None:
     with ledger.transaction() as transaction:
         transaction.run("UPDATE samples SET deleted_at = now() WHERE deleted_at IS NULL")

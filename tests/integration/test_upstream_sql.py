@@ -67,7 +67,11 @@ def test_a_change_by_sql_is_a_change(office: Office, crawler: Crawler, way: str)
     office.send()
     crawler(WAYS[way])
     now = content(office)
-    assert (now["fields"]["transcript"], now["sync_version"], now["field_versions"]) == ("two", 2, {"transcript": 2})
+    assert (now["fields"]["transcript"], now["sync_version"], now["field_versions"]) == (
+        "two",
+        2,
+        {"transcript": 2},
+    )
     assert office.history("a") == [("one", "upstream"), ("two", "upstream")], "the old text is the original"
     assert office.answer("a", "heard") == {"conflicted": 1}
     assert office.conflict().moved == {"transcript": "upstream"}
@@ -77,36 +81,55 @@ def test_a_change_by_sql_is_a_change(office: Office, crawler: Crawler, way: str)
 
 
 @pytest.mark.parametrize("way", WAYS)
-def test_what_people_hold_stays_and_upstreams_word_stands_beside_it(office: Office, crawler: Crawler, way: str) -> None:
+def test_what_people_hold_stays_and_upstreams_word_stands_beside_it(
+    office: Office, crawler: Crawler, way: str
+) -> None:
     office.send()
     office.answer("a", "heard")
     crawler(WAYS[way])
     now = content(office)
-    assert (now["fields"]["transcript"], now["upstream"]["transcript"], now["sync_version"]) == ("heard", "two", 2)
+    assert (now["fields"]["transcript"], now["upstream"]["transcript"], now["sync_version"]) == (
+        "heard",
+        "two",
+        2,
+    )
     assert office.history("a") == [("one", "upstream"), ("heard", "human"), ("two", "upstream")]
 
 
-def test_a_whole_row_that_says_what_upstream_said_before_says_nothing_new(office: Office, crawler: Crawler) -> None:
+def test_a_whole_row_that_says_what_upstream_said_before_says_nothing_new(
+    office: Office, crawler: Crawler
+) -> None:
     office.send()
     office.answer("a", "heard")
     crawler("""UPDATE samples SET fields = '{"transcript": "one", "translation": "zwei"}'""")
     now = content(office)
     assert now["fields"] == {"transcript": "heard", "translation": "zwei"}
-    assert (now["upstream"], now["field_versions"]) == ({"transcript": "one", "translation": "zwei"}, {"translation": 2})
+    assert (now["upstream"], now["field_versions"]) == (
+        {"transcript": "one", "translation": "zwei"},
+        {"translation": 2},
+    )
 
 
-def test_a_row_that_was_read_before_somebody_answered_takes_nothing_from_them(office: Office, crawler: Crawler) -> None:
+def test_a_row_that_was_read_before_somebody_answered_takes_nothing_from_them(
+    office: Office, crawler: Crawler
+) -> None:
     columns = "fields, held, upstream, field_versions, sync_version"
     ((read,),) = crawler("SELECT to_jsonb(s)::text FROM samples s")
-    crawler("""SELECT upsert_sample('crawler', 'a', '{"transcript": "one", "translation": "zwei"}', 'a.wav')""")
+    crawler(
+        """SELECT upsert_sample('crawler', 'a', '{"transcript": "one", "translation": "zwei"}', 'a.wav')"""
+    )
     office.send()
     office.answer("a", "heard")
     before = content(office)
-    stale = f"UPDATE samples SET ({columns}) = (SELECT {columns} FROM jsonb_populate_record(NULL::samples, %s))"
+    stale = (
+        f"UPDATE samples SET ({columns}) = (SELECT {columns} FROM jsonb_populate_record(NULL::samples, %s))"
+    )
     crawler(stale, read)
     now = content(office)
     assert (now["fields"]["transcript"], now["held"]) == ("heard", before["held"])
-    assert (now["upstream"]["transcript"], now["sync_version"]) == ("one", 3), "the old translation is what it says now"
+    assert (now["upstream"]["transcript"], now["sync_version"]) == ("one", 3), (
+        "the old translation is what it says now"
+    )
     crawler("UPDATE samples SET held = '{}', sync_version = 1")
     assert content(office) == now
 
@@ -126,12 +149,18 @@ def test_a_new_recording_by_sql_goes_round_again(office: Office, crawler: Crawle
     office.send()
     crawler("UPDATE samples SET media_path = 'b.wav'")
     now = content(office)
-    assert (now["media_md5"], now["media_bytes"], now["field_versions"]) == (None, None, {"media": 2}), "not known yet"
+    assert (now["media_md5"], now["media_bytes"], now["field_versions"]) == (None, None, {"media": 2}), (
+        "not known yet"
+    )
     office.answer("a", "heard in the old one")
     assert office.by_rule() == {"pending_reflow": 1}
     crawler("UPDATE samples SET media_md5 = 'md5 of b' WHERE external_id = 'a'")
     child = content(office, "a#reflow-1")
-    assert (child["media_path"], child["media_md5"], child["audio_file_md5"]) == ("b.wav", "md5 of b", "md5 of b")
+    assert (child["media_path"], child["media_md5"], child["audio_file_md5"]) == (
+        "b.wav",
+        "md5 of b",
+        "md5 of b",
+    )
 
 
 def test_a_new_sample_by_sql_is_as_an_ingest_would_have_it(office: Office, crawler: Crawler) -> None:
@@ -145,7 +174,9 @@ def test_a_new_sample_by_sql_is_as_an_ingest_would_have_it(office: Office, crawl
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../x.wav", "a/../../x", "a\\b.wav", "a\nb.wav", "a/"])
-def test_a_path_that_no_ingest_takes_is_refused_by_sql_too(office: Office, crawler: Crawler, path: str) -> None:
+def test_a_path_that_no_ingest_takes_is_refused_by_sql_too(
+    office: Office, crawler: Crawler, path: str
+) -> None:
     for call in ("UPDATE samples SET media_path = %s", "SELECT upsert_sample('x', 'y', '{}', %s)",
                  "INSERT INTO samples (external_id, media_path) VALUES ('z', %s)"):  # fmt: skip
         with pytest.raises(psycopg.errors.RaiseException, match="is no path of a file inside data/raw"):
@@ -168,7 +199,9 @@ def test_unlocking_counts_a_change_that_the_ledger_cannot_see_once(office: Offic
     crawler(take)
     crawler("SELECT unlock_sample(sample_id, TRUE) FROM samples")
     assert content(office)["sync_version"] == 2
-    assert office.value("SELECT media_mtime_ns FROM samples") is None, "the next ingest reads the recording again"
+    assert office.value("SELECT media_mtime_ns FROM samples") is None, (
+        "the next ingest reads the recording again"
+    )
     crawler(take)
     crawler("""SELECT upsert_sample('crawler', 'a', '{"transcript": "two"}', 'a.wav')""")
     office.rows("UPDATE samples SET media_mtime_ns = 7 RETURNING 1")
@@ -177,7 +210,9 @@ def test_unlocking_counts_a_change_that_the_ledger_cannot_see_once(office: Offic
     assert office.value("SELECT media_mtime_ns FROM samples") is None
 
 
-def test_our_own_writing_in_the_same_transaction_does_not_hide_somebody_elses(office: Office, database_url: str) -> None:
+def test_our_own_writing_in_the_same_transaction_does_not_hide_somebody_elses(
+    office: Office, database_url: str
+) -> None:
     with psycopg.connect(database_url) as connection:
         connection.execute("""SELECT upsert_sample('crawler', 'a', '{"transcript": "two"}', 'a.wav')""")
         connection.execute("""UPDATE samples SET fields = '{"transcript": "three"}'""")

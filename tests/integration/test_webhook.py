@@ -32,7 +32,9 @@ def url(tmp_path: Path, ledger: Ledger) -> Iterator[str]:
         yield found
 
 
-def post(url: str, body: Any, path: str = "/webhook", secret: str | None = SECRET, **more: Any) -> httpx.Response:
+def post(
+    url: str, body: Any, path: str = "/webhook", secret: str | None = SECRET, **more: Any
+) -> httpx.Response:
     headers = {} if secret is None else {"X-Lsloop-Secret": secret}
     content = body if isinstance(body, bytes) or hasattr(body, "__next__") else json.dumps(body).encode()
     return httpx.post(f"{url}{path}", content=content, headers=headers, timeout=30, trust_env=False, **more)
@@ -77,11 +79,15 @@ def test_what_is_not_a_json_object_is_refused(url: str, ledger: Ledger) -> None:
     assert stored(ledger) == []
 
 
-def test_whatever_a_body_holds_it_is_stored_or_refused_and_every_event_is_looked_at(url: str, ledger: Ledger) -> None:
+def test_whatever_a_body_holds_it_is_stored_or_refused_and_every_event_is_looked_at(
+    url: str, ledger: Ledger
+) -> None:
     bodies = poison.bodies()
     answers = {name: post(url, body) for name, body in bodies.items()}
     assert {name: one.status_code for name, one in answers.items() if one.status_code not in (200, 400)} == {}
-    assert all(one.json()["error"] and one.json()["fix"] for one in answers.values() if one.status_code == 400)
+    assert all(
+        one.json()["error"] and one.json()["fix"] for one in answers.values() if one.status_code == 400
+    )
     taken = sum(one.status_code == 200 for one in answers.values())
     assert taken >= 20
     assert len(stored(ledger)) <= taken
@@ -135,7 +141,9 @@ def hook(url: str = "http://127.0.0.1:1/webhook") -> webhooks.Webhook:
 
 
 def comparable(there: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{name: one[name] for name in hook().body()} | {"actions": sorted(one["actions"])} for one in there]
+    return [
+        {name: one[name] for name in hook().body()} | {"actions": sorted(one["actions"])} for one in there
+    ]
 
 
 @pytest.mark.studio
@@ -181,7 +189,9 @@ def test_a_push_makes_the_webhook_with_the_project_and_asks_for_it_no_more(world
     world.studio.delete(f"api/webhooks/{made['id']}/")
     told.push()
     told.pull()
-    assert webhooks.of_project(world.studio, world.ls_project_id) == [], "no request for it on every push and pull"
+    assert webhooks.of_project(world.studio, world.ls_project_id) == [], (
+        "no request for it on every push and pull"
+    )
     found = loop.setup(told.ledger, told.studio, told.config, TRANSCRIPT, verify_webhook=True)
     assert (found.no_events, len(webhooks.of_project(world.studio, world.ls_project_id))) == ("", 1)
     telling(world, "http://127.0.0.1:8/elsewhere").push()  # an address that is new is told at once

@@ -1,4 +1,5 @@
-"""Attribution is to who said it: an answer that somebody else edited is theirs; what an event told is in the history."""
+"""Attribution is to who said it: an answer that somebody else edited is theirs; what an event told is in
+the history."""
 
 import json
 from typing import Any

@@ -1,4 +1,5 @@
-"""Whatever may happen to the loop, in any order: the crawler, people, pushes and pulls, and failures between them.
+"""Whatever may happen to the loop, in any order: the crawler, people, pushes and pulls, and failures between
+them.
 
 Every rule takes plain numbers and finds its object by them, so that a run is repeated exactly by its numbers.
 """
@@ -89,7 +90,12 @@ class LoopMachine(RuleBasedStateMachine):
 
     # the crawler
 
-    @rule(which=ANY, field=st.sampled_from(("transcript", "transcript", "translation", "media")), text=ANY, prune=BOOL)
+    @rule(
+        which=ANY,
+        field=st.sampled_from(("transcript", "transcript", "translation", "media")),
+        text=ANY,
+        prune=BOOL,
+    )
     def crawler_changes(self, which: int, field: str, text: int, prune: bool) -> None:
         self._change(which, field, text)
         self._crawl(prune)
@@ -205,16 +211,21 @@ class LoopMachine(RuleBasedStateMachine):
         if not disturbed:
             promises.check_sent_once(self.before, self.store, self._row(type_))
         for task in self.before.tasks.values():
-            assert (task["sample_id"], task["task_type"]) not in locked or task["id"] in locked[
-                task["sample_id"], task["task_type"]
-            ] or not is_ordinary(task), "sent although the crawler holds it"
+            assert (
+                (task["sample_id"], task["task_type"]) not in locked
+                or task["id"] in locked[task["sample_id"], task["task_type"]]
+                or not is_ordinary(task)
+            ), "sent although the crawler holds it"
 
     @rule(type_=TYPE, steps=st.integers(1, 3))
     def push_is_killed_before_it_sends(self, type_: str, steps: int) -> None:
-        """After the claim; after the content was read; after it was written down that it is about to be sent."""
+        """After the claim; after the content was read; after it was written down that it is about to be
+        sent."""
         there = loop.setup(self.ledger, self.world.studio, self.world.config, type_).project
         kind = load(type_)
-        plan = ledger_tasks.Plan(type_, kind.READS, kind.WRITES, self.world.config.params.task_types[type_].overlap)
+        plan = ledger_tasks.Plan(
+            type_, kind.READS, kind.WRITES, self.world.config.params.task_types[type_].overlap
+        )
         with self.ledger.in_turn(f"lsloop push {there.project_id}") as turn:
             keys = ledger_tasks.claim(self.ledger, there, plan, 2, claimed_by="killed").keys
             if steps > 1:
@@ -255,7 +266,9 @@ class LoopMachine(RuleBasedStateMachine):
         if there:
             assert there.ls_project_id is not None
             kind, asked = load(type_), annotations.begin_read(self.ledger)
-            reader = steps_annotation.Reader(self.ledger, self.world.studio, there, kind, steps_annotation.Pulled())
+            reader = steps_annotation.Reader(
+                self.ledger, self.world.studio, there, kind, steps_annotation.Pulled()
+            )
             for page in studio_tasks.changed(self.world.studio, there.ls_project_id):
                 self.pages.append((there, reader.understood(page)[0], asked))
         self._over("nothing", there is not None)
@@ -270,7 +283,12 @@ class LoopMachine(RuleBasedStateMachine):
         self._over("pull", bool(self.pages))
 
     @precondition(lambda self: self.store.tasks)
-    @rule(which=ANY, field=st.sampled_from(("transcript", "transcript", "translation", "media")), text=ANY, answer=ANY)
+    @rule(
+        which=ANY,
+        field=st.sampled_from(("transcript", "transcript", "translation", "media")),
+        text=ANY,
+        answer=ANY,
+    )
     def crawler_changes_what_somebody_is_at(self, which: int, field: str, text: int, answer: int) -> None:
         """The answer to a task comes after its sample changed, and is pulled."""
         task = self._pick(self.store.tasks, which)
@@ -301,7 +319,9 @@ class LoopMachine(RuleBasedStateMachine):
             task = self.before.tasks[conflict.task_key]
             was = (self._held(self.before, task), {name: task[name] for name in DECIDED})
             try:
-                steps_conflict.resolve(self.ledger, load(conflict.task_type), conflict, strategy, actor="lead")
+                steps_conflict.resolve(
+                    self.ledger, load(conflict.task_type), conflict, strategy, actor="lead"
+                )
             except Refused:
                 decided = False
             else:
@@ -338,13 +358,20 @@ class LoopMachine(RuleBasedStateMachine):
 
     def _held(self, now: Picture, task: Json) -> Json:
         sample = now.samples[task["sample_id"]]
-        return {name: (sample["held"][name], sample["fields"][name]) for name in task["writes"] if name in sample["held"]}
+        return {
+            name: (sample["held"][name], sample["fields"][name])
+            for name in task["writes"]
+            if name in sample["held"]
+        }
 
     def _check_restored(self, first: Picture, now: Picture) -> None:
-        """Decided and undone at once: samples, tasks and locks are as they were before, and no child lives."""
+        """Decided and undone at once: samples, tasks and locks are as they were before, and no child
+        lives."""
+
         def content(one: Picture) -> Json:
             return {id_: {k: v for k, v in row.items() if k != "updated_at"} for id_, row in one.samples.items()
                     if row["deleted_at"] is None}  # fmt: skip
+
         assert content(first) == content(now), "undo does not restore the sample"
         promises.check_unchanged(first, now, "tasks", "locks", "annotations")
 
@@ -388,7 +415,8 @@ class LoopMachine(RuleBasedStateMachine):
             clear(self.services, self.stage)
 
     def _come_to_rest(self) -> None:
-        """Nothing is under way any more: push and pull, and push and pull again change nothing that they should not."""
+        """Nothing is under way any more: push and pull, and push and pull again change nothing that they
+        should not."""
         for act in self.store.late:
             act()
         self.store.late.clear()
@@ -487,7 +515,11 @@ class LoopMachine(RuleBasedStateMachine):
     def _check_overwritten(self, before: Picture, now: Picture) -> None:
         """No answer takes the place of what its annotator could not have seen, unless somebody decided so."""
         for key, revision in now.revisions.items():
-            if key in before.revisions or revision["origin"] != "human" or "conflict" in (revision["reason"] or ""):
+            if (
+                key in before.revisions
+                or revision["origin"] != "human"
+                or "conflict" in (revision["reason"] or "")
+            ):
                 continue
             task, sample = now.tasks[revision["task_key"]], now.samples[revision["sample_id"]]
             base, name, field = task["base"], sample["external_id"].split("#")[0], revision["field"]
@@ -496,21 +528,30 @@ class LoopMachine(RuleBasedStateMachine):
             if was and was["task_key"] == task["id"]:
                 continue
             if was:
-                assert was["value"] in (base["fields"].get(field), revision["value"]), "a person's value nobody looked at"
+                assert was["value"] in (base["fields"].get(field), revision["value"]), (
+                    "a person's value nobody looked at"
+                )
             for read in {*task["reads"], *task["writes"]}:
                 if self.crawler.changed.get((name, read), 0) <= self.store.seen[answer["ls_annotation_id"]]:
                     continue
                 if any(
-                    later > key and r["origin"] == "upstream" and (r["sample_id"], r["field"]) == (sample["id"], read)
+                    later > key
+                    and r["origin"] == "upstream"
+                    and (r["sample_id"], r["field"]) == (sample["id"], read)
                     for later, r in now.revisions.items()
                 ):  # in the middle of the pull, after this answer was accepted
                     continue
-                if task["settled_version"] and self.settled.get(task["id"], 0) >= self.crawler.changed[name, read]:
+                if (
+                    task["settled_version"]
+                    and self.settled.get(task["id"], 0) >= self.crawler.changed[name, read]
+                ):
                     continue
                 if read == "media":
                     assert sample["media_md5"] == base["media_md5"], "a recording that nobody heard"
                 elif read != field:
-                    assert sample["fields"].get(read) == base["fields"].get(read), "what it was judged from changed"
+                    assert sample["fields"].get(read) == base["fields"].get(read), (
+                        "what it was judged from changed"
+                    )
                 else:
                     said = (sample["upstream"] or sample["fields"]).get(read)
                     assert said in (base["fields"].get(field), revision["value"]), (
@@ -560,7 +601,9 @@ class LoopMachine(RuleBasedStateMachine):
         # No two moments are the same to the microsecond.
         self.store.slowness = slow * (4 * self.store.tick + timedelta(microseconds=1 + self.step))
         given = [] if skip or text % 11 == 10 else _result(found, text)
-        studio_tasks.annotate(self.stage_.people[who % 3], found["id"], given, was_cancelled=skip, lead_time=0.0)
+        studio_tasks.annotate(
+            self.stage_.people[who % 3], found["id"], given, was_cancelled=skip, lead_time=0.0
+        )
         return True
 
     def _edit(self, which: int, text: int) -> bool:
@@ -584,7 +627,8 @@ class LoopMachine(RuleBasedStateMachine):
         return found is not None
 
     def _meanwhile(self, method: str, path: str, what: int) -> bool:
-        """For some numbers: what somebody does while a request is under way. Answers whether something is planned."""
+        """For some numbers: what somebody does while a request is under way. Answers whether something is
+        planned."""
         acts = {
             1: lambda: self._answer(what, what, what, False, False), 2: lambda: self._edit(what, what),
             3: lambda: self._delete_answer(what), 4: lambda: self._delete_task(what),

@@ -67,7 +67,8 @@ def values_are_explained(now: Picture) -> None:
 
 
 def held_values_change_visibly(before: Picture, now: Picture) -> None:
-    """A value of a person stays current until another one's takes its place, or its withdrawal is written down."""
+    """A value of a person stays current until another one's takes its place, or its withdrawal is written
+    down."""
     for id_, was in before.samples.items():
         sample = now.samples[id_]
         for name in was["held"].keys() | sample["held"].keys():
@@ -88,7 +89,8 @@ def check_unchanged(before: Picture, now: Picture, *tables: str) -> None:
 
 
 def check_mirrors(now: Picture, store: Store, project: dict[str, Any]) -> None:
-    """After a pull that nobody disturbed: the ledger knows every answer as Label Studio has it, and which tasks it has."""
+    """After a pull that nobody disturbed: the ledger knows every answer as Label Studio has it, and which
+    tasks it has."""
     there = {task["id"]: task for task in store.tasks.values() if task["project"] == project["ls_project_id"]}
     keys = {str(key): task for key, task in now.tasks.items() if task["project_id"] == project["project_id"]}
     for task in there.values():
@@ -124,12 +126,15 @@ def check_kept(now: Picture, seen: set[tuple[str, int, str, bool, bool]]) -> Non
     kept = set()
     for version in now.history.values():
         answer = now.annotations[version["annotation_id"]]
-        kept.add((str(answer["task_key"]), *_version(answer["ls_annotation_id"], version["result_hash"], version)))
+        kept.add(
+            (str(answer["task_key"]), *_version(answer["ls_annotation_id"], version["result_hash"], version))
+        )
     assert seen <= kept, "a version of an answer that the ledger does not have"
 
 
 def check_sent_once(now: Picture, store: Store, project: dict[str, Any]) -> None:
-    """After a push that nobody disturbed: people are given each task once, and no sample is at work there twice."""
+    """After a push that nobody disturbed: people are given each task once, and no sample is at work there
+    twice."""
     by_key: dict[str, list[dict[str, Any]]] = {}
     for task in store.tasks.values():
         if task["project"] == project["ls_project_id"]:
@@ -145,7 +150,10 @@ def check_sent_once(now: Picture, store: Store, project: dict[str, Any]) -> None
 
 def check_shown(now: Picture, store: Store) -> None:
     """What the ledger believes that annotators were shown, they were shown."""
-    names = {"transcript_correction": ("text", "transcript"), "translation_review": ("source_text", "transcript")}
+    names = {
+        "transcript_correction": ("text", "transcript"),
+        "translation_review": ("source_text", "transcript"),
+    }
     for task in now.tasks.values():
         versions = store.shown.get((str(task["id"]), task["ls_task_id"] or 0))
         if task["state"] in LIVE and task["state"] != "claimed" and versions and is_ordinary(task):
@@ -177,7 +185,9 @@ def check_settled(now: Picture, project: dict[str, Any]) -> None:
             assert speaks["result_hash"] == task["accepted_hash"], "an edit was not taken"
             assert speaks["ground_truth"] or not any(a["ground_truth"] for a in answers.values())
         else:
-            assert task["state"] in ("open", "annotated", "parked"), f"a task without an answer is {task['state']}"
+            assert task["state"] in ("open", "annotated", "parked"), (
+                f"a task without an answer is {task['state']}"
+            )
             _nothing_is_held_by(now, task)
 
 

@@ -1,4 +1,5 @@
-"""The model for as long as it is let: SOAK_MINUTES (10 unless set), each round from a seed of its own (`make soak`)."""
+"""The model for as long as it is let: SOAK_MINUTES (10 unless set), each round from a seed of its own
+(`make soak`)."""
 
 import os
 import random

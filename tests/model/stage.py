@@ -1,4 +1,5 @@
-"""One small world for one run of the model: a ledger of its own, people, and a crawler whose sources are known."""
+"""One small world for one run of the model: a ledger of its own, people, and a crawler whose sources are
+known."""
 
 import hashlib
 import os
@@ -41,7 +42,8 @@ class Services:
 
 @dataclass
 class Crawler:
-    """What upstream says: the rows and media that were last ingested, and when each last changed, in steps of the run."""
+    """What upstream says: the rows and media that were last ingested, and when each last changed, in steps
+    of the run."""
 
     raw_dir: Path
     fields: dict[str, dict[str, str]] = field(default_factory=dict)

@@ -1,6 +1,8 @@
-"""A Label Studio of the tests' own: the endpoints that lsloop and annotators use, over HTTP, on dicts in memory.
+"""A Label Studio of the tests' own: the endpoints that lsloop and annotators use, over HTTP, on dicts in
+memory.
 
-It is as fast as the model needs, and it can be told to fail. test_studio_conformance.py holds it to the real one.
+It is as fast as the model needs, and it can be told to fail. test_studio_conformance.py holds it to the real
+one.
 """
 
 import json
@@ -59,8 +61,12 @@ class Store:
     organization: str = field(default_factory=lambda: f"2026-01-05T00:00:00.{uuid.uuid4().int % 10**6:06}Z")
     mark: int = 0  # the moment of the test's own clock
     asked: int = 0  # when the request at work came
-    shown: dict[tuple[str, int], list[Json]] = field(default_factory=dict)  # (task key, id) → every data it ever had
-    seen: dict[int, int] = field(default_factory=dict)  # annotation → when what its annotator saw was asked for
+    shown: dict[tuple[str, int], list[Json]] = field(
+        default_factory=dict
+    )  # (task key, id) → every data it ever had
+    seen: dict[int, int] = field(
+        default_factory=dict
+    )  # annotation → when what its annotator saw was asked for
     since: dict[int, int] = field(default_factory=dict)  # task → when what it shows was asked for
     guard: Any = field(default_factory=threading.RLock)
 
@@ -248,7 +254,9 @@ def change_prediction(store: Store, user: Json, params: Json, body: Any, predict
     for task in store.tasks.values():
         for one in task["predictions"]:
             if one["id"] == prediction:
-                one.update({name: body[name] for name in ("result", "score", "model_version") if name in body})
+                one.update(
+                    {name: body[name] for name in ("result", "score", "model_version") if name in body}
+                )
                 store.touch(task)
                 return dict(one)
     raise Refusal(404, "Not found.")
@@ -340,7 +348,9 @@ def _counted(store: Store, task: Json) -> Json:
 def _shown(store: Store, task: Json, wanted: set[str]) -> Json:
     """`include` names the fields of the task, and those inside its annotations, too."""
     counted = _counted(store, task)
-    counted["annotations"] = [{k: v for k, v in one.items() if k == "id" or k in wanted} for one in counted["annotations"]]
+    counted["annotations"] = [
+        {k: v for k, v in one.items() if k == "id" or k in wanted} for one in counted["annotations"]
+    ]
     return {name: value for name, value in counted.items() if name == "id" or name in wanted}
 
 

@@ -41,5 +41,9 @@ def test_every_promise_holds_in_whatever_order_things_happen(
         if done.total() >= WANTED:
             break
     with capsys.disabled():
-        print(f"\nmodel: {done.total()} steps that did something, {number + 1} times {RUNS} runs: {dict(done)}")
-    assert min(done[deed] for deed in ("ingest", "lock", "push", "people", "pull", "decide", "undo", "gold")) > 0
+        print(
+            f"\nmodel: {done.total()} steps that did something, {number + 1} times {RUNS} runs: {dict(done)}"
+        )
+    assert (
+        min(done[deed] for deed in ("ingest", "lock", "push", "people", "pull", "decide", "undo", "gold")) > 0
+    )

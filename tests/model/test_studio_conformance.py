@@ -48,8 +48,12 @@ def script(admin: LabelStudio, other: LabelStudio, emails: list[str]) -> list[An
     ids = tasks.import_batch(admin, project, [_task(key) for key in keys])
     said.append(ids == sorted(ids))
     said.append(_named(projects.get(admin, project), "model_version", "task_number"))
-    said.append(_refusal(lambda: tasks.import_batch(admin, project, [_task("k9"), {"data": {"task_key": "k8"}}])))
-    said.append(tasks.find_by_key(admin, project, ["k3", "k1", "k8", "k9"]) == [(ids[1], "k1"), (ids[3], "k3")])
+    said.append(
+        _refusal(lambda: tasks.import_batch(admin, project, [_task("k9"), {"data": {"task_key": "k8"}}]))
+    )
+    said.append(
+        tasks.find_by_key(admin, project, ["k3", "k1", "k8", "k9"]) == [(ids[1], "k1"), (ids[3], "k3")]
+    )
     said.append(tasks.carry(admin, project, list(zip(ids, keys, strict=True))))
     said.append(tasks.carry(admin, project, list(zip(ids, [*keys[1:], keys[0]], strict=True))))
 
@@ -59,13 +63,21 @@ def script(admin: LabelStudio, other: LabelStudio, emails: list[str]) -> list[An
     since = _last_moment(admin, project)
     tasks.change_prediction(admin, project, shown["predictions"][0]["id"],
                             {"result": transcript("anew"), "model_version": "v0", "score": None})  # fmt: skip
-    said.append([ids.index(task["id"]) for page in tasks.changed(admin, project, since) for task in page.tasks])
-    tasks.add_prediction(admin, project, ids[4], {"result": transcript("more"), "model_version": "v0", "score": 0.25})
+    said.append(
+        [ids.index(task["id"]) for page in tasks.changed(admin, project, since) for task in page.tasks]
+    )
+    tasks.add_prediction(
+        admin, project, ids[4], {"result": transcript("more"), "model_version": "v0", "score": 0.25}
+    )
     tasks.update_data(admin, ids[4], {**shown["data"], "audio": "https://media.invalid/other"})
-    said.append([ids.index(task["id"]) for page in tasks.changed(admin, project, since) for task in page.tasks])
+    said.append(
+        [ids.index(task["id"]) for page in tasks.changed(admin, project, since) for task in page.tasks]
+    )
     shown = tasks.shown(admin, project, ids)[ids[4]]
     found = sorted(_named(one, "model_version", "score").items() for one in shown["predictions"])
-    said.append((shown["data"], found, sorted(str(one["result"][0]["value"]) for one in shown["predictions"])))
+    said.append(
+        (shown["data"], found, sorted(str(one["result"][0]["value"]) for one in shown["predictions"]))
+    )
     said.append((tasks.has_drafts(admin, ids[0]), _refusal(lambda: tasks.has_drafts(admin, 10**6))))
 
     first = tasks.annotate(admin, ids[0], transcript("heard"), lead_time=2.5)
@@ -81,12 +93,16 @@ def script(admin: LabelStudio, other: LabelStudio, emails: list[str]) -> list[An
     tasks.update_annotation(admin, second["id"], result=transcript("edited"), ground_truth=True)
     tasks.update_annotation(other, skipped["id"], was_cancelled=False)
     said.append(_state(admin, project, ids, emails))
-    said.append([ids.index(task["id"]) for page in tasks.changed(admin, project, since) for task in page.tasks])
+    said.append(
+        [ids.index(task["id"]) for page in tasks.changed(admin, project, since) for task in page.tasks]
+    )
 
     since = _last_moment(admin, project)
     tasks.delete_annotation(admin, first["id"])
     said.append(_state(admin, project, ids, emails))
-    said.append([ids.index(task["id"]) for page in tasks.changed(admin, project, since) for task in page.tasks])
+    said.append(
+        [ids.index(task["id"]) for page in tasks.changed(admin, project, since) for task in page.tasks]
+    )
     third = tasks.annotate(admin, ids[2], transcript("third"))
     tasks.delete_annotation(admin, third["id"])
     fourth = tasks.annotate(admin, ids[3], transcript("fourth"))
@@ -97,7 +113,12 @@ def script(admin: LabelStudio, other: LabelStudio, emails: list[str]) -> list[An
     for act in (lambda one: tasks.put_away(admin, one, "twice"), lambda one: tasks.bring_back(admin, one, 2)):
         act(tasks.place(admin, project, ids[:2])[ids[1]])
         there = tasks.place(admin, project, ids[:2]).values()
-        said.append([_named(one, "overlap", "is_labeled", "total_annotations", "cancelled_annotations") for one in there])
+        said.append(
+            [
+                _named(one, "overlap", "is_labeled", "total_annotations", "cancelled_annotations")
+                for one in there
+            ]
+        )
         said.append([(one["data"].get(tasks.NOT_NEEDED), tasks.is_put_away(one)) for one in there])
     said.append([ids.index(i) for page in tasks.ids(admin, project) for i in page])
     tasks.delete(admin, project, [ids[4], ids[3]])
@@ -159,7 +180,9 @@ def _latest(page: Any) -> str:
 
 def _last_moment(studio: LabelStudio, project: int) -> datetime:
     """Just after everything that has changed so far."""
-    newest = max(_moment(task["updated_at"]) for page in tasks.changed(studio, project) for task in page.tasks)
+    newest = max(
+        _moment(task["updated_at"]) for page in tasks.changed(studio, project) for task in page.tasks
+    )
     return newest + timedelta(microseconds=1)
 
 

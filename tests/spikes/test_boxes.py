@@ -1,4 +1,5 @@
-"""A spike: boxes with attributes from a template, found by a detector that is no checkpoint, from ingest to export.
+"""A spike: boxes with attributes from a template, found by a detector that is no checkpoint, from ingest to
+export.
 
 The detector looks for pure red and pure blue in a picture, with numpy. All it is told stands in the question.
 """
@@ -107,12 +108,21 @@ def test_what_the_detector_finds_is_shown_corrected_and_exported(job: World) -> 
     for page in tasks.changed(job.studio, ls_project_id):
         for task in page.tasks:
             (prediction,) = job.studio.send("GET", "api/predictions/", params={"task": task["id"]}).json()
-            name = job.value("SELECT external_id FROM samples WHERE sample_id = :i", i=task["data"]["sample_id"])
+            name = job.value(
+                "SELECT external_id FROM samples WHERE sample_id = :i", i=task["data"]["sample_id"]
+            )
             shown[name] = prediction["result"]
             tasks.annotate(job.studio, task["id"], prediction["result"], lead_time=2.0)
     assert {item["id"]: item["value"] for item in shown["one"] if item["from_name"] == "box"} == {
         "region-0": {"x": 75, "y": 50, "width": 5, "height": 10, "rotation": 0, "rectanglelabels": ["small"]},
-        "region-1": {"x": 10, "y": 10, "width": 50, "height": 50, "rotation": 0, "rectanglelabels": ["large"]},
+        "region-1": {
+            "x": 10,
+            "y": 10,
+            "width": 50,
+            "height": 50,
+            "rotation": 0,
+            "rectanglelabels": ["large"],
+        },
     }
     assert shown["none"] == []
     assert job.pull(JOB).problems == []

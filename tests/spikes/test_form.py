@@ -58,7 +58,8 @@ class Answering(BaseHTTPRequestHandler):
 
 
 class Forms:
-    """The family: jobs of choices, stars and texts, at `form:http://…`; it says of itself which model it is."""
+    """The family: jobs of choices, stars and texts, at `form:http://…`; it says of itself which model it
+    is."""
 
     def answers(self, job: Any) -> bool:
         return {control.type for control in job.controls.values()} <= {"choices", "rating", "textarea"}
@@ -70,7 +71,9 @@ class Forms:
         try:
             return str(httpx.get(place.removeprefix("form:"), timeout=30).json()["model"])
         except httpx.HTTPError as error:
-            raise UsageError(f"No model answers at {place}: {error}.", "Start it, or name another.") from error
+            raise UsageError(
+                f"No model answers at {place}: {error}.", "Start it, or name another."
+            ) from error
 
     def load(self, place: str, device: str = "auto", settings: Any = None) -> "Asker":
         return Asker(place.removeprefix("form:"))
@@ -83,7 +86,9 @@ class Asker:
         self.client = httpx.Client(base_url=url, timeout=60)
 
     def predict(self, questions: Any) -> list[Guess]:
-        return [Guess(self.client.post("/", json=self.told(one)).raise_for_status().json()) for one in questions]
+        return [
+            Guess(self.client.post("/", json=self.told(one)).raise_for_status().json()) for one in questions
+        ]
 
     def told(self, question: Any) -> dict[str, Any]:
         choices = {name: one.values for name, one in question["controls"].items() if one.values}
@@ -109,7 +114,9 @@ def job(tmp_path: Path, database_url: str, ledger: Ledger, url: str, plug: Any, 
     """Sixteen replies, and the model of the server."""
     plug(__name__, {"forms": "family"})
     models = {JOB: Model(base=["form:http://127.0.0.1:1", f"form:{url}"])}
-    settings = config(tmp_path, database_url, "http://ls.invalid", "t", task_types={JOB: TaskType()}, models=models)
+    settings = config(
+        tmp_path, database_url, "http://ls.invalid", "t", task_types={JOB: TaskType()}, models=models
+    )
     put_template(settings, JOB, TEMPLATE)
     settings.raw_dir.mkdir(parents=True)
     lines = [json.dumps({"external_id": f"r{n:02}", "text": "x" * (1 + n % 5)}) for n in range(2 * AT_ONCE)]

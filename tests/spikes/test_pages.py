@@ -1,4 +1,5 @@
-"""A spike: a page that is many training lines. A model is trained on lines, and measured on pages as they are served."""
+"""A spike: a page that is many training lines. A model is trained on lines, and measured on pages as they
+are served."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -34,7 +35,8 @@ ONE = "SELECT sample_id, external_id, fields, media_path FROM samples WHERE samp
 
 
 class Pages(TemplateKind):
-    """What the template makes, but that a model is asked for the text of lines that are there, one after the other."""
+    """What the template makes, but that a model is asked for the text of lines that are there, one after
+    the other."""
 
     MEASURES = (Measure("line_wer", lambda a, r: agreement.word_errors(text_of(a), text_of(r)), True),)
 
@@ -49,7 +51,9 @@ class Pages(TemplateKind):
 
     def training_rows(self, sample: Sample, value: Value) -> list[dict[str, Any]]:
         about = {"sample_id": str(sample.sample_id), "media": sample.media_path}
-        return [{**about, "line": one["where"], "text": one["answers"]["text"][0]} for one in value["regions"]]
+        return [
+            {**about, "line": one["where"], "text": one["answers"]["text"][0]} for one in value["regions"]
+        ]
 
 
 def text_of(value: Value) -> str:
@@ -80,7 +84,10 @@ class Greys:
         return Greys({} if ":" in place else json.loads((Path(place) / "greys.json").read_text()))
 
     def predict(self, questions: Any) -> list[Guess]:
-        return [Guess({"texts": [self.word(grey(one["media"], line)) for line in one["lines"]]}) for one in questions]
+        return [
+            Guess({"texts": [self.word(grey(one["media"], line)) for line in one["lines"]]})
+            for one in questions
+        ]
 
     def word(self, seen: float) -> str:
         return min(self.known, key=lambda word: abs(self.known[word] - seen), default="?")
@@ -134,7 +141,9 @@ def test_a_model_is_trained_on_lines_and_measured_on_pages(job: World) -> None:
     for changed in tasks.changed(job.studio, ls_project_id):
         for task in changed.tasks:
             sample = Sample(**job.rows(ONE, id=task["data"]["sample_id"])[0]._mapping)
-            said = kind.to_result(kind.answer({"texts": words(int(sample.external_id))}, sample), TEMPLATE, sample)
+            said = kind.to_result(
+                kind.answer({"texts": words(int(sample.external_id))}, sample), TEMPLATE, sample
+            )
             tasks.annotate(job.studio, task["id"], said, lead_time=1.0)
     assert job.pull(JOB).problems == []
     loop.export(job.ledger, job.config, task_type=JOB)

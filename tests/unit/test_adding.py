@@ -33,9 +33,13 @@ def test_an_entry_is_added_and_nothing_else_changes(text: str) -> None:
     added = adding.with_entry(text, "vehicles", ENTRY)
     before, after = yaml.safe_load(text) or {}, yaml.safe_load(added)
     assert after == {**before, "task_types": {**(before.get("task_types") or {}), "vehicles": JOB}}
-    gone = [line[2:] for line in difflib.ndiff(text.splitlines(), added.splitlines()) if line.startswith("- ")]
+    gone = [
+        line[2:] for line in difflib.ndiff(text.splitlines(), added.splitlines()) if line.startswith("- ")
+    ]
     assert all(line.startswith("task_types:") for line in gone)
-    assert all(comment in added for comment in (line.partition("#")[2] for line in text.splitlines()) if comment)
+    assert all(
+        comment in added for comment in (line.partition("#")[2] for line in text.splitlines()) if comment
+    )
 
 
 def test_where_there_is_no_certain_place_the_entry_is_told_instead() -> None:

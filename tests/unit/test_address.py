@@ -1,4 +1,5 @@
-"""DATABASE_URL is read once for all parts; a password stands in it as it is or encoded, and is never shown."""
+"""DATABASE_URL is read once for all parts; a password stands in it as it is or encoded, and is never
+shown."""
 
 from urllib.parse import quote
 
@@ -12,12 +13,16 @@ from lsloop.errors import UsageError
 
 SHOWN = "postgresql://me:***@db.example:5432/ledger"
 PASSWORDS = st.text(
-    st.characters(min_codepoint=32, max_codepoint=0x2FFF, exclude_categories=("Cc", "Cs")), min_size=1, max_size=20
+    st.characters(min_codepoint=32, max_codepoint=0x2FFF, exclude_categories=("Cc", "Cs")),
+    min_size=1,
+    max_size=20,
 )
 
 
 def test_libpq_knows_every_setting_that_may_stand_in_a_url() -> None:
-    assert {option.keyword.decode() for option in pq.Conninfo.get_defaults()} - address.SETTINGS == {"replication"}
+    assert {option.keyword.decode() for option in pq.Conninfo.get_defaults()} - address.SETTINGS == {
+        "replication"
+    }
 
 
 @given(PASSWORDS)

@@ -98,7 +98,9 @@ def test_time_agreement_is_f1_over_milliseconds(a: list[agreement.Span], b: list
         ([], [], (0, 0)),
     ],
 )
-def test_time_errors(answer: list[agreement.Span], reference: list[agreement.Span], expected: tuple[int, int]) -> None:
+def test_time_errors(
+    answer: list[agreement.Span], reference: list[agreement.Span], expected: tuple[int, int]
+) -> None:
     assert agreement.time_errors(answer, reference) == expected
 
 

@@ -1,4 +1,5 @@
-"""What `make bench` writes down: well-formed rows, fair turns, and a verdict that follows from value and bar."""
+"""What `make bench` writes down: well-formed rows, fair turns, and a verdict that follows from value and
+bar."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,5 @@
-"""Measures of a model's answers, and the gate that a new model passes only when it is better beyond chance."""
+"""Measures of a model's answers, and the gate that a new model passes only when it is better beyond
+chance."""
 
 import random
 import unicodedata
@@ -26,7 +27,9 @@ def references(count: int) -> list[dict[str, Any]]:
 
 
 def compared(old: list[int], new: list[int], measure: Measure = DRAWN, **options: Any) -> evaluation.Verdict:
-    return evaluation.compare(measure, answers(old), answers(new), references(len(old)), resamples=300, **options)
+    return evaluation.compare(
+        measure, answers(old), answers(new), references(len(old)), resamples=300, **options
+    )
 
 
 # Both are rounded to six digits, each on its own: they may differ by one more.
@@ -70,7 +73,9 @@ def test_transcripts_are_compared_as_people_read_them() -> None:
     found = evaluation.report(measures, said, heard)
     assert found["wer"] == pytest.approx((0 + 3 + 5) / 15)
     assert found["cer"] == pytest.approx((0 + 16 + 23) / 69)
-    assert evaluation.report(measures, [{"transcript": "a"}], [{"transcript": ""}]) == {}  # no words to divide by
+    assert (
+        evaluation.report(measures, [{"transcript": "a"}], [{"transcript": ""}]) == {}
+    )  # no words to divide by
     by = evaluation.by_group(measures, said, heard, ["vi", "en", "vi"])
     assert (by["en"]["samples"], by["en"]["wer"], by["vi"]["wer"]) == (1, 0.6, 0.5)
 

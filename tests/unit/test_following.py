@@ -29,7 +29,9 @@ def following(folder: Path, said: list[str]) -> Following:
     return Following(settings, said.append)
 
 
-def test_a_change_is_followed_and_a_broken_file_is_told_once_while_the_settings_before_go_on(tmp_path: Path) -> None:
+def test_a_change_is_followed_and_a_broken_file_is_told_once_while_the_settings_before_go_on(
+    tmp_path: Path,
+) -> None:
     said: list[str] = []
     written(tmp_path, limits("3"))
     now = following(tmp_path, said)
@@ -72,7 +74,9 @@ def test_templates_the_api_and_the_ml_backend_follow_too(tmp_path: Path) -> None
     for text in ("<View><Header value='one'/></View>", "<View><Header value='two'/></View>"):
         (tmp_path / "label_studio_templates" / "transcript_correction.xml").write_text(text)
         assert job.template(now(), *now().task_type("transcript_correction")) == text
-    written(tmp_path, "task_types: {transcript_correction: {}, other: {kind: transcript_correction}}\n", age=20)
+    written(
+        tmp_path, "task_types: {transcript_correction: {}, other: {kind: transcript_correction}}\n", age=20
+    )
     assert desk.config.task_type("other")[0] == "other"
     backends.add_task_types()
     assert set(backends.seats) == {"transcript_correction", "other"}

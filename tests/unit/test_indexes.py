@@ -1,4 +1,5 @@
-"""The index of an exported folder is read line by line, whatever is in the lines and however many there are."""
+"""The index of an exported folder is read line by line, whatever is in the lines and however many there
+are."""
 
 import tracemalloc
 from pathlib import Path
@@ -33,5 +34,9 @@ def test_the_manifest_of_many_samples_keeps_little_of_each(tmp_path: Path) -> No
         pass
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert (found["samples"], found["splits"], found["lineage"]["newest_revision"]) == (count, {"train": count}, count - 1)
+    assert (found["samples"], found["splits"], found["lineage"]["newest_revision"]) == (
+        count,
+        {"train": count},
+        count - 1,
+    )
     assert peak / count < 300  # bytes

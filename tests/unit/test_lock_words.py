@@ -20,4 +20,7 @@ def of_open_task(answers: int) -> Lock:
 
 def test_an_open_task_says_whether_nobody_answered_or_no_answer_can_be_used() -> None:
     assert lock.why(of_open_task(0)) == "task 8 of project 1 is open in Label Studio, no answer for 12 min"
-    assert lock.why(of_open_task(1)) == "task 8 of project 1 is open in Label Studio, no usable answer for 12 min"
+    assert (
+        lock.why(of_open_task(1))
+        == "task 8 of project 1 is open in Label Studio, no usable answer for 12 min"
+    )

@@ -1,4 +1,5 @@
-"""How much sound is in a file: what can be decoded of it, whatever it is called and whatever its header says."""
+"""How much sound is in a file: what can be decoded of it, whatever it is called and whatever its header
+says."""
 
 import io
 from pathlib import Path
@@ -25,12 +26,16 @@ def clip(path: Path, seconds: float = 3.0) -> Path:
     return path
 
 
-@pytest.mark.parametrize("suffix", ["wav", "flac", "mp3", "ogg", "oga", "opus", "aiff", "aif", "au", "caf", "w64"])
+@pytest.mark.parametrize(
+    "suffix", ["wav", "flac", "mp3", "ogg", "oga", "opus", "aiff", "aif", "au", "caf", "w64"]
+)
 def test_every_sound_that_can_be_decoded_has_a_duration(tmp_path: Path, suffix: str) -> None:
     there = clip(tmp_path / f"clip.{suffix}")
     assert sound.duration(there) == pytest.approx(3.0, abs=0.01)
     assert sound.duration(there.rename(tmp_path / "without-suffix")) == pytest.approx(3.0, abs=0.01)
-    assert sound.duration((tmp_path / "without-suffix").rename(tmp_path / "clip.raw")) == pytest.approx(3.0, abs=0.01)
+    assert sound.duration((tmp_path / "without-suffix").rename(tmp_path / "clip.raw")) == pytest.approx(
+        3.0, abs=0.01
+    )
 
 
 @pytest.mark.parametrize("suffix", ["flac", "mp3", "ogg", "opus", "wav", "aiff", "caf"])
@@ -48,7 +53,13 @@ def test_a_duration_is_what_a_reader_gets_or_there_is_none(tmp_path: Path, suffi
 
 
 def test_what_is_no_sound_has_no_duration(tmp_path: Path) -> None:
-    made = {"empty.wav": b"", "riff.wav": b"RIFF" + bytes(100), "text.mp3": b"hello", "page.png": b"\x89PNG", "a.txt": b"x"}
+    made = {
+        "empty.wav": b"",
+        "riff.wav": b"RIFF" + bytes(100),
+        "text.mp3": b"hello",
+        "page.png": b"\x89PNG",
+        "a.txt": b"x",
+    }
     for name, content in made.items():
         (tmp_path / name).write_bytes(content)
     assert [sound.duration(tmp_path / name) for name in [*made, "missing.wav", "."]] == [None] * 7
@@ -92,7 +103,13 @@ def test_pictures_films_and_papers_are_measured_as_they_are_shown(tmp_path: Path
         found = measure(there)
         assert ((found.width, found.height), found.problem) == (size, None)
     found = measure(film(tmp_path / "a.mp4"))
-    assert (found.width, found.height, found.frame_rate, found.frames, found.duration) == (64, 48, 10.0, 10, 1.0)
+    assert (found.width, found.height, found.frame_rate, found.frames, found.duration) == (
+        64,
+        48,
+        10.0,
+        10,
+        1.0,
+    )
     found = measure(made(tmp_path / "a.pdf", paper(3)))
     assert (found.pages, found.media_type, found.problem) == (3, "application/pdf", None)
     found = measure(clip(tmp_path / "a.flac", 0.5))
@@ -121,4 +138,6 @@ def test_what_nobody_can_see_or_hear_says_why(tmp_path: Path) -> None:
     fine = {
         "a.txt": b"text", "a.xyz": b"anything", "a.m4a": b"\0\0\0\x20ftypM4A " + bytes(9), "late.jpg": whole + bytes(9999),
     }  # fmt: skip
-    assert {name: measure(made(tmp_path / name, content)).problem for name, content in fine.items()} == dict.fromkeys(fine)
+    assert {
+        name: measure(made(tmp_path / name, content)).problem for name, content in fine.items()
+    } == dict.fromkeys(fine)

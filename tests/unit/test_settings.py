@@ -1,4 +1,5 @@
-"""Settings as people write them: what is meant is what is read, and what cannot be is told with file, line and key."""
+"""Settings as people write them: what is meant is what is read, and what cannot be is told with file, line
+and key."""
 
 import os
 from pathlib import Path

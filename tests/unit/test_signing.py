@@ -1,4 +1,5 @@
-"""A signed link opens one file until it expires; whatever else is in the query, the answer is no, never a crash."""
+"""A signed link opens one file until it expires; whatever else is in the query, the answer is no, never a
+crash."""
 
 from urllib.parse import parse_qs, unquote, urlsplit
 

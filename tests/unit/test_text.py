@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from lsloop.values import text
 
 
-@given(st.lists(st.text(alphabet=st.sampled_from("a\\u0\0\"é"), max_size=12)))
+@given(st.lists(st.text(alphabet=st.sampled_from('a\\u0\0"é'), max_size=12)))
 @example(["\0"])
 @example(["\\u0000"])
 @example(["\\\0"])

@@ -1,4 +1,5 @@
-"""The way to a web service: without a proxy on this machine, else as the environment says; one in the way is named."""
+"""The way to a web service: without a proxy on this machine, else as the environment says; one in the way
+is named."""
 
 import threading
 from collections.abc import Iterator

@@ -30,22 +30,37 @@ from lsloop.commands._lazy import Headed, Row, build
 
 COMMANDS = (
     Row("init", "lsloop.commands.init:init", "Start", "Make a project folder ready to run."),
-    Row("templates", "lsloop.commands.templates:templates", "Start", "List label configs to begin a job from."),
+    Row(
+        "templates", "lsloop.commands.templates:templates", "Start", "List label configs to begin a job from."
+    ),
     Row("up", "lsloop.commands.up:up", "Start", "Start PostgreSQL, Label Studio, server and worker here."),
     Row("down", "lsloop.commands.up:down", "Start", "Stop what `up` started; the data stays."),
     Row("logs", "lsloop.commands.logs:logs", "Start", "Show what the services wrote."),
     Row("open", "lsloop.commands.open:open_", "Start", "Open Label Studio in the browser."),
     Row("demo", "lsloop.commands.demo:demo", "Start", "Run the whole loop on a small made-up dataset."),
     Row("ingest", "lsloop.commands.ingest:ingest", "The loop", "Read data/raw into the ledger."),
-    Row("predict", "lsloop.commands.predict:predict", "The loop", "Have a model pre-annotate waiting samples."),
+    Row(
+        "predict", "lsloop.commands.predict:predict", "The loop", "Have a model pre-annotate waiting samples."
+    ),
     Row("predictions", "lsloop.commands.predictions:app", "The loop", "Bring in what other models said."),
     Row("push", "lsloop.commands.push:push", "The loop", "Send samples to Label Studio."),
     Row("pull", "lsloop.commands.pull:pull", "The loop", "Bring annotations back into the ledger."),
-    Row("sync", "lsloop.commands.sync:sync", "The loop", "Run one cycle: files in, answers back, samples out."),
-    Row("export", "lsloop.commands.export:export", "The loop", "Write what people accepted to data/reviewed."),
-    Row("retrain", "lsloop.commands.retrain:retrain", "The loop", "Fine-tune a model; use it if it is better."),
+    Row(
+        "sync", "lsloop.commands.sync:sync", "The loop", "Run one cycle: files in, answers back, samples out."
+    ),
+    Row(
+        "export", "lsloop.commands.export:export", "The loop", "Write what people accepted to data/reviewed."
+    ),
+    Row(
+        "retrain", "lsloop.commands.retrain:retrain", "The loop", "Fine-tune a model; use it if it is better."
+    ),
     Row("models", "lsloop.commands.models:app", "The loop", "See model versions; promote and roll back."),
-    Row("accuracy", "lsloop.commands.accuracy:accuracy", "The loop", "Show how right models are, held against people."),
+    Row(
+        "accuracy",
+        "lsloop.commands.accuracy:accuracy",
+        "The loop",
+        "Show how right models are, held against people.",
+    ),
     Row("loop", "lsloop.commands.loop:loop", "The loop", "Run rounds: predict, push, wait, pull, retrain."),
     Row("status", "lsloop.commands.status:status", "The loop", "Show connections, counts and locks."),
     Row("problems", "lsloop.commands.problems:problems", "The loop", "Show what was left out, and why."),
@@ -56,14 +71,44 @@ COMMANDS = (
     Row("gold", "lsloop.commands.gold:app", "People", "Keep samples with known answers, to measure people."),
     Row("annotators", "lsloop.commands.annotators:app", "People", "Show the accuracy of annotators."),
     Row("setup", "lsloop.commands.setup:setup", "Keep it running", "Create or verify Label Studio projects."),
-    Row("doctor", "lsloop.commands.doctor:doctor", "Keep it running", "Prove the round trip; say what is wrong."),
-    Row("backup", "lsloop.commands.backup:backup", "Keep it running", "Save people's work; prove it can be put back."),
-    Row("restore", "lsloop.commands.backup:restore", "Keep it running", "Put a backup into an empty project folder."),
+    Row(
+        "doctor",
+        "lsloop.commands.doctor:doctor",
+        "Keep it running",
+        "Prove the round trip; say what is wrong.",
+    ),
+    Row(
+        "backup",
+        "lsloop.commands.backup:backup",
+        "Keep it running",
+        "Save people's work; prove it can be put back.",
+    ),
+    Row(
+        "restore",
+        "lsloop.commands.backup:restore",
+        "Keep it running",
+        "Put a backup into an empty project folder.",
+    ),
     Row("db", "lsloop.commands.db:app", "Keep it running", "Upgrade or check the ledger's schema."),
-    Row("sync-daemon", "lsloop.commands.sync_daemon:daemon", "Keep it running", "Run a cycle every few minutes."),
+    Row(
+        "sync-daemon",
+        "lsloop.commands.sync_daemon:daemon",
+        "Keep it running",
+        "Run a cycle every few minutes.",
+    ),
     Row("watermark", "lsloop.commands.export:watermark", "Keep it running", "Tell DVC whether to export."),
-    Row("manifest", "lsloop.commands.export:manifest", "Keep it running", "Write the manifest of what was exported."),
-    Row("events", "lsloop.commands.events:events", "Keep it running", "Show the events that Label Studio sent."),
+    Row(
+        "manifest",
+        "lsloop.commands.export:manifest",
+        "Keep it running",
+        "Write the manifest of what was exported.",
+    ),
+    Row(
+        "events",
+        "lsloop.commands.events:events",
+        "Keep it running",
+        "Show the events that Label Studio sent.",
+    ),
     Row("worker", "lsloop.commands.worker:worker", "Keep it running", "Handle events and do queued jobs."),
     Row("serve", "lsloop.commands.serve:serve", "Keep it running", "Serve health and media over HTTP."),
 )

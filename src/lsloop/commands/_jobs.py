@@ -1,4 +1,5 @@
-"""A job of its own: a template from a file or from the gallery, and the entry of a task type that names it."""
+"""A job of its own: a template from a file or from the gallery, and the entry of a task type that names
+it."""
 
 import json
 import re
@@ -32,7 +33,8 @@ class Job:
 
 
 def found(project: Path, name: str, template: Path, file: Path) -> Job:
-    """The job of a template, which is a file or a name of the gallery. Raises UsageError; nothing is written yet."""
+    """The job of a template, which is a file or a name of the gallery. Raises UsageError; nothing is
+    written yet."""
     if not re.fullmatch(r"[\w-]+", name):
         raise UsageError(f"A task type cannot be called {name!r}.", "Use letters, digits, _ and -.")
     if name in task_types.names():
@@ -40,7 +42,9 @@ def found(project: Path, name: str, template: Path, file: Path) -> Job:
     if file.is_file():
         job = Job(name, name, resources.checked(file))
     elif template.suffix or len(template.parts) > 1:
-        raise UsageError(f"There is no file {template}.", "Name a file, or a template that `lsloop templates` lists.")
+        raise UsageError(
+            f"There is no file {template}.", "Name a file, or a template that `lsloop templates` lists."
+        )
     else:
         one = gallery.template(services.environment_dir(config.load(project)), str(template))
         job = Job(name, one.title[:LONGEST], one.config)
@@ -50,7 +54,8 @@ def found(project: Path, name: str, template: Path, file: Path) -> Job:
 
 
 def add_entry(project: Path, job: Job) -> bool:
-    """Add the task type to params.yaml, and to a dvc.yaml that nobody changed. False where params.yaml has it.
+    """Add the task type to params.yaml, and to a dvc.yaml that nobody changed. False where params.yaml has
+    it.
 
     Raises UsageError.
     """
@@ -69,7 +74,8 @@ def add_entry(project: Path, job: Job) -> bool:
 def entry(job: Job, others: dict[str, Kind]) -> str:
     """The entry: what differs from the defaults, and what may be changed, as comments.
 
-    A field that another task type writes gets the job's name before its own: else the two would correct one field.
+    A field that another task type writes gets the job's name before its own: else the two would correct one
+    field.
     """
     kind = task_types.from_template(job.name, job.label_config)
     taken = {name for other in others.values() for name in other.WRITES}

@@ -16,7 +16,11 @@ def _known_task_types(incomplete: str) -> list[str]:
     from lsloop.errors import LsloopError
 
     try:
-        return [name for name in config.load(_folder.project(Path())).params.task_types if name.startswith(incomplete)]
+        return [
+            name
+            for name in config.load(_folder.project(Path())).params.task_types
+            if name.startswith(incomplete)
+        ]
     except LsloopError:  # a completion has no way to complain
         return []
 
@@ -30,14 +34,17 @@ TaskTypeOpt = Annotated[str | None, _task_type]
 
 NeededTaskTypeOpt = Annotated[str, _task_type]
 
-LimitOpt = Annotated[int | None, typer.Option("--limit", "-n", metavar="N", min=1, help="No more than this many.")]
+LimitOpt = Annotated[
+    int | None, typer.Option("--limit", "-n", metavar="N", min=1, help="No more than this many.")
+]
 
 OrderOpt = Annotated[Order | None, typer.Option("--order", help="Which samples go first.")]
 
 DryRunOpt = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and do nothing.")]
 
 ByOpt = Annotated[
-    str | None, typer.Option("--by", metavar="NAME", help="Who decides this; the user of the machine when not given.")
+    str | None,
+    typer.Option("--by", metavar="NAME", help="Who decides this; the user of the machine when not given."),
 ]
 
 

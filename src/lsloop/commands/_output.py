@@ -44,7 +44,8 @@ class Output:
         return None
 
     def again(self, document: Any, *shown: str | Table) -> None:
-        """Print an answer that is given again and again: with --json a line, so that a reader can tell one from the next.
+        """Print an answer that is given again and again: with --json a line, so that a reader can tell one
+        from the next.
 
         On a terminal each takes the place of the one before, as far as the window is high.
         """
@@ -191,7 +192,8 @@ def _is_terminal(stream: TextIO) -> bool:
 
 
 def _said(text: str, stream: TextIO, mark: str = "", colour: str = "") -> None:
-    """Lines for people: on a terminal broken at blanks where they are too wide for it, after a mark in colour."""
+    """Lines for people: on a terminal broken at blanks where they are too wide for it, after a mark in
+    colour."""
     if not _is_terminal(stream):
         return _line(mark + text, stream)
     shown = wrapped(mark + text, console(stream).width)

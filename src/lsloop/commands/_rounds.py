@@ -45,8 +45,10 @@ def chart(lines: Sequence[Line]) -> list[str]:
     """Three bars per round: what the model gets wrong, what people change, what they submit as it is."""
     drawings: list[tuple[str, list[tuple[float | None, str]]]] = [
         ("wrong", [(one.value, f"{one.value or 0:.3f}") for one in lines]),
-        (f"{lines[-1].unit if lines else 'words'} changed",
-         [(one.units_changed, f"{one.units_changed or 0:,}") for one in lines]),
+        (
+            f"{lines[-1].unit if lines else 'words'} changed",
+            [(one.units_changed, f"{one.units_changed or 0:,}") for one in lines],
+        ),
         ("unchanged", [(one.acceptance, f"{one.acceptance or 0:.0%}") for one in lines]),
     ]
     columns = [[title, *_bars(values)] for title, values in drawings]

@@ -1,8 +1,9 @@
-"""Tables and lines for people: whole where there is room, else narrower, and never folded in the middle of a word.
+"""Tables and lines for people: whole where there is room, else narrower, and never folded in the middle of a
+word.
 
-A table that is too wide for the terminal first loses the columns in which every value is 0 or empty; then its texts are
-wrapped at blanks and its names shortened in the middle; and when that is not enough, each row becomes a block of lines,
-one per column. Where no terminal reads it, nothing is left out.
+A table that is too wide for the terminal first loses the columns in which every value is 0 or empty; then its
+texts are wrapped at blanks and its names shortened in the middle; and when that is not enough, each row
+becomes a block of lines, one per column. Where no terminal reads it, nothing is left out.
 """
 
 import re
@@ -25,7 +26,8 @@ _GAP = 2  # between the columns of a table that has little room
 
 @dataclass(frozen=True)
 class Marked:
-    """Text in pieces, (mark, text): `-` was taken out, `+` was put in. In colour on a terminal, else `[-out-] {+in+}`."""
+    """Text in pieces, (mark, text): `-` was taken out, `+` was put in. In colour on a terminal, else
+    `[-out-] {+in+}`."""
 
     pieces: Sequence[tuple[str, str]]
     between: str = " "
@@ -37,7 +39,8 @@ class Marked:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows that people read. Numbers stand on the right, with thousands marked and two decimals; None is empty."""
+    """Rows that people read. Numbers stand on the right, with thousands marked and two decimals; None is
+    empty."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]

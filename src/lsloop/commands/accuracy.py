@@ -20,20 +20,22 @@ def accuracy(
     ctx: typer.Context,
     task_type: NeededTaskTypeOpt,
     against: Annotated[
-        Against, typer.Option("--against", help="What is right: what people accepted, gold, or marked annotations.")
+        Against,
+        typer.Option("--against", help="What is right: what people accepted, gold, or marked annotations."),
     ] = "accepted",
     version: Annotated[
         str | None, typer.Option("--version", metavar="V", help="Only this model version, or how it begins.")
     ] = None,
     predictions: Annotated[
-        Path | None, typer.Option("--predictions", metavar="FILE", help="JSON lines instead of the ledger's predictions.")
+        Path | None,
+        typer.Option("--predictions", metavar="FILE", help="JSON lines instead of the ledger's predictions."),
     ] = None,
 ) -> None:
     """Show how right each model version is, in the measures of the job, with 95 % intervals.
 
-    An answer that is missing is wrong. A line of FILE is {"external_id": "…", "value": {"field": …}} with, if you
-    like, a "model_version". --json has the confusion of every field with few values, and each group. People who
-    began from a model's answer tend to leave it as it is: gold says more than what they accepted.
+    An answer that is missing is wrong. A line of FILE is {"external_id": "…", "value": {"field": …}} with, if
+    you like, a "model_version". --json has the confusion of every field with few values, and each group.
+    People who began from a model's answer tend to leave it as it is: gold says more than what they accepted.
 
     Example:
       lsloop accuracy -t transcript_correction
@@ -54,7 +56,9 @@ def accuracy(
     for problem in found.problems[:5]:
         call.out.warn(f"{problem}.")
     if found.problems:
-        call.out.warn(f"{counted(len(found.problems), 'line')} of the file could not be taken; the others were.")
+        call.out.warn(
+            f"{counted(len(found.problems), 'line')} of the file could not be taken; the others were."
+        )
         raise typer.Exit(1)
 
 
@@ -69,10 +73,13 @@ def _shown(found: Measured, against: str) -> list[str | Table]:
     if not found.references:
         return [_NOTHING[against]]
     if not found.versions:
-        return [f"No model answered for any of {counted(found.references, 'sample')} yet: `lsloop predict` asks one."]
+        return [
+            f"No model answered for any of {counted(found.references, 'sample')} yet: `lsloop predict` asks one."
+        ]
     unit = found.versions[0].unit
     rows = [
-        (one.version, one.samples, one.missing, _share(one.overall), _share(one.exact), _rate(one)) for one in found.versions
+        (one.version, one.samples, one.missing, _share(one.overall), _share(one.exact), _rate(one))
+        for one in found.versions
     ]
     title = f"against {counted(found.references, 'sample')} ({against})"
     columns = ("model version", "samples", "missing", "agreement", "exact", f"{unit} wrong")

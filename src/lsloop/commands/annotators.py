@@ -93,7 +93,8 @@ def release(
     reason: ReasonOpt = None,
     by: ByOpt = None,
 ) -> None:
-    """Let an annotator's held work count again; the probes they answered so far are not held against them any more.
+    """Let an annotator's held work count again; the probes they answered so far are not held against them any
+    more.
 
     With --task only the answers to these tasks count, and what else is held stays held.
 
@@ -106,7 +107,9 @@ def release(
     with opened_ledger(call.config) as ledger:
         name = quality.find(ledger, annotator)
         if tasks:
-            done = loop.review(ledger, call.config, name, only, tasks, "released", actor=actor(by), reason=reason)
+            done = loop.review(
+                ledger, call.config, name, only, tasks, "released", actor=actor(by), reason=reason
+            )
         else:
             done = loop.release(ledger, call.config, name, only, actor=actor(by), reason=reason)
     what = f"{counted(len(tasks), 'answer')} of {name}" if tasks else name
@@ -123,9 +126,11 @@ def reject(
     reason: ReasonOpt = None,
     by: ByOpt = None,
 ) -> None:
-    """Set an annotator's held answers aside for good: they stay in the history, and their samples are sent again.
+    """Set an annotator's held answers aside for good: they stay in the history, and their samples are sent
+    again.
 
-    Without --task all that are held. The annotator stays held until they answer gold probes well, or are released.
+    Without --task all that are held. The annotator stays held until they answer gold probes well, or are
+    released.
 
     Example:
       lsloop annotators reject linh@example.com --reason "typed without listening"
@@ -136,12 +141,20 @@ def reject(
     with opened_ledger(call.config) as ledger:
         name = quality.find(ledger, annotator)
         done = loop.review(ledger, call.config, name, only, tasks, "rejected", actor=actor(by), reason=reason)
-    said = [f"Rejected answers of {name} in {', '.join(done)}." if done else f"No answer of {name} is held for review."]
+    said = [
+        f"Rejected answers of {name} in {', '.join(done)}."
+        if done
+        else f"No answer of {name} is held for review."
+    ]
     call.out.result({"annotator": name, "rejected": done}, " ".join([*said, *_became(done)]))
 
 
 def _became(done: dict[str, dict[str, int]]) -> list[str]:
-    return [f"{counted(count, 'task')} {word}." for became in done.values() for word, count in sorted(became.items())]
+    return [
+        f"{counted(count, 'task')} {word}."
+        for became in done.values()
+        for word, count in sorted(became.items())
+    ]
 
 
 def _tables(

@@ -22,13 +22,15 @@ def backup(
         Path | None, typer.Option("--to", metavar="DIR", help="Where to; .lsloop/backups when not given.")
     ] = None,
     keep: Annotated[
-        int | None, typer.Option("--keep", metavar="N", min=1, help="Remove all but the newest N of this project.")
+        int | None,
+        typer.Option("--keep", metavar="N", min=1, help="Remove all but the newest N of this project."),
     ] = None,
 ) -> None:
     """Save the ledger, Label Studio and the settings into one file, while everything runs.
 
-    A backup counts as made only when it was unpacked, put back into a PostgreSQL of its own and found equal, row
-    for row. The file holds secrets: only you may read it. Media and models are not in it; it says who has them.
+    A backup counts as made only when it was unpacked, put back into a PostgreSQL of its own and found equal,
+    row for row. The file holds secrets: only you may read it. Media and models are not in it; it says who has
+    them.
 
     Example:
       lsloop backup
@@ -39,7 +41,9 @@ def backup(
     done = backups.make(call.config, target, keep, call.out.note)
     rows = [("ledger", f"{_rows(done.rows)} in {counted(len(done.rows), 'table')}, put back and equal")]
     if done.label_studio:
-        there = " and ".join(counted(done.label_studio.get(table, 0), name) for table, name in _PEOPLES.items())
+        there = " and ".join(
+            counted(done.label_studio.get(table, 0), name) for table, name in _PEOPLES.items()
+        )
         rows.append(("Label Studio", f"{there}, looked through"))
     rows += [("not in it", said) for said in done.beside]
     rows += [("removed", path.name) for path in done.removed]
@@ -57,16 +61,19 @@ def _rows(tables: dict[str, int]) -> str:
 
 def restore(
     ctx: typer.Context,
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `lsloop backup` made.", show_default=False)],
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="What `lsloop backup` made.", show_default=False)
+    ],
     into: Annotated[
-        Path | None, typer.Option("--into", metavar="DIR", help="The project folder; this one when not given.")
+        Path | None,
+        typer.Option("--into", metavar="DIR", help="The project folder; this one when not given."),
     ] = None,
     dry_run: DryRunOpt = False,
 ) -> None:
     """Put a backup into a folder that has no ledger yet; nothing that is there is overwritten.
 
-    Settings that are there already stay; those of the backup are put beside them. Afterwards `lsloop up` starts
-    it, and what people answered since the backup comes in by `lsloop pull`.
+    Settings that are there already stay; those of the backup are put beside them. Afterwards `lsloop up`
+    starts it, and what people answered since the backup comes in by `lsloop pull`.
 
     Example:
       lsloop restore speech-20261127T120000Z.lsloop.tar.gz --into speech

@@ -106,8 +106,8 @@ def _written(kind: Kind, side: dict[str, Any]) -> Value:
 def show(ctx: typer.Context, conflict_id: IdArg) -> None:
     """Show a conflict from all sides.
 
-    As it was sent, the answer, and what upstream says now. What a side took out is red, what it put in is green;
-    without colours [-out-] {+in+}.
+    As it was sent, the answer, and what upstream says now. What a side took out is red, what it put in is
+    green; without colours [-out-] {+in+}.
 
     Example:
       lsloop conflicts show 12
@@ -148,7 +148,8 @@ def resolve(
 ) -> None:
     """Decide one conflict, or many.
 
-    With --all every open one that the filters leave; the exit code is 1 when some of them could not be decided so.
+    With --all every open one that the filters leave; the exit code is 1 when some of them could not be
+    decided so.
 
     Example:
       lsloop conflicts resolve 12 --strategy merged
@@ -179,8 +180,8 @@ def resolve(
 def undo(ctx: typer.Context, conflict_id: IdArg, reason: ReasonOpt = None, by: ByOpt = None) -> None:
     """Take a decision back.
 
-    Everything is as it was before, and the conflict is open again, for people. Refused when something was built on
-    the decision, with what to do about it.
+    Everything is as it was before, and the conflict is open again, for people. Refused when something was
+    built on the decision, with what to do about it.
 
     Example:
       lsloop conflicts undo 12 --reason "wrong recording"

@@ -36,10 +36,11 @@ def demo(
 ) -> None:
     """Run the whole loop on a small made-up dataset of code-switched speech, on a real Label Studio.
 
-    Simulated annotators of different quality correct poor transcripts through Label Studio's API while a crawler
-    goes on changing them. Label Studio tells of their answers, which become revisions; changes are met, annotators are
-    measured on hidden probes. Then a small speech model learns the language from what they accept, in rounds: it asks
-    about what it is least sure of. Everything that lsloop promises is checked: the exit code is 1 when a promise is broken.
+    Simulated annotators of different quality correct poor transcripts through Label Studio's API while a
+    crawler goes on changing them. Label Studio tells of their answers, which become revisions; changes are
+    met, annotators are measured on hidden probes. Then a small speech model learns the language from what
+    they accept, in rounds: it asks about what it is least sure of. Everything that lsloop promises is
+    checked: the exit code is 1 when a promise is broken.
 
     Example:
       lsloop demo
@@ -65,7 +66,8 @@ def demo(
 
 
 def _look(call: Call, report: Report, keep: Path | None) -> None:
-    """Show what came of it while all of it still runs; somebody at a terminal may look at it before it ends."""
+    """Show what came of it while all of it still runs; somebody at a terminal may look at it before it
+    ends."""
     call.out.result(
         report,
         "",
@@ -102,7 +104,9 @@ def _changes(report: Report) -> Table:
     ]
     columns = ("Outcome", *(CHANGED[what] for what in changed))
     count = sum(sum(became.values()) for became in report.changes.values())
-    return Table(columns, rows, title=f"What became of {counted(count, 'change')} upstream while people worked")
+    return Table(
+        columns, rows, title=f"What became of {counted(count, 'change')} upstream while people worked"
+    )
 
 
 def _annotators(report: Report) -> Table:
@@ -144,7 +148,14 @@ def _learnt(report: Report) -> list[str | Table]:
         return []
     where = [f"The picture of it: {report.chart}", ""] if report.chart else []
     title = "A small model learns: what it is least sure of goes to people first"
-    return ["", rounds_table(report.rounds, title), *reasons(report.rounds), *chart(report.rounds), "", *where]
+    return [
+        "",
+        rounds_table(report.rounds, title),
+        *reasons(report.rounds),
+        *chart(report.rounds),
+        "",
+        *where,
+    ]
 
 
 def _promises(report: Report) -> Table:

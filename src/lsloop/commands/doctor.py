@@ -19,9 +19,10 @@ TIMEOUT = 60.0  # seconds for an answer of Label Studio
 def doctor(ctx: typer.Context) -> None:
     """Prove that the whole way works, and say what to correct where it does not.
 
-    A task goes out to a Label Studio project of its own, Label Studio tells the server of it, and an annotation comes
-    back; media, DVC remote, clocks, disk and the modes of secret files are looked at, too. Nothing of it stays: not in Label
-    Studio, not in the ledger, not on disk. Exit code 0 when no check fails, 3 when a service cannot be reached, else 1.
+    A task goes out to a Label Studio project of its own, Label Studio tells the server of it, and an
+    annotation comes back; media, DVC remote, clocks, disk and the modes of secret files are looked at, too.
+    Nothing of it stays: not in Label Studio, not in the ledger, not on disk. Exit code 0 when no check fails,
+    3 when a service cannot be reached, else 1.
 
     Example:
       lsloop doctor

@@ -18,7 +18,9 @@ SHOWN = 20
 def events(
     ctx: typer.Context,
     failed: Annotated[bool, typer.Option("--failed", help="Only those that were given up.")] = False,
-    retry: Annotated[bool, typer.Option("--retry", help="Have those that were given up tried again.")] = False,
+    retry: Annotated[
+        bool, typer.Option("--retry", help="Have those that were given up tried again.")
+    ] = False,
     limit: LimitOpt = None,
     by: ByOpt = None,
 ) -> None:

@@ -32,13 +32,16 @@ def export(
     dry_run: DryRunOpt = False,
     no_manifest: Annotated[bool, typer.Option("--no-manifest", help="Leave manifest.json as it is.")] = False,
     layout: Annotated[
-        str, typer.Option("--format", "-f", metavar="F", help="tree, jsonl, hf, shards, asr, images, coco, voc or yolo.")
+        str,
+        typer.Option(
+            "--format", "-f", metavar="F", help="tree, jsonl, hf, shards, asr, images, coco, voc or yolo."
+        ),
     ] = "tree",
 ) -> None:
     """Write what people accepted and still stands into a folder that changes as a whole.
 
-    Only what changed is written; what was withdrawn goes. --limit bounds how many samples come in new. Gold is
-    marked and never among training rows. Without --task-type, every task type of params.yaml.
+    Only what changed is written; what was withdrawn goes. --limit bounds how many samples come in new. Gold
+    is marked and never among training rows. Without --task-type, every task type of params.yaml.
 
     Example:
       lsloop export

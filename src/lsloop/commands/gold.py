@@ -194,7 +194,8 @@ def _reference(
         return None
     if samples > 1:
         raise UsageError(
-            f"One reference cannot be right for {counted(samples, 'sample')}.", "Give one EXTERNAL_ID with it."
+            f"One reference cannot be right for {counted(samples, 'sample')}.",
+            "Give one EXTERNAL_ID with it.",
         )
     try:
         text = call.path(file).read_text(encoding="utf-8") if file is not None else value

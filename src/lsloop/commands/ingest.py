@@ -20,7 +20,8 @@ _SHOWN = 20  # refused lines that people are shown; --json has all
 def ingest(
     ctx: typer.Context,
     path: Annotated[
-        Path | None, typer.Argument(metavar="PATH", help="A metadata.jsonl; data/raw/metadata.jsonl by default.")
+        Path | None,
+        typer.Argument(metavar="PATH", help="A metadata.jsonl; data/raw/metadata.jsonl by default."),
     ] = None,
     prune: Annotated[
         bool, typer.Option("--prune", help="Mark samples that are no longer there as deleted.")
@@ -67,7 +68,11 @@ def _answer(out: Output, done: sample.Ingested, dry_run: bool) -> None:
         {"dry_run": dry_run, **vars(done)},
         Table(("samples", "would be" if dry_run else "now"), rows),
         *([refused] if done.refused else []),
-        *([Table(("sample", "media cannot be read because"), list(done.unread.items())[:_SHOWN])] if done.unread else []),
+        *(
+            [Table(("sample", "media cannot be read because"), list(done.unread.items())[:_SHOWN])]
+            if done.unread
+            else []
+        ),
         *([f"… and {more:,} more; --json has all of them."] if more > 0 else []),
     )
     if u.missing and not u.pruned:

@@ -15,7 +15,8 @@ from lsloop.errors import LsloopError, UsageError
 
 IGNORED = (".env", ".lsloop/")
 _BESIDE = (".reviewed.building/", ".reviewed.old/")  # what an export leaves when it is killed
-# What the stages of dvc.yaml write: DVC refuses what `git add --all` took first. Its own files beside it stay git's.
+# What the stages of dvc.yaml write: DVC refuses what `git add --all` took first. Its own files beside it stay
+# git's.
 _WRITTEN = ("/data/reviewed/*/", "/models/*/")
 
 EXAMPLE = (
@@ -49,14 +50,17 @@ def init(
     template: Annotated[
         Path | None,
         typer.Option(
-            "--template", metavar="FILE", help="Its label config: an XML file, or a name that `lsloop templates` lists."
+            "--template",
+            metavar="FILE",
+            help="Its label config: an XML file, or a name that `lsloop templates` lists.",
         ),
     ] = None,
 ) -> None:
-    """Make a project folder ready to run: settings, templates, git and DVC. With --task-type, add a job to it.
+    """Make a project folder ready to run: settings, templates, git and DVC. With --task-type, add a job to
+    it.
 
-    What is there is kept, so it can be run again, or inside a repository that you have. A job is a template in
-    label_studio_templates/ and an entry in params.yaml; all else in that file stays as it is.
+    What is there is kept, so it can be run again, or inside a repository that you have. A job is a template
+    in label_studio_templates/ and an entry in params.yaml; all else in that file stays as it is.
 
     Example:
       lsloop init speech
@@ -114,7 +118,8 @@ def _files(project: Path, job: _jobs.Job | None, done: dict[str, Any]) -> Iterat
 
 
 def _write_new(path: Path, content: str) -> bool:
-    """Write a file that is not there yet, whole or not at all: what is half there would be kept the next time."""
+    """Write a file that is not there yet, whole or not at all: what is half there would be kept the next
+    time."""
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{path.name}.*.half-made"):  # by an init that was killed
         left.unlink(missing_ok=True)

@@ -18,26 +18,36 @@ from lsloop.values.text import counted
 
 GLANCE = 0.2  # seconds between two looks at a log that is followed
 SHOWN = 50  # lines
-ALIASES = {"label_studio": "label-studio", "studio": "label-studio", "postgresql": "postgres", "serve": "server"}
+ALIASES = {
+    "label_studio": "label-studio",
+    "studio": "label-studio",
+    "postgresql": "postgres",
+    "serve": "server",
+}
 
 ServiceArg = Annotated[
     str | None,
-    typer.Argument(metavar="SERVICE", help="up, label-studio, postgres, server or worker.", show_default=False),
+    typer.Argument(
+        metavar="SERVICE", help="up, label-studio, postgres, server or worker.", show_default=False
+    ),
 ]
 
 
 def logs(
     ctx: typer.Context,
     service: ServiceArg = None,
-    follow: Annotated[bool, typer.Option("--follow", help="Go on with what is written, until Ctrl-C.")] = False,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Go on with what is written, until Ctrl-C.")
+    ] = False,
     lines: Annotated[
-        int | None, typer.Option("--lines", metavar="N", min=0, help="How many of the last lines; 50 if not said.")
+        int | None,
+        typer.Option("--lines", metavar="N", min=0, help="How many of the last lines; 50 if not said."),
     ] = None,
 ) -> None:
     """Show the last lines of a service's log; without SERVICE, which logs there are.
 
-    The logs are in .lsloop/logs. `up` is that of the command itself, when it runs in the background: it says which service
-    ended and was started again.
+    The logs are in .lsloop/logs. `up` is that of the command itself, when it runs in the background: it says
+    which service ended and was started again.
 
     Example:
       lsloop logs
@@ -89,7 +99,8 @@ def _which(folder: Path) -> str:
 
 
 def _more(path: Path, begin: int) -> Iterator[str]:
-    """The lines that are written after `begin`, without end; a log that was put aside goes on with its successor."""
+    """The lines that are written after `begin`, without end; a log that was put aside goes on with its
+    successor."""
     while True:
         if path.is_file() and path.stat().st_size < begin:
             begin = 0

@@ -26,7 +26,9 @@ def loop(
     number: Annotated[int, typer.Option("--rounds", metavar="N", min=1, help="How many rounds.")] = 1,
     wait_for: Annotated[
         int,
-        typer.Option("--wait-for-annotations", metavar="M", min=1, help="Accepted answers until a round goes on."),
+        typer.Option(
+            "--wait-for-annotations", metavar="M", min=1, help="Accepted answers until a round goes on."
+        ),
     ] = 50,
     limit: LimitOpt = None,
     order: Annotated[Order, typer.Option("--order", help="Which samples go first.")] = "uncertain",
@@ -34,9 +36,10 @@ def loop(
 ) -> None:
     """Run rounds: predict → push → wait for people → pull → export → retrain.
 
-    Each round sends --limit tasks (by itself as many as it waits for), and goes on once M answers were accepted since it
-    began, or nobody has anything left to do. Stop it whenever you like, with Ctrl-C or a power cut: the next call goes on
-    with the part that was not done. It ends early when there is nothing left to annotate.
+    Each round sends --limit tasks (by itself as many as it waits for), and goes on once M answers were
+    accepted since it began, or nobody has anything left to do. Stop it whenever you like, with Ctrl-C or a
+    power cut: the next call goes on with the part that was not done. It ends early when there is nothing left
+    to annotate.
 
     Example:
       lsloop loop -t transcript_correction --rounds 3 --wait-for-annotations 200
@@ -71,7 +74,9 @@ class _Waiting:
             self._said = time.monotonic()
             still = counted(people.open, "task")
             wanted = counted(self._wanted, "answer")
-            self._out.note(f"  {people.accepted:,} of {wanted} accepted; {still} open in Label Studio: {self._page()}")
+            self._out.note(
+                f"  {people.accepted:,} of {wanted} accepted; {still} open in Label Studio: {self._page()}"
+            )
         time.sleep(1)
 
 
@@ -84,7 +89,9 @@ def _begun(out: Output) -> rounds.Begun:
 
 def _told(out: Output) -> rounds.Told:
     def told(at: Round, part: str, came: Mapping[str, object]) -> None:
-        known = {name: value for name, value in came.items() if isinstance(value, int | str) and name != "why"}
+        known = {
+            name: value for name, value in came.items() if isinstance(value, int | str) and name != "why"
+        }
         words = ", ".join(f"{name.replace('_', ' ')} {value}" for name, value in known.items())
         out.note(f"  {came.get('why') or words} ({came['seconds']:.1f} s)")
 

@@ -104,7 +104,9 @@ def _versions(there: list[Version]) -> Table:
         (one.version, one.task_type, _state(one), decisive(one.metrics), _gain(one.metrics), one.base, _when(one.created_at))
         for one in there
     ]  # fmt: skip
-    return Table(("version", "task type", "state", "measured", "gain (95 %)", "from", "made"), rows, title="Models")
+    return Table(
+        ("version", "task type", "state", "measured", "gain (95 %)", "from", "made"), rows, title="Models"
+    )
 
 
 def _trainings(trainings: list[dict[str, Any]]) -> Table:
@@ -131,7 +133,8 @@ def _lineage(one: Version) -> dict[str, str]:
     samples = one.metrics.get("samples", {})
     return {
         "base": one.base,
-        "data": one.data_sha256[:12] + "".join(f", {samples[name]:,} {name}" for name in _SPLITS if name in samples),
+        "data": one.data_sha256[:12]
+        + "".join(f", {samples[name]:,} {name}" for name in _SPLITS if name in samples),
         "settings": ", ".join(f"{name} {value}" for name, value in settings.items()) or "as they come",
         "seed": str(one.seed),
         "processes": str(one.params.get("processes", 1)),

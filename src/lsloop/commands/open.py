@@ -11,11 +11,14 @@ from lsloop.commands import _services
 from lsloop.commands._call import Call
 from lsloop.errors import UsageError
 
-WhatArg = Annotated[str, typer.Argument(metavar="WHAT", help="studio, server, or a task type of params.yaml.")]
+WhatArg = Annotated[
+    str, typer.Argument(metavar="WHAT", help="studio, server, or a task type of params.yaml.")
+]
 
 
 def open_(ctx: typer.Context, what: WhatArg = "studio") -> None:
-    """Print the address of Label Studio (or of lsloop's server, or where people annotate a task type), and open it.
+    """Print the address of Label Studio (or of lsloop's server, or where people annotate a task type), and
+    open it.
 
     Without a display, or where nobody sits at a terminal, it is printed only.
 
@@ -43,10 +46,14 @@ def _url(call: Call, what: str) -> str:
     with _services.opened_ledger(config) as ledger:
         page = _services.page_of(ledger, config, name)
     if page is None:
-        raise UsageError(f"{name} has no project in Label Studio yet.", f"Run `lsloop setup --task-type {name}`.")
+        raise UsageError(
+            f"{name} has no project in Label Studio yet.", f"Run `lsloop setup --task-type {name}`."
+        )
     return page
 
 
 def _has_display() -> bool:
-    seat = sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    seat = (
+        sys.platform in ("darwin", "win32") or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")
+    )
     return bool(seat) and sys.stdout.isatty()

@@ -24,20 +24,25 @@ def predict(
     limit: LimitOpt = None,
     again: Annotated[bool, typer.Option("--all", help="Also where this model has answered already.")] = False,
     model: Annotated[
-        str | None, typer.Option("--model", metavar="M", help="A folder or hub id; the model in use when not given.")
+        str | None,
+        typer.Option("--model", metavar="M", help="A folder or hub id; the model in use when not given."),
     ] = None,
     background: Annotated[
         bool, typer.Option("--background", help="Leave it to `lsloop worker --queue predict`.")
     ] = False,
     workers: Annotated[
-        int, typer.Option("--workers", metavar="N", min=1, max=100, help="In the background: so many share the work.")
+        int,
+        typer.Option(
+            "--workers", metavar="N", min=1, max=100, help="In the background: so many share the work."
+        ),
     ] = 1,
 ) -> None:
-    """Have the model in use pre-annotate the samples that wait: those a push may send, and gold; oldest first.
+    """Have the model in use pre-annotate the samples that wait: those a push may send, and gold; oldest
+    first.
 
-    A sample waits while it has no prediction of this model version and its content. What was predicted stays when this
-    is stopped; run it again to go on. Run it several times at once to share the work. A sample that fails is named,
-    the others go on, and the exit code is 1.
+    A sample waits while it has no prediction of this model version and its content. What was predicted stays
+    when this is stopped; run it again to go on. Run it several times at once to share the work. A sample that
+    fails is named, the others go on, and the exit code is 1.
 
     Example:
       lsloop predict --task-type transcript_correction
@@ -45,20 +50,26 @@ def predict(
     """
     call = Call.of(ctx)
     if workers > 1 and not background:
-        raise UsageError("--workers is for the background.", "Add --background, or run the command several times.")
+        raise UsageError(
+            "--workers is for the background.", "Add --background, or run the command several times."
+        )
     if background:
         return _queue(call, task_type, limit, again, model, workers)
     with opened_ledger(call.config) as ledger, call.out.progress("Predicting") as progress:
         told = loop.Progress(progress.expect, progress.advance)
         since = predictions.now(ledger) if again else None
-        done = loop.predict(ledger, call.config, task_type, limit=limit, since=since, model=model, progress=told)
+        done = loop.predict(
+            ledger, call.config, task_type, limit=limit, since=since, model=model, progress=told
+        )
     _answer(call.out, done)
     if done.failed:
         raise typer.Exit(1)
     return None
 
 
-def _queue(call: Call, task_type: str, limit: int | None, again: bool, model: str | None, workers: int) -> None:
+def _queue(
+    call: Call, task_type: str, limit: int | None, again: bool, model: str | None, workers: int
+) -> None:
     """One job for each of so many workers."""
     name, _ = call.config.task_type(task_type)
     with opened_ledger(call.config) as ledger:

@@ -30,7 +30,9 @@ def predictions() -> None:
 @app.command("import")
 def import_(
     ctx: typer.Context,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="JSON lines, also gzip.", show_default=False)],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE…", help="JSON lines, also gzip.", show_default=False)
+    ],
     task_type: NeededTaskTypeOpt,
     version: Annotated[
         str | None, typer.Option("--version", metavar="V", help="The model version of lines that have none.")
@@ -38,9 +40,9 @@ def import_(
 ) -> None:
     """Write down the predictions of files, checked as a model's own are; the same again changes nothing.
 
-    A line is {"external_id": "…", "model_version": "…", "score": 0.9} with a "value" (an object of fields) or a
-    "result" as Label Studio has it; "source" or "sample_id" where an external id is not enough. A line that cannot
-    be taken is named, the others go on, and the exit code is 1.
+    A line is {"external_id": "…", "model_version": "…", "score": 0.9} with a "value" (an object of fields) or
+    a "result" as Label Studio has it; "source" or "sample_id" where an external id is not enough. A line that
+    cannot be taken is named, the others go on, and the exit code is 1.
 
     Example:
       lsloop predictions import said.jsonl -t transcript_correction
@@ -53,7 +55,9 @@ def import_(
             raise UsageError(f"There is no file {path}.", "Give files of JSON lines.")
     with opened_ledger(call.config) as ledger, call.out.progress("Reading lines") as progress:
         done = {
-            str(path): loop.import_predictions(ledger, call.config, task_type, path, version, progress.advance)
+            str(path): loop.import_predictions(
+                ledger, call.config, task_type, path, version, progress.advance
+            )
             for path in paths
         }
     new, changed, same, failed = (

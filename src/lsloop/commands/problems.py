@@ -18,9 +18,12 @@ SHOWN = 50
 def problems(
     ctx: typer.Context,
     task_type: TaskTypeOpt = None,
-    annotator: Annotated[str | None, typer.Option("--annotator", metavar="NAME", help="Only this one's.")] = None,
+    annotator: Annotated[
+        str | None, typer.Option("--annotator", metavar="NAME", help="Only this one's.")
+    ] = None,
     sample: Annotated[
-        str | None, typer.Option("--sample", metavar="ID", help="Only about this sample: its external id or its id.")
+        str | None,
+        typer.Option("--sample", metavar="ID", help="Only about this sample: its external id or its id."),
     ] = None,
     limit: LimitOpt = None,
 ) -> None:

@@ -22,7 +22,8 @@ def pull(
     ] = False,
     dry_run: DryRunOpt = False,
 ) -> None:
-    """Bring annotations back: what is new, edited or deleted since the last pull, and the revisions they make.
+    """Bring annotations back: what is new, edited or deleted since the last pull, and the revisions they
+    make.
 
     Without --task-type, every task type that was ever pushed.
 
@@ -89,7 +90,9 @@ def _answer(out: Output, done: dict[str, Pulled], dry_run: bool) -> None:
 
 
 def _left_out(count: int) -> str:
-    return f"{counted(count, 'problem')} in all; `lsloop problems` lists them with links, and says what to do."
+    return (
+        f"{counted(count, 'problem')} in all; `lsloop problems` lists them with links, and says what to do."
+    )
 
 
 _BESIDE = {
@@ -117,11 +120,15 @@ def _then(name: str, pulled: Pulled) -> str:
     decided = [f"{count:,} {strategy}" for strategy, count in sorted(pulled.decided.items())]
     said = [f"conflicts decided as params.yaml says: {', '.join(decided)}"] if decided else []
     if pulled.refreshed:
-        said.append(f"{counted(pulled.refreshed, 'task')} that nobody had started updated to the latest content")
+        said.append(
+            f"{counted(pulled.refreshed, 'task')} that nobody had started updated to the latest content"
+        )
     if pulled.links:
         said.append(f"new media links in {counted(pulled.links, 'task')}")
     if pulled.offered:
-        said.append(f"{counted(pulled.offered, 'task')} offered to somebody else, because an answer says nothing")
+        said.append(
+            f"{counted(pulled.offered, 'task')} offered to somebody else, because an answer says nothing"
+        )
     if pulled.parked:
         said.append(f"{counted(pulled.parked, 'task')} parked, because skipped too often")
     if pulled.training:

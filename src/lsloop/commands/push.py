@@ -22,7 +22,8 @@ def push(
     limit: LimitOpt = None,
     order: OrderOpt = None,
     seed: Annotated[
-        str | None, typer.Option("--seed", metavar="TEXT", help="Any text. The same seed gives the same random choices.")
+        str | None,
+        typer.Option("--seed", metavar="TEXT", help="Any text. The same seed gives the same random choices."),
     ] = None,
     dry_run: DryRunOpt = False,
 ) -> None:
@@ -72,7 +73,9 @@ def _plan(out: Output, planned: Planned, seed: str) -> None:
     if said := [words for words, count in also.items() if count]:
         shown.append(f"Also: {'; '.join(said)}. In all, {counted(planned.tasks, 'task')}.")
     if planned.left_out:
-        shown.append(f"{counted(len(planned.left_out), 'sample')} would not be sent; the first: {planned.left_out[0]}")
+        shown.append(
+            f"{counted(len(planned.left_out), 'sample')} would not be sent; the first: {planned.left_out[0]}"
+        )
     document = {**vars(planned), "samples": [s.external_id for s in samples], "tasks": planned.tasks}
     out.result({"dry_run": True, "seed": seed, **document}, *shown)
 
@@ -91,7 +94,9 @@ def _answer(out: Output, pushed: Pushed, page: str | None) -> None:
     if pushed.adjudications:
         said.append(f"Asked to decide between answers that differ: {counted(pushed.adjudications, 'task')}.")
     if pushed.refreshed:
-        said.append(f"Updated {counted(pushed.refreshed, 'task')} that nobody had started to the latest content.")
+        said.append(
+            f"Updated {counted(pushed.refreshed, 'task')} that nobody had started to the latest content."
+        )
     if pushed.links:
         said.append(f"Renewed the media links of {counted(pushed.links, 'task')}.")
     where = [f"People answer here: {page}"] if page else []

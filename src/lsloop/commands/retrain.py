@@ -26,11 +26,15 @@ def retrain(
         typer.Option("--base", metavar="MODEL", help="Begin with this folder, hub id or model version."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Only go on with a run that was killed.")] = False,
-    no_promote: Annotated[bool, typer.Option("--no-promote", help="Measure it, and leave it unused.")] = False,
+    no_promote: Annotated[
+        bool, typer.Option("--no-promote", help="Measure it, and leave it unused.")
+    ] = False,
     force_promote: Annotated[
         bool, typer.Option("--force-promote", help="Use it whatever is measured; say why with --reason.")
     ] = False,
-    reason: Annotated[str | None, typer.Option("--reason", metavar="WHY", help="Kept with the training.")] = None,
+    reason: Annotated[
+        str | None, typer.Option("--reason", metavar="WHY", help="Kept with the training.")
+    ] = None,
     launcher: Annotated[
         Literal["torchrun"] | None, typer.Option("--launcher", help="Train in several processes at once.")
     ] = None,
@@ -42,11 +46,12 @@ def retrain(
     ] = False,
     by: ByOpt = None,
 ) -> None:
-    """Fine-tune on data/reviewed, compare with the model in use on the frozen test split, and use what is better.
+    """Fine-tune on data/reviewed, compare with the model in use on the frozen test split, and use what is
+    better.
 
-    Better is what is better beyond the 95 % interval of a paired bootstrap. A run that was killed goes on from its last
-    checkpoint by itself, if data and settings are the same. One training per task type at a time; in the background one
-    more may wait.
+    Better is what is better beyond the 95 % interval of a paired bootstrap. A run that was killed goes on
+    from its last checkpoint by itself, if data and settings are the same. One training per task type at a
+    time; in the background one more may wait.
 
     Example:
       lsloop export && lsloop retrain --task-type transcript_correction
@@ -77,14 +82,22 @@ def retrain(
             )
         except retraining.AlreadyAtWork as at_work:
             return call.out.result({"trained": False, "why": at_work.problem}, at_work.problem, at_work.fix)
-    return call.out.result(done, *([metrics_table(done.version, done.metrics)] if done.metrics else []), done.why)
+    return call.out.result(
+        done, *([metrics_table(done.version, done.metrics)] if done.metrics else []), done.why
+    )
 
 
-def _queue(call: Call, task_type: str, by: str | None, reason: str | None, words: Mapping[str, object]) -> None:
+def _queue(
+    call: Call, task_type: str, by: str | None, reason: str | None, words: Mapping[str, object]
+) -> None:
     """Have a worker do it, with the same options."""
     name = call.config.task_type(task_type)[0]
-    given = [str(part) for word, value in words.items() if value for part in (word, value) if part is not True]
-    number = jobs.retrain(call.config, name, actor=actor(by), reason=reason, words=[*given, "--by", actor(by)])
+    given = [
+        str(part) for word, value in words.items() if value for part in (word, value) if part is not True
+    ]
+    number = jobs.retrain(
+        call.config, name, actor=actor(by), reason=reason, words=[*given, "--by", actor(by)]
+    )
     said = f"Training {number} of {name} waits for a worker; `lsloop models list` shows how it goes."
     call.out.result({"training": number, "task_type": name}, said)
 

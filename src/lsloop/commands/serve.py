@@ -24,9 +24,10 @@ def serve(ctx: typer.Context, host: HostOpt = "127.0.0.1", port: PortOpt = 8000)
     """Serve health, media, events and the API over HTTP until Ctrl-C or SIGTERM.
 
     Only this machine can reach it unless --host says otherwise. Annotators' browsers fetch media from it with
-    signed links that expire. Label Studio tells it under /webhook what people do; `lsloop worker` looks at that. The
-    API (/api/conflicts, /api/stats) wants the token of LSLOOP_API_TOKEN, or else the one in .lsloop/api_token, which
-    is made by the first start. Under /ml/T the model in use for the task type T answers Label Studio.
+    signed links that expire. Label Studio tells it under /webhook what people do; `lsloop worker` looks at
+    that. The API (/api/conflicts, /api/stats) wants the token of LSLOOP_API_TOKEN, or else the one in
+    .lsloop/api_token, which is made by the first start. Under /ml/T the model in use for the task type T
+    answers Label Studio.
 
     Example:
       lsloop serve --port 8000

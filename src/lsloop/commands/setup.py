@@ -24,7 +24,9 @@ def setup(
     ] = False,
     also_here: Annotated[
         bool,
-        typer.Option("--also-here", help="Make a project here, too, although its tasks are in another Label Studio."),
+        typer.Option(
+            "--also-here", help="Make a project here, too, although its tasks are in another Label Studio."
+        ),
     ] = False,
     lost: Annotated[
         str | None,
@@ -38,11 +40,14 @@ def setup(
         bool, typer.Option("--test-predict", help="Have Label Studio ask each model about a task.")
     ] = False,
 ) -> None:
-    """Create or verify the Label Studio project of each task type, and its webhook; says what differs. Safe to repeat.
+    """Create or verify the Label Studio project of each task type, and its webhook; says what differs. Safe
+    to repeat.
 
-    Says what it understood of each job: which sample fields it reads and writes, and how answers are measured.
+    Says what it understood of each job: which sample fields it reads and writes, and how answers are
+    measured.
 
-    Where a task type has a model, Label Studio is told to ask it, through `lsloop serve`, which must be running.
+    Where a task type has a model, Label Studio is told to ask it, through `lsloop serve`, which must be
+    running.
 
     Example:
       lsloop setup
@@ -61,10 +66,19 @@ def setup(
         for name in names:
             try:
                 done[name] = found = loop.setup(
-                    ledger, studio, call.config, name, recreate=recreate, also_here=also_here, lost=lost, verify_webhook=True
+                    ledger,
+                    studio,
+                    call.config,
+                    name,
+                    recreate=recreate,
+                    also_here=also_here,
+                    lost=lost,
+                    verify_webhook=True,
                 )
                 asked[name] = loop.attach_model(ledger, studio, call.config, found.project, test=test_predict)
-            except LsloopError as error:  # one template's fault must not keep the others' projects from being made
+            except (
+                LsloopError
+            ) as error:  # one template's fault must not keep the others' projects from being made
                 if len(names) == 1 or isinstance(error, Unreachable):
                     raise
                 failed[name] = error
@@ -103,7 +117,8 @@ def setup(
 
 
 def _jobs(understood: dict[str, task_types.Described], asked: dict[str, Attached | None]) -> Table:
-    """What lsloop understood of each job: what annotators see and answer, how answers are measured, which model answers."""
+    """What lsloop understood of each job: what annotators see and answer, how answers are measured, which
+    model answers."""
     models = {name: found.model_version for name, found in asked.items() if found}
     rows = [
         (name, ", ".join(job.reads), ", ".join(job.writes), job.measure, models.get(name) or "none")
@@ -119,7 +134,12 @@ def _models(asked: dict[str, Attached | None], tested: bool) -> list[Table]:
         for name, found in asked.items()
         if found and found.ls_backend_id is not None
     ]
-    columns = ("task type", "model that Label Studio asks", "drift", *(("test prediction",) if tested else ()))
+    columns = (
+        "task type",
+        "model that Label Studio asks",
+        "drift",
+        *(("test prediction",) if tested else ()),
+    )
     return [Table(columns, rows)] if rows else []
 
 

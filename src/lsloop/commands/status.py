@@ -24,7 +24,10 @@ def status(
     ctx: typer.Context,
     task_type: TaskTypeOpt = None,
     watch: Annotated[
-        bool, typer.Option("--watch", "-w", help="Show it again every 2 seconds, until Ctrl-C; --json: a line each time.")
+        bool,
+        typer.Option(
+            "--watch", "-w", help="Show it again every 2 seconds, until Ctrl-C; --json: a line each time."
+        ),
     ] = False,
 ) -> None:
     """Show whether the services answer, what is in which state, and who holds locks.
@@ -48,7 +51,8 @@ def status(
 
 
 def _looked(config: Config, task_type: str | None) -> dict[str, Any]:
-    """Everything there is to show; what cannot be reached is told, and does not keep the rest from being shown."""
+    """Everything there is to show; what cannot be reached is told, and does not keep the rest from being
+    shown."""
     found: dict[str, Any] = {"services": {}, "tasks": [], "counts": {}}
     found["services"]["label_studio"] = _asked(lambda: _label_studio(config))
     found["services"]["postgresql"] = _asked(lambda: _ledger(config, task_type, found))
@@ -58,9 +62,13 @@ def _looked(config: Config, task_type: str | None) -> dict[str, Any]:
 
 
 def _left_down(project_dir: Path, answers: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
-    """Services that `lsloop up` gave up to start again, and that do not answer. Read anew: it may happen under --watch."""
+    """Services that `lsloop up` gave up to start again, and that do not answer. Read anew: it may happen
+    under --watch."""
     said: dict[str, str] = read_stack(project_dir).get("left_down") or {}
-    named = {"postgresql" if name == "postgres" else name: (name.replace("_", "-"), why) for name, why in said.items()}
+    named = {
+        "postgresql" if name == "postgres" else name: (name.replace("_", "-"), why)
+        for name, why in said.items()
+    }
     fix = "Read `lsloop logs {}`, then run `lsloop down` and `lsloop up`."
     return {
         name: {"problem": why, "fix": fix.format(log)}
@@ -94,7 +102,11 @@ def _ledger(config: Config, task_type: str | None, found: dict[str, Any]) -> str
 
 def _models(opened: ledger.Ledger, config: Config, task_type: str | None) -> list[dict[str, Any]]:
     """The model in use per task type that has one, and its training that waits or runs."""
-    at_work = {one["task_type"]: one for one in versions.trainings(opened, task_type, limit=100) if one["state"] in _AT_WORK}
+    at_work = {
+        one["task_type"]: one
+        for one in versions.trainings(opened, task_type, limit=100)
+        if one["state"] in _AT_WORK
+    }
     names = [name for name in config.params.task_types if task_type in (None, name)]
     shown, instead = [], versions.stand_ins(opened, task_type)
     for name in names:

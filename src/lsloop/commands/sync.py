@@ -16,11 +16,18 @@ from lsloop.ledger import Ledger, syncs
 from lsloop.ledger.syncs import Run
 from lsloop.running.sync import Cycle, Step, Wanted, cycle
 
-CRON_IS_LATE = 15.0  # seconds: what it starts every 5 minutes begins now and then 4 minutes and 59 seconds later
+CRON_IS_LATE = (
+    15.0  # seconds: what it starts every 5 minutes begins now and then 4 minutes and 59 seconds later
+)
 
 IntervalOpt = Annotated[
     float | None,
-    typer.Option("--interval", metavar="MIN", min=0.01, help="Do nothing if a cycle succeeded within this many minutes."),
+    typer.Option(
+        "--interval",
+        metavar="MIN",
+        min=0.01,
+        help="Do nothing if a cycle succeeded within this many minutes.",
+    ),
 ]
 
 
@@ -29,16 +36,19 @@ def sync(
     interval: IntervalOpt = None,
     push: Annotated[
         bool,
-        typer.Option("--send-samples", help="Send samples to annotators also where params.yaml has no `sync_push: true`."),
+        typer.Option(
+            "--send-samples",
+            help="Send samples to annotators also where params.yaml has no `sync_push: true`.",
+        ),
     ] = False,
 ) -> None:
     """Run one cycle: dvc pull → ingest → pull → accept → push, for every task type of params.yaml.
 
-    It asks nobody to annotate unless told: by `sync_push: true` of a task type in params.yaml, or by --send-samples.
-    One at a time on a ledger, also across machines: a second one says so and is done. A step that fails does not stop
-    the others; each failure is named, and the exit code is 1, or 3 when a service does not answer. SIGTERM ends
-    it after the step it is at. What runs by cron is best given --interval and --quiet: it then says what failed, and
-    nothing else.
+    It asks nobody to annotate unless told: by `sync_push: true` of a task type in params.yaml, or by
+    --send-samples. One at a time on a ledger, also across machines: a second one says so and is done. A step
+    that fails does not stop the others; each failure is named, and the exit code is 1, or 3 when a service
+    does not answer. SIGTERM ends it after the step it is at. What runs by cron is best given --interval and
+    --quiet: it then says what failed, and nothing else.
 
     Example:
       lsloop sync
@@ -48,7 +58,9 @@ def sync(
     call = Call.of(ctx)
     with Stop.on(signal.SIGTERM) as stop, _services.opened_ledger(call.config) as ledger:
         before = syncs.last(ledger, 1)
-        done = cycle(wanted(call, ledger, stop, push=push), every=None if interval is None else lately(interval))
+        done = cycle(
+            wanted(call, ledger, stop, push=push), every=None if interval is None else lately(interval)
+        )
     answer(call.out, done, known=left_out(before[0]) if before else [])
     if done.exit_code:
         raise typer.Exit(done.exit_code)
@@ -83,7 +95,8 @@ def in_words(counts: dict[str, int]) -> str:
 
 
 def answer(out: Output, done: Cycle, known: Collection[str] = ()) -> None:
-    """Say what became of a cycle, and name every failure; with --quiet, nothing that is `known` to be left out."""
+    """Say what became of a cycle, and name every failure; with --quiet, nothing that is `known` to be left
+    out."""
     shown = () if out.quiet else _shown(done)  # cron sends a mail of whatever is printed
     out.result({"became": done.became, "due_in": done.due_in, "run": done.run}, *shown)
     if done.run and done.became == "ran":

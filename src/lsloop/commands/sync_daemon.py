@@ -36,18 +36,20 @@ def daemon(
     ] = None,
     once: Annotated[bool, typer.Option("--once", help="Run one cycle and stop.")] = False,
     push: Annotated[
-        bool, typer.Option("--push", help="Send files: end each cycle with an export and `dvc push`. No samples.")
+        bool,
+        typer.Option("--push", help="Send files: end each cycle with an export and `dvc push`. No samples."),
     ] = False,
     status: Annotated[
         bool, typer.Option("--status", help="Show the last cycles and what DVC says; run none.")
     ] = False,
 ) -> None:
-    """Run a cycle of `lsloop sync` every few minutes, until Ctrl-C or SIGTERM, which end it after the current step.
+    """Run a cycle of `lsloop sync` every few minutes, until Ctrl-C or SIGTERM, which end it after the current
+    step.
 
-    Any number of daemons and cron lines may share a ledger: a cycle is due when the last one that succeeded, anywhere,
-    began so many minutes ago. After a failure it tries again soon, then less and less often, up to the interval. It asks
-    nobody to annotate unless params.yaml says `sync_push: true`; --push sends files to the DVC remote, and pulls
-    all the same. -v shows each command of DVC, and what it said.
+    Any number of daemons and cron lines may share a ledger: a cycle is due when the last one that succeeded,
+    anywhere, began so many minutes ago. After a failure it tries again soon, then less and less often, up to
+    the interval. It asks nobody to annotate unless params.yaml says `sync_push: true`; --push sends files to
+    the DVC remote, and pulls all the same. -v shows each command of DVC, and what it said.
 
     Example:
       lsloop sync-daemon --interval 5
@@ -145,7 +147,14 @@ def _shown(runs: Sequence[Run]) -> list[str | Table]:
     if not runs:
         return ["No cycle has run yet: `lsloop sync` runs one."]
     rows = [
-        (run.run_id, when(run.started_at), run.outcome or "at work", run.seconds, run.started_by, what(run.steps))
+        (
+            run.run_id,
+            when(run.started_at),
+            run.outcome or "at work",
+            run.seconds,
+            run.started_by,
+            what(run.steps),
+        )
         for run in runs
     ]
     return [Table(("cycle", "began", "outcome", "seconds", "by", "what"), rows)]
@@ -158,5 +167,8 @@ def when(moment: datetime) -> str:
 
 def what(steps: Sequence[dict[str, Any]]) -> str:
     """The steps that failed or brought something."""
-    told = ((titled(step), step["reason"] if step["state"] == "failed" else in_words(step["counts"])) for step in steps)
+    told = (
+        (titled(step), step["reason"] if step["state"] == "failed" else in_words(step["counts"]))
+        for step in steps
+    )
     return "; ".join(f"{title}: {said}" for title, said in told if said)

@@ -18,11 +18,15 @@ COLUMNS = ("template", "group", "reads", "writes", "measure", "predictions")
 def templates(
     ctx: typer.Context,
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="Print the label config of this one.", show_default=False)
+        str | None,
+        typer.Argument(metavar="NAME", help="Print the label config of this one.", show_default=False),
     ] = None,
-    markdown: Annotated[bool, typer.Option("--markdown", help="As a page in Markdown: docs/templates.md.")] = False,
+    markdown: Annotated[
+        bool, typer.Option("--markdown", help="As a page in Markdown: docs/templates.md.")
+    ] = False,
 ) -> None:
-    """List the templates of Label Studio's own gallery, and what a job made of each reads, writes and is measured by.
+    """List the templates of Label Studio's own gallery, and what a job made of each reads, writes and is
+    measured by.
 
     Example:
       lsloop templates

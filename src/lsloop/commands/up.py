@@ -15,11 +15,12 @@ DetachOpt = Annotated[bool, typer.Option("--detach", "-d", help="Return when all
 
 
 def up(ctx: typer.Context, detach: DetachOpt = False) -> None:
-    """Start PostgreSQL, Label Studio, lsloop's server and its worker for this project folder; show how to sign in.
+    """Start PostgreSQL, Label Studio, lsloop's server and its worker for this project folder; show how to
+    sign in.
 
-    The first start installs Label Studio, which takes a few minutes. A service that ends by itself is started again.
-    Ctrl-C stops everything; the data stays in .lsloop. A database or a Label Studio that the environment names is used
-    instead of starting one.
+    The first start installs Label Studio, which takes a few minutes. A service that ends by itself is started
+    again. Ctrl-C stops everything; the data stays in .lsloop. A database or a Label Studio that the
+    environment names is used instead of starting one.
 
     Example:
       lsloop up

@@ -12,15 +12,17 @@ from lsloop.errors import UsageError
 from lsloop.running import jobs
 
 QueueOpt = Annotated[
-    list[str] | None, typer.Option("--queue", metavar="Q", help="Only this queue; may be given several times.")
+    list[str] | None,
+    typer.Option("--queue", metavar="Q", help="Only this queue; may be given several times."),
 ]
 
 
 def worker(ctx: typer.Context, queue: QueueOpt = None) -> None:
     """Look at what Label Studio tells, and do the jobs that others queued, until Ctrl-C or SIGTERM.
 
-    `lsloop up` runs one. More of them, on other machines, share the work: each event and each job is done once. A
-    service that goes away is waited for. What is stopped in the middle is begun again by the next worker.
+    `lsloop up` runs one. More of them, on other machines, share the work: each event and each job is done
+    once. A service that goes away is waited for. What is stopped in the middle is begun again by the next
+    worker.
 
     Example:
       lsloop worker

@@ -43,7 +43,8 @@ NO_WEBHOOK = "none"
 """LSLOOP_WEBHOOK_URL where Label Studio is not to tell what people do."""
 
 WEBHOOKS = ("/webhook", "/v1/webhooks/label-studio")
-"""Where the server takes events; LSLOOP_WEBHOOK_URL may end in one of them, or in the path that the server is under."""
+"""Where the server takes events; LSLOOP_WEBHOOK_URL may end in one of them, or in the path that the server
+is under."""
 
 ALIASES = {"transcript_verification": "transcript_correction"}
 """Names of task types that the field also uses."""
@@ -56,8 +57,8 @@ class _Section(BaseModel):
 class Conflicts(_Section):
     """What is done by itself about a change under an annotator's hands; `open`: people decide.
 
-    `text` is about what they corrected: whoever listened confirmed the words they left standing, too. `media` is about
-    what they judged from: the recording, or the text that they translated.
+    `text` is about what they corrected: whoever listened confirmed the words they left standing, too. `media`
+    is about what they judged from: the recording, or the text that they translated.
     """
 
     text: Literal["open", "human_wins", "crawler_wins", "merged", "pending_reflow"] = "human_wins"
@@ -67,8 +68,9 @@ class Conflicts(_Section):
 class TaskType(_Section):
     """One labelling job. `template` is its label config; it defaults to the job's name.
 
-    `kind` is the code that understands its answers; where there is none, what the label config says. `reads` then names
-    the sample field (or `media`) of a variable, `writes` the sample field of a control, where they are not the same.
+    `kind` is the code that understands its answers; where there is none, what the label config says. `reads`
+    then names the sample field (or `media`) of a variable, `writes` the sample field of a control, where they
+    are not the same.
     """
 
     title: str = Field(default="", max_length=50)  # Label Studio's limit
@@ -140,8 +142,8 @@ class Media(_Section):
 class Model(_Section):
     """The model of a task type. `training` and `predicting` are the model family's own settings.
 
-    `base` is a folder of the project (DVC may track it), the id of a model on a hub, or what a family calls it; of a
-    list, the first that can be used answers.
+    `base` is a folder of the project (DVC may track it), the id of a model on a hub, or what a family calls
+    it; of a list, the first that can be used answers.
     """
 
     base: str | list[str] | None = None
@@ -166,7 +168,8 @@ class Model(_Section):
 
 
 class Retrain(_Section):
-    """How many accepted annotations call for a training, each once: `milestones`, then `every` so many (0: never)."""
+    """How many accepted annotations call for a training, each once: `milestones`, then `every` so many (0:
+    never)."""
 
     milestones: list[int] = [100, 500, 1000, 5000, 10_000]
     every: int = Field(default=10_000, ge=0)
@@ -196,7 +199,9 @@ class Environment(BaseSettings):
     database_url: SecretStr | None = None
     label_studio_url: str | None = None
     label_studio_api_key: SecretStr | None = None
-    media_url: str | None = Field(default=None, validation_alias=AliasChoices("MEDIA_URL", "AUDIO_SERVER_URL"))
+    media_url: str | None = Field(
+        default=None, validation_alias=AliasChoices("MEDIA_URL", "AUDIO_SERVER_URL")
+    )
     ls_project_transcript: int | None = None
     ls_project_translation: int | None = None
     ls_project_segmentation: int | None = None
@@ -266,7 +271,8 @@ class Config:
         return given.strip().rstrip("/") if given else "embedded"
 
     def task_page(self, ls_project_id: int | None, ls_task_id: int | None = None) -> str | None:
-        """Where people see a project, or one of its tasks, in Label Studio; None while nobody knows where that is."""
+        """Where people see a project, or one of its tasks, in Label Studio; None while nobody knows where
+        that is."""
         server = self.environment.label_studio_url or self.stack.get("label_studio_url")
         if not server or ls_project_id is None:
             return None
@@ -302,7 +308,8 @@ class Config:
 
     @property
     def webhook_url(self) -> str | None:
-        """Where Label Studio is to send events; None when nobody has said where it reaches the server, or said `none`."""
+        """Where Label Studio is to send events; None when nobody has said where it reaches the server, or
+        said `none`."""
         given = self.environment.lsloop_webhook_url
         if given == NO_WEBHOOK:
             return None
@@ -310,7 +317,11 @@ class Config:
             given = self.stack.get("server_url")
         if not given:
             return None
-        return str(given) if urlsplit(str(given)).path.endswith(WEBHOOKS) else weburl.below(str(given), "webhook")
+        return (
+            str(given)
+            if urlsplit(str(given)).path.endswith(WEBHOOKS)
+            else weburl.below(str(given), "webhook")
+        )
 
     def without_webhook(self) -> "Config":
         """The same settings, but Label Studio is not asked to tell what people do: only pulls bring it."""
@@ -328,7 +339,8 @@ class Config:
 
     @property
     def ml_url(self) -> str | None:
-        """Where Label Studio reaches the ML backends, without the task type; None when nobody has said where we are."""
+        """Where Label Studio reaches the ML backends, without the task type; None when nobody has said
+        where we are."""
         given = self.environment.lsloop_webhook_url
         if given in (None, NO_WEBHOOK):
             given = None if self.environment.label_studio_url else self.stack.get("server_url")
@@ -338,7 +350,8 @@ class Config:
 
     @staticmethod
     def _served_at(webhook: str) -> str:
-        """Where Label Studio reaches `lsloop serve`: the address of the webhook without what is the webhook's own."""
+        """Where Label Studio reaches `lsloop serve`: the address of the webhook without what is the
+        webhook's own."""
         parts = urlsplit(webhook)
         path = parts.path
         for end in WEBHOOKS:
@@ -360,14 +373,21 @@ class Config:
         name = name if name in self.params.task_types else ALIASES.get(name, name)
         if name not in self.params.task_types:
             known = ", ".join(self.params.task_types) or "none"
-            raise UsageError(f"There is no task type {name!r}.", f"Use one of: {known}; or add it to params.yaml.")
+            raise UsageError(
+                f"There is no task type {name!r}.", f"Use one of: {known}; or add it to params.yaml."
+            )
         found = self.params.task_types[name]
         return name, found.model_copy(
-            update={"kind": found.kind or name, "template": found.template or name, "title": found.title or name}
+            update={
+                "kind": found.kind or name,
+                "template": found.template or name,
+                "title": found.title or name,
+            }
         )
 
     def configured_ls_project(self, task_type: str) -> int | None:
-        """The Label Studio project id that the environment names for a task type of the speech system, if any."""
+        """The Label Studio project id that the environment names for a task type of the speech system, if
+        any."""
         names = {
             "transcript_correction": self.environment.ls_project_transcript,
             "translation_review": self.environment.ls_project_translation,
@@ -380,9 +400,11 @@ class Config:
         return self.params.models.get(task_type, Model())
 
     def model_path(self, name: str) -> str:
-        """Where a model is: a folder of the project by its whole path; anything else (a hub id, `scheme:…`) as it is.
+        """Where a model is: a folder of the project by its whole path; anything else (a hub id, `scheme:…`)
+        as it is.
 
-        A folder that is missing where its neighbours are is not looked for on a hub, where somebody may have put another.
+        A folder that is missing where its neighbours are is not looked for on a hub, where somebody may have
+        put another.
         """
         inside = self.project_dir / name
         return str(inside) if inside.parent.is_dir() and not _SCHEME.match(name) else name
@@ -399,7 +421,8 @@ _SCHEME = re.compile(r"[a-z][a-z0-9+.-]+:")
 
 def _not_running(what: str, variable: str) -> str:
     raise UsageError(
-        f"{what} is neither configured nor running.", f"Run `lsloop up`, or set {variable} in the environment or .env."
+        f"{what} is neither configured nor running.",
+        f"Run `lsloop up`, or set {variable} in the environment or .env.",
     )
 
 
@@ -416,7 +439,9 @@ _STACK_SECRETS = ("stack label_studio_password", "stack label_studio_api_key", "
 
 def _secrets(environment: Environment, stack: dict[str, Any]) -> Iterator[str]:
     """What must never be told; of a URL that nobody can read all of it, and what may be the password."""
-    values = {name: value for name, value in environment if value} | {f"stack {name}": stack[name] for name in stack}
+    values = {name: value for name, value in environment if value} | {
+        f"stack {name}": stack[name] for name in stack
+    }
     proxies = {name: url for name, url in os.environ.items() if name.lower().endswith("_proxy")}
     for name, value in (values | proxies).items():
         text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
@@ -439,10 +464,13 @@ def read_stack(project_dir: Path) -> dict[str, Any]:
         return {}
     except (ValueError, OSError) as error:
         raise UsageError(
-            f"{STATE}/stack.json cannot be read: {error}.", "Run `lsloop down` and `lsloop up` to write it anew."
+            f"{STATE}/stack.json cannot be read: {error}.",
+            "Run `lsloop down` and `lsloop up` to write it anew.",
         ) from error
     if not isinstance(found, dict):
-        raise UsageError(f"{STATE}/stack.json holds no settings.", "Run `lsloop down` and `lsloop up` to write it anew.")
+        raise UsageError(
+            f"{STATE}/stack.json holds no settings.", "Run `lsloop down` and `lsloop up` to write it anew."
+        )
     return found
 
 
@@ -461,9 +489,13 @@ def read_params(project_dir: Path) -> Params:
 
 
 def _without_nothing(found: dict[str, Any]) -> dict[str, Any]:
-    """A section whose lines are all comments is not there; a task type or a model may have no settings of its own."""
+    """A section whose lines are all comments is not there; a task type or a model may have no settings of
+    its own."""
     inner = {name: found[name] for name in ("task_types", "models") if isinstance(found.get(name), dict)}
-    named = {name: {key: {} if one is None else one for key, one in section.items()} for name, section in inner.items()}
+    named = {
+        name: {key: {} if one is None else one for key, one in section.items()}
+        for name, section in inner.items()
+    }
     return {name: value for name, value in (found | named).items() if value is not None}
 
 
@@ -491,7 +523,9 @@ def _environment(project_dir: Path) -> tuple[Environment, list[str]]:
     over = {names[name] for name in there}
     more: dict[str, Any] = {name: value for name, value in found.values.items() if names[name] not in over}
     try:
-        made = Environment(**{name if names[name] == "media_url" else names[name]: value for name, value in more.items()})
+        made = Environment(
+            **{name if names[name] == "media_url" else names[name]: value for name, value in more.items()}
+        )
         return _with_addresses(made), [*found.odd, *_open_to_others(path, found)]
     except ValidationError as error:
         keys, _ = misfits.first(error)

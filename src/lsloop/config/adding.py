@@ -1,4 +1,5 @@
-"""An entry more under `task_types` in the text of a params.yaml: all that stands there, comments too, stays as it is."""
+"""An entry more under `task_types` in the text of a params.yaml: all that stands there, comments too,
+stays as it is."""
 
 import yaml
 
@@ -50,7 +51,8 @@ def _is_empty(value: yaml.Node) -> bool:
 
 
 def _last_line(node: yaml.Node) -> int:
-    """The number of the last line that says something of a value: a block ends where the next thing begins."""
+    """The number of the last line that says something of a value: a block ends where the next thing
+    begins."""
     if not isinstance(node, yaml.CollectionNode) or node.flow_style or not node.value:
         end: int = node.end_mark.line
         return end - 1 if node.end_mark.column == 0 and end > node.start_mark.line else end

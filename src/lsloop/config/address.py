@@ -1,7 +1,8 @@
-"""The address of a PostgreSQL: DATABASE_URL taken apart once, for every part that connects and for every screen.
+"""The address of a PostgreSQL: DATABASE_URL taken apart once, for every part that connects and for every
+screen.
 
-Libraries read the same URL differently, and some print it when they cannot. So nobody is handed the URL: they get
-the parts, as libpq names them. A password may stand in it as it is, or with `%40` for `@`.
+Libraries read the same URL differently, and some print it when they cannot. So nobody is handed the URL: they
+get the parts, as libpq names them. A password may stand in it as it is, or with `%40` for `@`.
 """
 
 import re
@@ -28,7 +29,9 @@ SETTINGS = {
 """What libpq knows after the `?`."""
 
 _SCHEME = re.compile(r"postgres(?:ql)?(?:\+\w+)?://", re.IGNORECASE)
-_HOST = re.compile(r"(?:\[(?P<six>[0-9A-Fa-f:.]+(?:%25?\w+)?)\]|(?P<name>(?:[\w.~-]|%[0-9A-Fa-f]{2})*))(?::(?P<port>\d*))?")
+_HOST = re.compile(
+    r"(?:\[(?P<six>[0-9A-Fa-f:.]+(?:%25?\w+)?)\]|(?P<name>(?:[\w.~-]|%[0-9A-Fa-f]{2})*))(?::(?P<port>\d*))?"
+)
 _PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -67,7 +70,8 @@ def read(url: str) -> Address:
 
 
 def _ways(text: str) -> Iterator[tuple[str, str]]:
-    """User and password, and the rest. First as it must be read if all is encoded; then for a password with / or ?."""
+    """User and password, and the rest. First as it must be read if all is encoded; then for a password
+    with / or ?."""
     authority = re.split(r"[/?]", text, maxsplit=1)[0]
     credentials, at, host = authority.rpartition("@")
     yield credentials if at else "", host + text[len(authority) :]

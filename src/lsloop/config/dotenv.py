@@ -1,7 +1,8 @@
-"""`.env`, taken literally: what stands behind the `=` is the value. No `${}` and no escapes; `#` ends it only after a blank.
+"""`.env`, taken literally: what stands behind the `=` is the value. No `${}` and no escapes; `#` ends it only
+after a blank.
 
-A line that cannot be meant otherwise than for lsloop, and is not read by it, is refused by its number. What belongs to
-other programs is left alone.
+A line that cannot be meant otherwise than for lsloop, and is not read by it, is refused by its number. What
+belongs to other programs is left alone.
 """
 
 import difflib
@@ -22,12 +23,14 @@ _SET = re.compile(r"(?:^|[\s:$\"'{])([A-Z_]\w*)(?=[\"'}]?\s*[=:])")
 """What a line of another language sets: `set X=…`, `$env:X = …`, `- X=…`, `"X": …`."""
 
 NEAR = 0.87
-"""How alike two names are: LABEL_STUDIO_API_TOKEN is meant for LABEL_STUDIO_API_KEY, DATABASE_URL_TEST is not."""
+"""How alike two names are: LABEL_STUDIO_API_TOKEN is meant for LABEL_STUDIO_API_KEY, DATABASE_URL_TEST is
+not."""
 
 
 @dataclass
 class Found:
-    """The values of known names, in capitals, with their lines; and what is odd, though nothing is lost by it."""
+    """The values of known names, in capitals, with their lines; and what is odd, though nothing is lost by
+    it."""
 
     values: dict[str, str] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=dict)
@@ -35,7 +38,8 @@ class Found:
 
 
 def read(path: Path, known: Collection[str], there: Collection[str] = ()) -> Found:
-    """What `path` says about the known names; `there`: those that the environment gives already. Raises UsageError."""
+    """What `path` says about the known names; `there`: those that the environment gives already. Raises
+    UsageError."""
     found = Found()
     if not is_there(path):
         return found
@@ -108,7 +112,8 @@ def _value(text: str) -> str:
 
 
 def _end_of_value(lines: list[str], number: int, text: str) -> int:
-    """The last line of a value of somebody else's that is quoted over several lines; `number` where it is not."""
+    """The last line of a value of somebody else's that is quoted over several lines; `number` where it is
+    not."""
     opened = _OPENED.fullmatch(text)
     if opened:
         for later in range(number, len(lines)):
@@ -121,7 +126,9 @@ def _refuse_or_note(path: Path, found: Found, number: int, line: str, known: Col
     word = _WORD.match(line)
     name = word[1].upper() if word else ""
     if name in known or name.startswith("LSLOOP_"):
-        raise UsageError(f"{path}, line {number}: {name} is not followed by `=`.", f"Write it as {name}=value.")
+        raise UsageError(
+            f"{path}, line {number}: {name} is not followed by `=`.", f"Write it as {name}=value."
+        )
     if meant := difflib.get_close_matches(name, known, 1, NEAR):
         raise UsageError(f"{path}, line {number} is not NAME=value.", f"Write it as {meant[0]}=value.")
     if ours := next((one for one in _SET.findall(line.upper()) if one in known), ""):

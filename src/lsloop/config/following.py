@@ -1,7 +1,7 @@
 """Settings in processes that run for days: params.yaml is followed, so that a change needs no restart.
 
-Label templates need nothing here: they are read each time. The environment and `.env` hold from the start on: they
-name the services that a process is connected to.
+Label templates need nothing here: they are read each time. The environment and `.env` hold from the start on:
+they name the services that a process is connected to.
 """
 
 import threading
@@ -22,8 +22,8 @@ _Stamp = tuple[int, int, int] | None
 
 
 class Following:
-    """Settings whose params.yaml is read again after it changed. While it cannot be read, those before go on; `warn` is
-    told once."""
+    """Settings whose params.yaml is read again after it changed. While it cannot be read, those before go on;
+    `warn` is told once."""
 
     def __init__(self, settings: Config, warn: Callable[[str], None]) -> None:
         self._settings, self._warn = settings, warn
@@ -46,7 +46,9 @@ class Following:
                 raise UsageError("params.yaml is gone.", "Put it back.")
             self._settings = replace(self._settings, params=config.read_params(self._settings.project_dir))
         except (UsageError, OSError) as error:
-            told = f"{error.problem} {error.fix}" if isinstance(error, UsageError) else f"params.yaml: {error}."
+            told = (
+                f"{error.problem} {error.fix}" if isinstance(error, UsageError) else f"params.yaml: {error}."
+            )
             self._warn(f"{told} Until then the settings before go on.")
 
     def _stamp(self) -> _Stamp:

@@ -1,4 +1,5 @@
-"""Settings whose values do not fit, in our own words: which key, and what is expected; never the value, a secret maybe."""
+"""Settings whose values do not fit, in our own words: which key, and what is expected; never the value, a
+secret maybe."""
 
 import difflib
 from collections.abc import Collection
@@ -23,8 +24,11 @@ BOUNDS = {
 }  # fmt: skip
 
 
-def first(error: ValidationError, known: Collection[str] = (), called: str = "") -> tuple[tuple[Any, ...], str]:
-    """The keys of the first value that does not fit, and what is expected of it, `called` so or by its keys."""
+def first(
+    error: ValidationError, known: Collection[str] = (), called: str = ""
+) -> tuple[tuple[Any, ...], str]:
+    """The keys of the first value that does not fit, and what is expected of it, `called` so or by its
+    keys."""
     detail = error.errors(include_url=False)[0]
     keys, reason, context = detail["loc"], str(detail["type"]), detail.get("ctx", {})
     name = called or ".".join(map(str, keys))
@@ -42,4 +46,6 @@ def _expected(reason: str, context: dict[str, Any], keys: Any, found: Any, known
     if reason in BOUNDS:
         limit, words = BOUNDS[reason]
         return words.format(str(context.get(limit)).replace("'", ""))
-    return f"{EXPECTED.get(reason.partition('_')[0], 'has a value that does not fit')}; {kind(found)} was found"
+    return (
+        f"{EXPECTED.get(reason.partition('_')[0], 'has a value that does not fit')}; {kind(found)} was found"
+    )

@@ -1,4 +1,5 @@
-"""Addresses of web services in the settings: read once, told by the name of the setting, never by their text."""
+"""Addresses of web services in the settings: read once, told by the name of the setting, never by their
+text."""
 
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
@@ -26,7 +27,10 @@ def _parts(name: str, text: str) -> SplitResult:
             return parts
     except ValueError:  # a port that is no number, half an IPv6 address
         pass
-    raise UsageError(f"{name} is not the address of a web server.", f"Write {name} as http://host:8000 or https://host/path.")
+    raise UsageError(
+        f"{name} is not the address of a web server.",
+        f"Write {name} as http://host:8000 or https://host/path.",
+    )
 
 
 def below(base: str, path: str) -> str:

@@ -1,4 +1,5 @@
-"""A YAML file that people write: each key once, not nested without end, and the line of each key to point at."""
+"""A YAML file that people write: each key once, not nested without end, and the line of each key to point
+at."""
 
 import re
 from pathlib import Path
@@ -14,7 +15,8 @@ Keys = tuple[Any, ...]
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[Keys, int]]:
-    """The mapping in a file, and the line of each key. Raises UsageError naming file, line and what is wrong."""
+    """The mapping in a file, and the line of each key. Raises UsageError naming file, line and what is
+    wrong."""
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -29,7 +31,9 @@ def read(path: Path) -> tuple[dict[str, Any], dict[Keys, int]]:
     except yaml.YAMLError as error:
         raise _told(path, text, error) from error
     except (ValueError, TypeError, OverflowError) as error:  # a date that is none, a key that cannot be one
-        raise UsageError(f"{path.name} holds a value that is none: {error}.", f"Correct {path} and run again.") from error
+        raise UsageError(
+            f"{path.name} holds a value that is none: {error}.", f"Correct {path} and run again."
+        ) from error
     if found is None:
         return {}, {}
     if not isinstance(found, dict):
@@ -42,7 +46,14 @@ def kind(value: Any) -> str:
     """What sort of value it is, in words."""
     if value is None:
         return "nothing"
-    names = {bool: "true or false", int: "a number", float: "a number", str: "a text", list: "a list", dict: "a mapping"}
+    names = {
+        bool: "true or false",
+        int: "a number",
+        float: "a number",
+        str: "a text",
+        list: "a list",
+        dict: "a mapping",
+    }
     return names.get(type(value), f"a {type(value).__name__}")
 
 
@@ -54,13 +65,16 @@ def _check_depth(path: Path, text: str) -> None:
             depth += 1
             if depth > DEEPEST:
                 where = f"{path.name}, line {_line(event.start_mark)}"
-                raise UsageError(f"{where}: nested more than {DEEPEST} levels deep.", f"Correct {path} and run again.")
+                raise UsageError(
+                    f"{where}: nested more than {DEEPEST} levels deep.", f"Correct {path} and run again."
+                )
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
 
 
 def _lines(path: Path, top: yaml.Node) -> dict[Keys, int]:
-    """The line of each key. Raises UsageError for a key that stands twice, and for aliases that grow without end."""
+    """The line of each key. Raises UsageError for a key that stands twice, and for aliases that grow
+    without end."""
     found: dict[Keys, int] = {}
     left: list[tuple[Keys, yaml.Node, int]] = [((), top, 0)]
     seen = 0
@@ -88,7 +102,9 @@ def _check_keys(path: Path, node: yaml.MappingNode) -> None:
     for key, _ in node.value:
         line, name = key.start_mark.line + 1, key.value
         if not isinstance(key, yaml.ScalarNode):
-            raise UsageError(f"{path.name}, line {line}: a key must be a text.", f"Correct {path} and run again.")
+            raise UsageError(
+                f"{path.name}, line {line}: a key must be a text.", f"Correct {path} and run again."
+            )
         if name in first and key.tag != "tag:yaml.org,2002:merge":
             what = f"{path.name}: the key {name} stands twice, in lines {first[name]} and {line}."
             raise UsageError(what, f"Keep one of them in {path}, and run again.")

@@ -1,4 +1,5 @@
-"""The index of an exported folder: a line per sample that says all that was written of it, and what follows from it.
+"""The index of an exported folder: a line per sample that says all that was written of it, and what follows
+from it.
 
 A unit (see layouts) whose samples have the same lines as before is the same; the others are to be written.
 """
@@ -52,13 +53,15 @@ def read(folder: Path) -> Lines:
 
 
 def _entries(index: Path) -> Iterator[dict[str, Any]]:
-    """What the lines of an index say, one after the other: all of them would be a few kB of memory per sample."""
+    """What the lines of an index say, one after the other: all of them would be a few kB of memory per
+    sample."""
     with index.open("rb") as file:
         yield from map(orjson.loads, file)
 
 
 def contents(folder: Path) -> Iterator[tuple[str, str, dict[str, int], str]]:
-    """Of each sample that lies in a folder: its id, the folder's name, the revision of each field, its digest."""
+    """Of each sample that lies in a folder: its id, the folder's name, the revision of each field, its
+    digest."""
     if not (folder / FILE).is_file():
         return
     for entry in _entries(folder / FILE):
@@ -75,8 +78,8 @@ def write(folder: Path, lines: Iterable[str]) -> None:
 def compare(
     folder: Path, old: Lines, now: Lines, unit_of: UnitOf, *, limit: int | None = None, again: bool = False
 ) -> Difference:
-    """How `folder`, whose index is `old`, differs from what is to be there. `limit` bounds new samples; `again`: everything
-    is to be written."""
+    """How `folder`, whose index is `old`, differs from what is to be there. `limit` bounds new samples;
+    `again`: everything is to be written."""
     fresh = [sample_id for sample_id in now if sample_id not in old]
     beyond = set() if limit is None else set(fresh[limit:])
     now = {sample_id: line for sample_id, line in now.items() if sample_id not in beyond} if beyond else now
@@ -115,7 +118,11 @@ def _missing(folder: Path, units: set[str]) -> set[str]:
         there = set(os.listdir(folder))  # one question for all of them
     except FileNotFoundError:
         return units
-    return {unit for unit in units if unit not in there and not ("/" in unit and os.path.lexists(f"{folder}/{unit}"))}
+    return {
+        unit
+        for unit in units
+        if unit not in there and not ("/" in unit and os.path.lexists(f"{folder}/{unit}"))
+    }
 
 
 def manifest(target: Path) -> bytes:

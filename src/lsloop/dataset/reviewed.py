@@ -30,7 +30,8 @@ class Data:
         return Rows(self.folder, list(_places(self.folder, self.splits[split])))
 
     def cases(self, split: Split) -> "tuple[list[Case], dict[str, str]]":
-        """What is measured on a split: all that can be read; and of the other samples, by their ids, why not."""
+        """What is measured on a split: all that can be read; and of the other samples, by their ids, why
+        not."""
         found, problems = list[Case](), dict[str, str]()
         for sample_id in self.splits[split]:
             try:
@@ -41,7 +42,8 @@ class Data:
 
 
 def read(folder: Path) -> Data:
-    """What an export left in the folder of a task type. Raises UsageError where there is none that can be trained on."""
+    """What an export left in the folder of a task type. Raises UsageError where there is none that can be
+    trained on."""
     try:
         content = (folder / indexes.FILE).read_bytes()
     except FileNotFoundError as error:
@@ -68,7 +70,8 @@ def read(folder: Path) -> Data:
 class Rows(Sequence[dict[str, Any]]):
     """Training rows, `media` as a path that can be opened. Only whose they are is in memory.
 
-    A sample has one row, or one for each of its parts; one that cannot be read has one, which raises LsloopError.
+    A sample has one row, or one for each of its parts; one that cannot be read has one, which raises
+    LsloopError.
     """
 
     def __init__(self, folder: Path, places: Sequence[tuple[str, int]]) -> None:
@@ -94,7 +97,8 @@ class Rows(Sequence[dict[str, Any]]):
 
 @dataclass(frozen=True)
 class Case:
-    """A sample to measure a model on, and what people accepted for it. Its media path is relative to the export."""
+    """A sample to measure a model on, and what people accepted for it. Its media path is relative to the
+    export."""
 
     sample: Sample
     value: Value

@@ -1,4 +1,5 @@
-"""Folders that change as a whole: built beside, then swapped in one step. Whoever looks sees the old one or the new."""
+"""Folders that change as a whole: built beside, then swapped in one step. Whoever looks sees the old one
+or the new."""
 
 import ctypes
 import errno
@@ -84,14 +85,16 @@ def remove(folder: Path | str) -> None:
 
 
 class Placer:
-    """Puts files somewhere else: by a reflink, where the file system can, which shares the content until one side changes;
-    else by a copy. Never by a hard link: what is written into a raw file later would be in the export, too."""
+    """Puts files somewhere else: by a reflink, where the file system can, which shares the content until one
+    side changes; else by a copy. Never by a hard link: what is written into a raw file later would be in the
+    export, too."""
 
     def __init__(self) -> None:
         self._can_reflink = sys.platform == "linux"
 
     def place(self, source: Path | str, target: Path | str) -> None:
-        """`target` with the content of `source`; of a link, what it leads to. Raises OSError, and leaves nothing then."""
+        """`target` with the content of `source`; of a link, what it leads to. Raises OSError, and leaves
+        nothing then."""
         if self._can_reflink:
             try:
                 return _reflink(source, target)
@@ -102,8 +105,8 @@ class Placer:
         return _copy(source, target)
 
     def carry(self, source: Path | str, target: Path | str) -> bool:
-        """Link a file, or a folder with all that is in it, as it is. Answers whether all of it is there: a link that
-        leads nowhere is not."""
+        """Link a file, or a folder with all that is in it, as it is. Answers whether all of it is there: a
+        link that leads nowhere is not."""
         if not os.path.isdir(source) or os.path.islink(source):
             return self._carry_file(source, target)
         os.mkdir(target)
@@ -163,7 +166,8 @@ def _pour(given: int, made: int) -> None:
 
 
 def _poured_within(given: int, made: int) -> bool:
-    """Whether the kernel copied something, and then all of it; some file systems cannot, or say that nothing is there."""
+    """Whether the kernel copied something, and then all of it; some file systems cannot, or say that
+    nothing is there."""
     some = 0
     try:
         while more := os.copy_file_range(given, made, 2**30):

@@ -1,4 +1,5 @@
-"""The synthetic world of `lsloop demo`: data, a crawler, and annotators at work through the real API; then its promises."""
+"""The synthetic world of `lsloop demo`: data, a crawler, and annotators at work through the real API; then
+its promises."""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -23,11 +24,11 @@ def run(
     tell: Tell,
     look: Callable[[Report], None] = lambda report: None,
 ) -> Report:
-    """Play the whole loop in a folder of its own, and hold what lsloop promises against what happened. After the story
-    a small speech model learns from it in so many `rounds`.
+    """Play the whole loop in a folder of its own, and hold what lsloop promises against what happened. After
+    the story a small speech model learns from it in so many `rounds`.
 
-    The same seed tells the same story, but for times. With `keep` the folder and the running stack stay. Whether all
-    promises held: `Report.demand`. `look` is called with it while everything still runs.
+    The same seed tells the same story, but for times. With `keep` the folder and the running stack stay.
+    Whether all promises held: `Report.demand`. `look` is called with it while everything still runs.
     """
     report = Report(seed, samples)
     with ExitStack() as stay:

@@ -42,9 +42,7 @@ def send(scene: Scene) -> None:
         for name in scene.gold:
             sample_id = gold.find_sample(scene.ledger, name, None)
             gold.set_standard(scene.ledger, sample_id, 1.0, scene.lead.email, {FIELD: scene.said[name]})
-        act.told = (
-            f"{counted(done.upserted.added, 'sample')} into the ledger, {len(scene.gold)} of them with a known answer"
-        )
+        act.told = f"{counted(done.upserted.added, 'sample')} into the ledger, {len(scene.gold)} of them with a known answer"
     with scene.report.act("push", scene.tell) as act:
         pushed = loop.push(scene.ledger, scene.studio, scene.config, TASK_TYPE, limit=scene.report.samples)
         probes = counted(pushed.probes, "hidden probe")
@@ -68,7 +66,8 @@ def crew(scene: Scene) -> Iterator[Crew]:
 
 
 def arrived(scene: Scene, crew: Crew) -> list[Check]:
-    """What can only be seen before anybody works: a pull mends what a push did twice, and answers tell probes apart."""
+    """What can only be seen before anybody works: a pull mends what a push did twice, and answers tell
+    probes apart."""
     there, seen = shift.seen(crew.desks[0].studio, scene.ls_project_id), proof.look(scene.ledger, scene.world)
     return [checks.sent_once(scene.world, seen, there), checks.hidden(scene.world, seen, there)]
 
@@ -105,7 +104,8 @@ def crawl(scene: Scene, late: Collection[str]) -> None:
 
 
 def _agreed(scene: Scene) -> list[str]:
-    """What people differ in is decided by somebody who sees the newest content: no change comes in between there."""
+    """What people differ in is decided by somebody who sees the newest content: no change comes in between
+    there."""
     found: dict[str, list[Submission]] = {}
     for one in shift.standing(scene.world.submitted):
         found.setdefault(one.external_id, []).append(one)
@@ -155,7 +155,12 @@ def _states(scene: Scene) -> dict[str, int]:
     return {word: int(found[name]) for name, word in _BECAME.items()}
 
 
-_BECAME = {"accepted": "accepted", "conflicted": "in conflict", "to_decide": "disputed", "to_review": "held back"}
+_BECAME = {
+    "accepted": "accepted",
+    "conflicted": "in conflict",
+    "to_decide": "disputed",
+    "to_review": "held back",
+}
 
 
 def _listed(counts: Mapping[str, int]) -> str:

@@ -9,8 +9,8 @@ from lsloop.demo.chance import stream
 from lsloop.demo.language import misspell, with_errors
 from lsloop.records import Result
 
-# To open and read a task; for each word that is corrected. A thousandth of what people take: these annotators go by the
-# clock of Label Studio, and what they did must lie between what happened before and after.
+# To open and read a task; for each word that is corrected. A thousandth of what people take: these annotators
+# go by the clock of Label Studio, and what they did must lie between what happened before and after.
 SECONDS = (0.004, 0.003)
 
 Afterthought = Literal["", "edit", "delete"]

@@ -22,11 +22,21 @@ def write(path: Path, lines: Sequence[Line]) -> str:
 
 
 def svg(lines: Sequence[Line]) -> str:
-    """WER of the model in use, words that people changed, and the share of answers submitted unchanged, per round."""
+    """WER of the model in use, words that people changed, and the share of answers submitted unchanged,
+    per round."""
     charts: list[tuple[str, Bars]] = [
-        ("Word error rate on test clips", [(one.number, one.value, f"{one.value or 0:.2f}") for one in lines]),
-        ("Words changed by annotators", [(one.number, one.words_changed, f"{one.words_changed}") for one in lines]),
-        ("Pre-annotations unchanged", [(one.number, one.acceptance, f"{one.acceptance or 0:.0%}") for one in lines]),
+        (
+            "Word error rate on test clips",
+            [(one.number, one.value, f"{one.value or 0:.2f}") for one in lines],
+        ),
+        (
+            "Words changed by annotators",
+            [(one.number, one.words_changed, f"{one.words_changed}") for one in lines],
+        ),
+        (
+            "Pre-annotations unchanged",
+            [(one.number, one.acceptance, f"{one.acceptance or 0:.0%}") for one in lines],
+        ),
     ]
     width, height = len(charts) * (WIDTH + MARGIN) + MARGIN, HEIGHT + 2 * MARGIN
     drawn = [_chart(at, *chart) for at, chart in enumerate(charts)]

@@ -1,4 +1,5 @@
-"""What lsloop promises about the tasks in Label Studio: none twice, none lost, probes unseen, changes dealt with."""
+"""What lsloop promises about the tasks in Label Studio: none twice, none lost, probes unseen, changes
+dealt with."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -48,13 +49,17 @@ def sent_once(world: World, seen: Seen, in_label_studio: Sequence[TaskJson]) -> 
     sent = [_named(names, task) for task in in_label_studio if not task["data"]["candidates"]]
     times = Counter(name for name, _ in sent)
     wrong = [
-        f"{name} is there {counted(times[name], 'time')}" for name in {*world.came, *names.values()} if times[name] != 1
+        f"{name} is there {counted(times[name], 'time')}"
+        for name in {*world.came, *names.values()}
+        if times[name] != 1
     ]
     wrong += [f"{name} is nobody's sample" for name in times if name not in names.values()]
     wrong += [f"{name} plays {played}" for name, played in sent if origin(name) != played]
     asked = Counter(row.adjudicates for row in seen.tasks if row.adjudicates)
     wrong += [
-        f"the disagreement in task {key} is there {counted(asked[key], 'time')}" for key in asked if asked[key] > 1
+        f"the disagreement in task {key} is there {counted(asked[key], 'time')}"
+        for key in asked
+        if asked[key] > 1
     ]
     known = {(row.task_key, row.ls_task_id, row.sample_id) for row in seen.tasks}
     there = {(UUID(task["data"][tasks.KEY]), task["id"], _sample(task)) for task in in_label_studio}
@@ -75,7 +80,8 @@ def _named(names: dict[UUID, str], task: TaskJson) -> tuple[str, str]:
 
 
 def hidden(world: World, seen: Seen, in_label_studio: Sequence[TaskJson]) -> Check:
-    """Whether a probe looks like any other task, shows what upstream said, and stands anywhere among the others."""
+    """Whether a probe looks like any other task, shows what upstream said, and stands anywhere among the
+    others."""
     probes = {row.task_key for row in seen.tasks if row.is_gold_probe}
     ordered = sorted(in_label_studio, key=lambda task: int(task["id"]))
     is_probe = [UUID(task["data"][tasks.KEY]) in probes for task in ordered]
@@ -92,7 +98,8 @@ def hidden(world: World, seen: Seen, in_label_studio: Sequence[TaskJson]) -> Che
     places = [at for at, probe in enumerate(is_probe) if probe]
     wrong += ["they stand together"] if abs(_shift(places, len(ordered))) > _CHANCE else []
     return Check(
-        f"{counted(len(probes), 'probe')} among {counted(len(others), 'task')}, and nothing tells them apart", first(wrong)
+        f"{counted(len(probes), 'probe')} among {counted(len(others), 'task')}, and nothing tells them apart",
+        first(wrong),
     )
 
 
@@ -125,7 +132,8 @@ def _shown(task: TaskJson) -> set[str]:
 
 
 def outcome(world: World, seen: Seen, change: Change) -> str:
-    """What became of a change: how its conflict was decided, or why there is none (the names are in OUTCOMES)."""
+    """What became of a change: how its conflict was decided, or why there is none (the names are in
+    OUTCOMES)."""
     field = change.what if change.what in ("translation", "media") else world.field
     own = [c for c in seen.conflicts if c.external_id == change.external_id and field in c.fields]
     if own:
@@ -145,7 +153,9 @@ def changes_met(world: World, seen: Seen, in_label_studio: Iterable[TaskJson]) -
     fresh = {one.external_id for one, came in found if came == "refreshed"}
     shown = {clip(task): task["data"]["text"] for task in in_label_studio if not task["data"]["candidates"]}
     wrong += [f"{name} still shows {shown[name]!r}" for name in fresh if shown[name] != world.upstream[name]]
-    return Check(f"{counted(len(world.changes), 'change')} from upstream, each met as it should be", first(wrong))
+    return Check(
+        f"{counted(len(world.changes), 'change')} from upstream, each met as it should be", first(wrong)
+    )
 
 
 def _expected(world: World, change: Change) -> set[str]:
@@ -163,7 +173,9 @@ def clips_play(in_label_studio: Sequence[TaskJson], raw_dir: Path) -> Check:
         trust_env=False
     ) as player:  # a company proxy knows nothing of this machine's own server
         silent = [f"{clip(task)} does not" for task in in_label_studio if not _plays(player, task, raw_dir)]
-    return Check(f"the clips of {counted(len(in_label_studio), 'task')} play from their signed links", first(silent))
+    return Check(
+        f"the clips of {counted(len(in_label_studio), 'task')} play from their signed links", first(silent)
+    )
 
 
 def _plays(player: httpx.Client, task: TaskJson, raw_dir: Path) -> bool:

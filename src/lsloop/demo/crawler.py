@@ -14,7 +14,8 @@ from lsloop.demo.dataset import HEARD, read_rows, record, write_rows
 from lsloop.demo.language import Utterance, misheard, misspell, utterances
 
 What = Literal["mended", "misheard", "translation", "media"]
-"""A word of the transcript put right that was wrong, or written wrong in another way; another translation, another clip."""
+"""A word of the transcript put right that was wrong, or written wrong in another way; another translation,
+another clip."""
 
 
 @dataclass(frozen=True)

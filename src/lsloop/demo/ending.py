@@ -1,4 +1,5 @@
-"""The last act of the demo: every promise is held against what happened, and what there is to tell is summed up."""
+"""The last act of the demo: every promise is held against what happened, and what there is to tell is
+summed up."""
 
 from collections.abc import Sequence
 

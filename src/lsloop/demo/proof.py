@@ -1,4 +1,5 @@
-"""What really happened in the demo, beside what the ledger says of it: the two sides that are held against each other."""
+"""What really happened in the demo, beside what the ledger says of it: the two sides that are held against
+each other."""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -23,10 +24,10 @@ class Check:
 class World:
     """What really happened. Texts by external id; lists in the order in which things were done.
 
-    `came` is what upstream said first, `upstream` what it says now. Answers with this mean `agreement` decide their task.
-    `submitted` has every version of every annotation. `changes` came from upstream while people worked, those in
-    `before_start` to tasks that nobody had begun. `received`: how many versions of
-    answers were in the ledger after the last sweep.
+    `came` is what upstream said first, `upstream` what it says now. Answers with this mean `agreement` decide
+    their task. `submitted` has every version of every annotation. `changes` came from upstream while people
+    worked, those in `before_start` to tasks that nobody had begun. `received`: how many versions of answers
+    were in the ledger after the last sweep.
     """
 
     task_type: str
@@ -52,7 +53,8 @@ class Seen:
 
     @property
     def values(self) -> dict[str, str]:
-        """What people gave, or upstream where nobody did, by clip; a sample sent again stands in for its parent."""
+        """What people gave, or upstream where nobody did, by clip; a sample sent again stands in for its
+        parent."""
         return {origin(row.external_id): row.value for row in self.current if not row.is_gold_standard}
 
 

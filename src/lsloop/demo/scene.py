@@ -37,7 +37,9 @@ class Scene:
 
     @cached_property
     def project(self) -> Project:
-        found = projects.find(self.ledger, TASK_TYPE, servers.spelled(self.ledger, self.config.label_studio_server))
+        found = projects.find(
+            self.ledger, TASK_TYPE, servers.spelled(self.ledger, self.config.label_studio_server)
+        )
         assert found is not None
         return found
 
@@ -60,7 +62,8 @@ class Scene:
 
     @property
     def without_probes(self) -> Config:
-        """For every push but the first: which probe is drawn is chance, and would tell another story each time."""
+        """For every push but the first: which probe is drawn is chance, and would tell another story each
+        time."""
         params = self.config.params
         none = params.gold.model_copy(update={"ratio": 0.0})
         return replace(self.config, params=params.model_copy(update={"gold": none}))

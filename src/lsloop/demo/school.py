@@ -1,4 +1,5 @@
-"""The second half of the demo: a small speech model learns the language from what people accept, round by round."""
+"""The second half of the demo: a small speech model learns the language from what people accept, round by
+round."""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -72,7 +73,9 @@ def _clips(scene: Scene, what: str, chosen: Sequence[Utterance]) -> None:
         scene.world.came.update(dataset.texts(raw, "transcript"))
         scene.world.upstream.update(dataset.texts(raw, "transcript"))
         done = sample.ingest(scene.ledger, raw / "metadata.jsonl", raw_dir=raw)
-        act.told = f"{counted(done.upserted.added, 'more clip')} of {len({one.speaker for one in chosen})} speakers"
+        act.told = (
+            f"{counted(done.upserted.added, 'more clip')} of {len({one.speaker for one in chosen})} speakers"
+        )
 
 
 def _others(scene: Scene, held_out: bool) -> Iterator[Utterance]:
@@ -107,7 +110,8 @@ def _work(scene: Scene, crew: Crew) -> int:
 
 
 def _export(scene: Scene) -> Check:
-    """By DVC, in a repository of the demo's own with a remote of its own; the second time there is nothing to do."""
+    """By DVC, in a repository of the demo's own with a remote of its own; the second time there is nothing
+    to do."""
     project = scene.config.project_dir
     with scene.report.act("dvc", scene.tell) as act:
         stage.repository(project)
@@ -117,14 +121,18 @@ def _export(scene: Scene) -> Check:
         data = reviewed.read(scene.config.reviewed_dir / TASK_TYPE)
         counts = {name: len(ids) for name, ids in data.splits.items()}
         act.told = f"dvc repro export_reviewed: {counted(counts['train'], 'clip')} to learn from, {counts['test']} to test"
-    ran = "export_reviewed" in [line.split("'")[1] for line in again.splitlines() if line.startswith("Running stage")]
+    ran = "export_reviewed" in [
+        line.split("'")[1] for line in again.splitlines() if line.startswith("Running stage")
+    ]
     broken = "it exported again" if ran else "" if pushed else "dvc push sent nothing"
     return Check("a second `dvc repro export_reviewed` does nothing, and `dvc push` sends", broken)
 
 
 def _first_model(scene: Scene) -> None:
     with scene.report.act("round 0", scene.tell) as act:
-        done = loop.retrain(scene.ledger, scene.config, TASK_TYPE, actor=scene.lead.email, reason="the first model")
+        done = loop.retrain(
+            scene.ledger, scene.config, TASK_TYPE, actor=scene.lead.email, reason="the first model"
+        )
         act.told = f"a fresh model, trained on the story's clips: WER {done.metrics['in_use']['wer']:.2f}"
 
 

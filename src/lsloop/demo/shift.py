@@ -31,7 +31,8 @@ class Desk:
 
 @dataclass(frozen=True)
 class Crew:
-    """Who works: those at the desks take turns; the lead decides what they disagree on, and does what they left."""
+    """Who works: those at the desks take turns; the lead decides what they disagree on, and does what they
+    left."""
 
     desks: Sequence[Desk]
     lead: Desk
@@ -104,7 +105,8 @@ def work(
     for_good: bool = False,
     advance: Callable[[], None] = lambda: None,
 ) -> list[Submission]:
-    """Give each task the answers that it lacks. `done`: what was submitted before; `for_good`: without second thoughts."""
+    """Give each task the answers that it lacks. `done`: what was submitted before; `for_good`: without
+    second thoughts."""
     new: list[Submission] = []
     for task in open_tasks:
         before = [one for one in (*done, *new) if one.external_id == clip(task)]

@@ -31,7 +31,8 @@ Say = Callable[[str], None]
 
 @contextmanager
 def alone(studio_env: Path) -> Iterator[list[str]]:
-    """Work without the settings of the environment, which may name real services; yields the names left aside.
+    """Work without the settings of the environment, which may name real services; yields the names left
+    aside.
 
     Label Studio's own environment is the one that LSLOOP_STUDIO_ENV names, else `studio_env`.
     """
@@ -50,7 +51,8 @@ def alone(studio_env: Path) -> Iterator[list[str]]:
 
 
 def _settings() -> set[str]:
-    """Every name that the environment may set, but for the one that only says where Label Studio is installed."""
+    """Every name that the environment may set, but for the one that only says where Label Studio is
+    installed."""
     fields = config.Environment.model_fields.items()
     aliases = (getattr(field.validation_alias, "choices", None) or [name] for name, field in fields)
     return {str(name).upper() for names in aliases for name in names} - {STUDIO}
@@ -75,7 +77,8 @@ def folder(keep: Path | None) -> Iterator[Path]:
 
 
 def write_params(project_dir: Path, task_type: str, gold_ratio: float, *, learning: bool = False) -> None:
-    """Write params.yaml as it is shipped, but for what so small a world needs; `learning`: one with a model."""
+    """Write params.yaml as it is shipped, but for what so small a world needs; `learning`: one with a
+    model."""
     params = yaml.safe_load(resources.path("params.yaml").read_text(encoding="utf-8"))
     params["task_types"][task_type] |= {"overlap": OVERLAP, "agreement": AGREEMENT}
     # shown, though a project of people's own takes their word unless it is told otherwise
@@ -96,7 +99,8 @@ def write_params(project_dir: Path, task_type: str, gold_ratio: float, *, learni
 
 
 def repository(project_dir: Path) -> None:
-    """Make the folder a git and a DVC repository, with the stages of a project and a remote in a folder of its own."""
+    """Make the folder a git and a DVC repository, with the stages of a project and a remote in a folder of
+    its own."""
     names = list(config.load(project_dir).params.task_types)
     (project_dir / "dvc.yaml").write_text(dvc.stages(names), encoding="utf-8")
     dvc.initialise(project_dir)

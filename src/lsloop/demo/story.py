@@ -25,7 +25,8 @@ class Act:
 
 @dataclass(frozen=True)
 class Tell:
-    """How the demo speaks: `say` on the way, `act` when an act is over, `bar` (label, total) during a long one."""
+    """How the demo speaks: `say` on the way, `act` when an act is over, `bar` (label, total) during a long
+    one."""
 
     say: Callable[[str], None]
     act: Callable[[Act], None]
@@ -34,8 +35,9 @@ class Tell:
 
 @dataclass(frozen=True)
 class Score:
-    """What one annotator did. Their word error rate: the one they were made with, the one of all their answers here,
-    and what lsloop knows of it from the probes they answered: the rate, and its bounds with 95 % confidence."""
+    """What one annotator did. Their word error rate: the one they were made with, the one of all their
+    answers here, and what lsloop knows of it from the probes they answered: the rate, and its bounds with 95
+    % confidence."""
 
     name: str
     answers: int

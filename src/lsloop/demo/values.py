@@ -1,4 +1,5 @@
-"""What lsloop promises about answers and values: nothing twice, nothing lost, nothing changed, everything explained."""
+"""What lsloop promises about answers and values: nothing twice, nothing lost, nothing changed, everything
+explained."""
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby
@@ -91,7 +92,8 @@ def _place(row: Any) -> Place:
 
 
 def _unexplained(world: World, seen: Seen) -> Iterator[str]:
-    """Values that are neither the revision that people hold nor, where they hold none, what upstream says now."""
+    """Values that are neither the revision that people hold nor, where they hold none, what upstream says
+    now."""
     revisions = {name: list(rows) for name, rows in groupby(seen.revisions, key=lambda row: row.external_id)}
     for row in seen.current:
         own = revisions.get(row.external_id, [])
@@ -112,7 +114,8 @@ def _unaccounted(world: World, seen: Seen) -> Iterator[str]:
 
 
 def _speaking(world: World, seen: Seen, task: Any) -> list[Submission]:
-    """The answers that decide a task: those to its adjudication, else its own if they are enough and agree."""
+    """The answers that decide a task: those to its adjudication, else its own if they are enough and
+    agree."""
     asked = {row.task_key for row in seen.tasks if row.adjudicates == task.task_key}
     answers = standing(world.submitted)
     decided = [one for one in answers if one.task_key in asked]
@@ -130,7 +133,8 @@ def _displaced(seen: Seen) -> Iterator[str]:
 
 
 def _is_explained(later: Iterable[Any]) -> bool:
-    """Whether the revision that took a value's place says why; one that upstream was kept aside with took nobody's."""
+    """Whether the revision that took a value's place says why; one that upstream was kept aside with took
+    nobody's."""
     following = [row for row in later if not (row.reason or "").startswith("kept aside")]
     return bool(following and following[0].reason)
 

@@ -60,7 +60,8 @@ def add_remote(project_dir: Path, name: str, url: str) -> None:
 
 
 def cache(project_dir: Path) -> Path | None:
-    """Where DVC keeps the content of the files it tracks; None outside a DVC repository, without asking DVC."""
+    """Where DVC keeps the content of the files it tracks; None outside a DVC repository, without asking
+    DVC."""
     if not is_in_use(project_dir):
         return None
     done = _run(project_dir, *_DVC, "cache", "dir")
@@ -98,8 +99,9 @@ class Skipped(Exception):
 def pull_raw(project_dir: Path) -> dict[str, int]:
     """Bring data/raw up to what its `.dvc` files say; how many files were fetched, added, modified, deleted.
 
-    Raises Skipped where DVC or a remote is not used, LsloopError with the last words of what failed. Never overwrites
-    files that changed here and that DVC does not have. The reviewed tree is not touched: it goes out, not in.
+    Raises Skipped where DVC or a remote is not used, LsloopError with the last words of what failed. Never
+    overwrites files that changed here and that DVC does not have. The reviewed tree is not touched: it goes
+    out, not in.
     """
     _require_remote(project_dir)
     tracked = [*project_dir.glob("data/*.dvc"), *project_dir.glob("data/raw/**/*.dvc")]
@@ -211,8 +213,8 @@ _MODELS = "Add the line `models: {}` to params.yaml: the stage retrain in dvc.ya
 def probe_remote(project_dir: Path, name: str) -> str | None:
     """Write a file called `name` to DVC's default remote, read it back and remove it; which remote that is.
 
-    None without DVC or a remote. It lies in a folder of its own, `lsloop-canary`, which goes with it. Raises LsloopError
-    with DVC's own words.
+    None without DVC or a remote. It lies in a folder of its own, `lsloop-canary`, which goes with it. Raises
+    LsloopError with DVC's own words.
     """
     try:
         done = _run(project_dir, sys.executable, "-c", _PROBE, name, timeout=PROBE_SECONDS)
@@ -327,7 +329,9 @@ def _checked(project_dir: Path, *command: str) -> str:
     done = _run(project_dir, *command)
     if done.returncode:
         told = (done.stderr or done.stdout).strip()
-        raise LsloopError(f"{' '.join(command)} failed in {project_dir}: {told}", "Correct that and run again.")
+        raise LsloopError(
+            f"{' '.join(command)} failed in {project_dir}: {told}", "Correct that and run again."
+        )
     return done.stdout.strip()
 
 

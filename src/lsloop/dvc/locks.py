@@ -1,7 +1,8 @@
 """What a DVC that was killed leaves locked, and who holds what is locked.
 
-DVC keeps a list of who reads and writes what in `.dvc/tmp/rwlock`. It takes out processes that are gone, but not one whose
-number another process has by now, and a list that was cut off while it was written stops every later command.
+DVC keeps a list of who reads and writes what in `.dvc/tmp/rwlock`. It takes out processes that are gone, but
+not one whose number another process has by now, and a list that was cut off while it was written stops every
+later command.
 """
 
 import fcntl
@@ -47,7 +48,9 @@ def _release(path: Path, project_dir: Path) -> bool:
 
 def _only(is_held: Callable[[int], bool], locks: dict[str, Any]) -> dict[str, Any]:
     """The list with those holders alone for whom `is_held`."""
-    read = {what: [one for one in who if is_held(int(one["pid"]))] for what, who in locks.get("read", {}).items()}
+    read = {
+        what: [one for one in who if is_held(int(one["pid"]))] for what, who in locks.get("read", {}).items()
+    }
     write = {what: who for what, who in locks.get("write", {}).items() if who and is_held(int(who["pid"]))}
     return {"read": {what: who for what, who in read.items() if who}, "write": write}
 
@@ -74,7 +77,11 @@ def _at_work(project_dir: Path) -> Iterator[Any]:
     folder = _folder(project_dir)
     for one in psutil.process_iter(["cmdline"]):
         try:
-            if folder and _names_dvc(one.info["cmdline"] or []) and Path(one.cwd()).is_relative_to(folder.parents[1]):
+            if (
+                folder
+                and _names_dvc(one.info["cmdline"] or [])
+                and Path(one.cwd()).is_relative_to(folder.parents[1])
+            ):
                 yield one
         except psutil.Error:
             continue
@@ -83,4 +90,6 @@ def _at_work(project_dir: Path) -> Iterator[Any]:
 def _folder(project_dir: Path) -> Path | None:
     """DVC's folder for what is temporary."""
     whole = project_dir.resolve()
-    return next((folder / ".dvc" / "tmp" for folder in (whole, *whole.parents) if (folder / ".dvc").is_dir()), None)
+    return next(
+        (folder / ".dvc" / "tmp" for folder in (whole, *whole.parents) if (folder / ".dvc").is_dir()), None
+    )

@@ -17,7 +17,8 @@ LONGEST = 300  # characters of a server's message worth showing
 
 
 class Failing(Unreachable):
-    """Label Studio answered a read with an error of its own, or with no JSON: often it is one record that it fails for."""
+    """Label Studio answered a read with an error of its own, or with no JSON: often it is one record that
+    it fails for."""
 
 
 class NotFound(Refused):

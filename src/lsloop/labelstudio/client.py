@@ -87,7 +87,8 @@ class LabelStudio:
         return response
 
     def renew(self) -> str:
-        """Have the token renewed now, where it is of a kind that is; answers its kind. Raises as `send` does."""
+        """Have the token renewed now, where it is of a kind that is; answers its kind. Raises as `send`
+        does."""
         self._token.renew(self._token.header(self._buy))
         self._token.header(self._buy)
         return self._token.kind
@@ -193,7 +194,9 @@ def _checked(url: str) -> httpx.URL:
         found = httpx.URL(url)
     except httpx.InvalidURL as error:
         # its own words hold part of what it could not read, which may be a password
-        raise UsageError("LABEL_STUDIO_URL is not a URL.", "Write it as http://host:8080 or https://host.") from error
+        raise UsageError(
+            "LABEL_STUDIO_URL is not a URL.", "Write it as http://host:8080 or https://host."
+        ) from error
     if found.scheme not in ("http", "https") or not found.host:
         raise UsageError("LABEL_STUDIO_URL names no server.", "Write it as http://host:8080 or https://host.")
     if found.userinfo:

@@ -1,4 +1,5 @@
-"""Formats that Label Studio's own converter knows: COCO, Pascal VOC, YOLO. The SDK is imported when it is asked."""
+"""Formats that Label Studio's own converter knows: COCO, Pascal VOC, YOLO. The SDK is imported when it is
+asked."""
 
 import logging
 import re
@@ -14,7 +15,8 @@ import orjson
 from lsloop.errors import LsloopError, UsageError
 
 TASKS = "tasks.json"
-"""What is to be converted: tasks as Label Studio exports them, `image` in the data being a path in the folder."""
+"""What is to be converted: tasks as Label Studio exports them, `image` in the data being a path in the
+folder."""
 
 
 def require_images(label_config: str, task_type: str) -> None:
@@ -24,10 +26,11 @@ def require_images(label_config: str, task_type: str) -> None:
 
 
 def convert(folder: Path, label_config: str, form: str) -> dict[str, str]:
-    """Turn `tasks.json` of a folder, in that folder, into `COCO`, `VOC` or `YOLO`; the same tasks give the same bytes.
+    """Turn `tasks.json` of a folder, in that folder, into `COCO`, `VOC` or `YOLO`; the same tasks give the
+    same bytes.
 
-    Answers the samples that the format cannot hold, and why; nothing of them is there then. Raises LsloopError when it can
-    hold none of the regions: the converter leaves them out in silence.
+    Answers the samples that the format cannot hold, and why; nothing of them is there then. Raises
+    LsloopError when it can hold none of the regions: the converter leaves them out in silence.
     """
     tasks = orjson.loads((folder / TASKS).read_bytes())
     for task in tasks:  # what is not there as a file it takes for a URL, and renames
@@ -56,20 +59,27 @@ def convert(folder: Path, label_config: str, form: str) -> dict[str, str]:
 def _converted(tasks: list[dict[str, Any]], folder: Path, name: str, *, label_config: str, form: str) -> None:
     from label_studio_sdk.converter.converter import Converter
 
-    logging.getLogger("label_studio_sdk.converter").setLevel(logging.ERROR)  # images without regions are no news
+    logging.getLogger("label_studio_sdk.converter").setLevel(
+        logging.ERROR
+    )  # images without regions are no news
     path = folder / TASKS
     path.write_bytes(orjson.dumps(tasks))
     converter: Any = Converter  # has no types
-    converter(label_config, str(folder), download_resources=False).convert(str(path), str(folder), form, is_dir=False)
+    converter(label_config, str(folder), download_resources=False).convert(
+        str(path), str(folder), form, is_dir=False
+    )
     path.unlink()
     given = sum(map(_regions, tasks))
     if (held := _FINISH[form](folder)) < given:
         problem = f"{form} holds {held:,} of {given:,} regions of {name}."
-        raise LsloopError(problem, "Use --format coco, which holds polygons, or tree, which holds everything.")
+        raise LsloopError(
+            problem, "Use --format coco, which holds polygons, or tree, which holds everything."
+        )
 
 
 def _misfits(work: Callable[..., None], tasks: list[dict[str, Any]], why: Exception) -> dict[int, str]:
-    """The tasks that cannot be converted, by id: found by halving. `why` is what all of them together raised."""
+    """The tasks that cannot be converted, by id: found by halving. `why` is what all of them together
+    raised."""
     if len(tasks) == 1:
         raised = f"The converter takes none of its regions ({type(why).__name__}: {why})."
         return {tasks[0]["id"]: why.problem if isinstance(why, LsloopError) else raised}
@@ -124,7 +134,9 @@ def _coco(folder: Path) -> int:
 
 
 def _voc(folder: Path) -> int:
-    return sum(path.read_text(encoding="utf-8").count("<object>") for path in folder.glob("Annotations/*.xml"))
+    return sum(
+        path.read_text(encoding="utf-8").count("<object>") for path in folder.glob("Annotations/*.xml")
+    )
 
 
 def _yolo(folder: Path) -> int:

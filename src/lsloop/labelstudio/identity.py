@@ -9,7 +9,8 @@ from lsloop.labelstudio.client import LabelStudio
 def told(studio: LabelStudio) -> str | None:
     """What the Label Studio at hand is known by; None where it does not say.
 
-    An organisation is made with the first account, stays as long as the data does, and nobody can change when it was made.
+    An organisation is made with the first account, stays as long as the data does, and nobody can change when
+    it was made.
     """
     try:
         found = studio.get("api/organizations/")

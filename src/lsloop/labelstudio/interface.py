@@ -1,4 +1,5 @@
-"""What Label Studio's own parser says of a label config and of predictions. The SDK is imported when it is asked."""
+"""What Label Studio's own parser says of a label config and of predictions. The SDK is imported when it is
+asked."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -16,8 +17,8 @@ def check_config(config: str) -> None:
 def check_predictions(config: str, predictions: Sequence[dict[str, Any]]) -> list[list[str]]:
     """For each prediction what is wrong with it; an empty list where it fits the label config.
 
-    Label Studio stores predictions unchecked unless it is told otherwise, and its page then shows an empty task.
-    Raises UsageError as `check_config` does.
+    Label Studio stores predictions unchecked unless it is told otherwise, and its page then shows an empty
+    task. Raises UsageError as `check_config` does.
     """
     if not predictions:
         return []
@@ -27,7 +28,8 @@ def check_predictions(config: str, predictions: Sequence[dict[str, Any]]) -> lis
 
 
 _ONE_BY_ONE = Lock()
-"""The SDK does not say that two threads may ask one parsed label config; Python would let one at a time compute anyway."""
+"""The SDK does not say that two threads may ask one parsed label config; Python would let one at a time
+compute anyway."""
 
 
 def _problems(interface: Any, given: dict[str, Any]) -> list[str]:

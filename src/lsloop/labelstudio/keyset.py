@@ -29,8 +29,8 @@ TRIES = 3
 class Page:
     """Some tasks, in the order of their ids. `remaining`: how many the server had left, these included.
 
-    `broken`: of the tasks those that the server cannot list, by id, and why; they were read another way, as far as they
-    can be, and those of `partial` lack annotations.
+    `broken`: of the tasks those that the server cannot list, by id, and why; they were read another way, as
+    far as they can be, and those of `partial` lack annotations.
     """
 
     tasks: list[TaskJson]
@@ -54,7 +54,8 @@ def pages(
 ) -> Iterator[Page]:
     """Pages of at most `batch` tasks by ascending id, until the server says that none is left.
 
-    The last ones are smaller: whoever works on a page while the next one is read has little left to do at the end.
+    The last ones are smaller: whoever works on a page while the next one is read has little left to do at the
+    end.
 
     A task may come twice, never not at all. Raises Unreachable when the server keeps tasks back.
     """
@@ -96,7 +97,8 @@ def first(
     order: str = "tasks:id",
     patient: bool = True,
 ) -> Page:
-    """The first page of a list, by ascending id if nothing else is said. Raises Failing where the server cannot give it."""
+    """The first page of a list, by ascending id if nothing else is said. Raises Failing where the server
+    cannot give it."""
     # A GET with a body: a thousand keys do not fit into a URL.
     items = {"conjunction": conjunction, "items": filters}
     body = {"project": ls_project_id, "filters": items, "ordering": [order]}
@@ -104,7 +106,9 @@ def first(
     response = studio.send("GET", "api/tasks/", params=asked, json=body, patient=patient)
     found = answers.parsed(response)
     for task in found["tasks"]:
-        if not isinstance(task.get("data", {}), dict):  # somebody put a list or a text there: nothing in it has a name
+        if not isinstance(
+            task.get("data", {}), dict
+        ):  # somebody put a list or a text there: nothing in it has a name
             task["data"] = {}
     return Page(found["tasks"], int(found["total"]), _time(response))
 

@@ -47,8 +47,8 @@ def titles(studio: LabelStudio, ls_project_id: int) -> set[str]:
 def attach(studio: LabelStudio, ls_project_id: int, wanted: Backend) -> tuple[dict[str, Any], list[str]]:
     """Attach the backend, or put right what differs: the backend as it is now, and what was put right.
 
-    Label Studio asks it first. Raises Refused when it does not answer or has no model, and Unauthorised where Label Studio
-    asks nobody at such addresses.
+    Label Studio asks it first. Raises Refused when it does not answer or has no model, and Unauthorised where
+    Label Studio asks nobody at such addresses.
     """
     ours = [one for one in of_project(studio, ls_project_id) if _is_ours(one, wanted)]
     if not ours:
@@ -70,7 +70,8 @@ def ours(studio: LabelStudio, ls_project_id: int, wanted: Backend) -> dict[str, 
 
 
 def test_predict(studio: LabelStudio, ls_backend_id: int) -> list[dict[str, Any]]:
-    """Have Label Studio ask the backend about a task that it chooses; the answer. Raises Uncertain when none comes."""
+    """Have Label Studio ask the backend about a task that it chooses; the answer. Raises Uncertain when
+    none comes."""
     told = studio.post(f"api/ml/{ls_backend_id}/predict/test", params={"random": "true"})
     return list(told.get("response") or [])
 
@@ -88,11 +89,13 @@ def _create(studio: LabelStudio, ls_project_id: int, wanted: Backend) -> None:
             raise Unauthorised(error.problem, _FIX) from error
 
 
-def _put_right(
-    studio: LabelStudio, ls_project_id: int, there: dict[str, Any], wanted: Backend
-) -> list[str]:
+def _put_right(studio: LabelStudio, ls_project_id: int, there: dict[str, Any], wanted: Backend) -> list[str]:
     """The password cannot be read back: that it is right is seen from Label Studio reaching the backend."""
-    changed = [name for name, value in wanted.body().items() if name != "basic_auth_pass" and there.get(name) != value]
+    changed = [
+        name
+        for name, value in wanted.body().items()
+        if name != "basic_auth_pass" and there.get(name) != value
+    ]
     if not changed and there["state"] == CONNECTED:
         return []
     studio.patch(f"api/ml/{there['id']}", json={"project": ls_project_id, **wanted.body()})
@@ -100,7 +103,8 @@ def _put_right(
 
 
 def _remove_webhook(studio: LabelStudio, ls_project_id: int, wanted: Backend) -> None:
-    """Label Studio makes a webhook for all actions beside each backend. With it, making a label fails (1.23)."""
+    """Label Studio makes a webhook for all actions beside each backend. With it, making a label fails
+    (1.23)."""
     for one in webhooks.of_project(studio, ls_project_id):
         if one["url"] == f"{wanted.url}/webhook":
             studio.delete(f"api/webhooks/{one['id']}/")

@@ -29,10 +29,16 @@ _BESIDE_THE_PAGE = (
 
 
 def make_tab(studio: LabelStudio, ls_project_id: int, hidden: Sequence[str]) -> None:
-    """The first tab of a new project's list: without columns that tell people nothing, and these `hidden` data."""
+    """The first tab of a new project's list: without columns that tell people nothing, and these `hidden`
+    data."""
     noise = [f"tasks:{name}" for name in (*_NOISE, *(f"data.{name}" for name in hidden))]
     narrow = [*noise, *(f"tasks:{name}" for name in _BESIDE_THE_PAGE)]
-    data = {"title": "Tasks", "type": "list", "target": "tasks", "hiddenColumns": {"explore": noise, "labeling": narrow}}
+    data = {
+        "title": "Tasks",
+        "type": "list",
+        "target": "tasks",
+        "hiddenColumns": {"explore": noise, "labeling": narrow},
+    }
     studio.post("api/dm/views/", json={"project": ls_project_id, "data": data})
 
 

@@ -1,8 +1,9 @@
-"""A page that Label Studio cannot list: of one record's making, mostly. It is found, read another way, and the rest comes.
+"""A page that Label Studio cannot list: of one record's making, mostly. It is found, read another way, and
+the rest comes.
 
-Label Studio takes what it cannot give out again (half a UTF-16 pair in a text, for one), and then fails for every page that
-holds it. So the page is halved until the tasks are found that it fails for. Of each of these it is asked for less and less,
-and for the annotations one by one.
+Label Studio takes what it cannot give out again (half a UTF-16 pair in a text, for one), and then fails for
+every page that holds it. So the page is halved until the tasks are found that it fails for. Of each of these
+it is asked for less and less, and for the annotations one by one.
 """
 
 from collections.abc import Sequence
@@ -28,7 +29,8 @@ _LESS: tuple[Params, ...] = (
     {"fields": "all", "include": ",".join((*_TASK, *_INSIDE))},
     {"fields": "all", "include": "id,data,updated_at,annotations"},
 )
-"""The same with less and less in it: without durations, without results, with the numbers of the annotations alone."""
+"""The same with less and less in it: without durations, without results, with the numbers of the
+annotations alone."""
 
 MOST = 20
 """Tasks in a row of which nothing can be read: then it is asked again whether it is they that fail."""
@@ -37,7 +39,8 @@ _NOBODY = 0  # an id that no task has
 
 
 def first(studio: LabelStudio, ls_project_id: int, filters: list[Filter], batch: int, params: Params) -> Page:
-    """The first page of a list by ascending id, whatever is in its tasks. Raises Unreachable where all fails."""
+    """The first page of a list by ascending id, whatever is in its tasks. Raises Unreachable where all
+    fails."""
     try:
         return keyset.first(studio, ls_project_id, filters, batch, params)
     except answers.Failing:
@@ -111,7 +114,8 @@ class _Salvage:
         return False
 
     def _with_annotations(self, task: TaskJson) -> TaskJson:
-        """The task with each annotation as it is given by itself; where even that fails, with what the list says of it."""
+        """The task with each annotation as it is given by itself; where even that fails, with what the
+        list says of it."""
         given = task.get("annotations") or []
         read = [one if "result" in one else self._annotation(one) for one in given]
         return {**task, "annotations": [one for one in read if one is not None]}

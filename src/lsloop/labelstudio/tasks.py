@@ -20,7 +20,8 @@ KEY = "task_key"
 """The name of the key that travels inside each task's data, the one place Label Studio can search."""
 
 NOT_NEEDED = "not_needed"
-"""The name in a task's data that says why nobody needs to answer it. The data manager shows it as a column."""
+"""The name in a task's data that says why nobody needs to answer it. The data manager shows it as a
+column."""
 
 MOST = 1000  # values in one list filter; ids in one selection
 GROUPS = 4  # that `carry` counts; each adds a millisecond
@@ -31,8 +32,8 @@ POLL_SECONDS = 1.0
 def import_batch(studio: LabelStudio, ls_project_id: int, tasks: list[TaskJson]) -> list[int]:
     """Send tasks ({"data": …, "predictions": […]}) in one request, all or none; their new ids, ascending.
 
-    Which id is which task must be found out by key. Predictions that did not arrive are sent once more, one by one.
-    Raises Refused (nothing was imported) or Uncertain.
+    Which id is which task must be found out by key. Predictions that did not arrive are sent once more, one
+    by one. Raises Refused (nothing was imported) or Uncertain.
     """
     params: Params = {"return_task_ids": "true", "commit_to_project": "true"}
     answer = studio.post(f"api/projects/{ls_project_id}/import", params=params, json=tasks)
@@ -42,7 +43,8 @@ def import_batch(studio: LabelStudio, ls_project_id: int, tasks: list[TaskJson])
     if len(ids) != len(tasks):
         what = f"Label Studio answered an import of {counted(len(tasks), 'task')} with {len(ids)} ids."
         raise Uncertain(what, "Run again: the tasks are found by their keys.")
-    # A Label Studio on SQLite that meets a lock may store the tasks, lose their predictions and answer that all is well.
+    # A Label Studio on SQLite that meets a lock may store the tasks, lose their predictions and answer that
+    # all is well.
     if answer.get("prediction_count", len(tasks)) < sum(len(task.get("predictions", ())) for task in tasks):
         _add_missing_predictions(studio, ls_project_id, tasks, ids)
     return [int(i) for i in ids]
@@ -61,14 +63,15 @@ def _add_missing_predictions(
 def carry(studio: LabelStudio, ls_project_id: int, pairs: Sequence[tuple[int, str]]) -> bool:
     """Whether all these tasks are there and each carries its key: (task id, key).
 
-    One request that lists nothing, a quarter of what listing costs. The pairs are dealt into groups by key and
-    each group is counted: any misplacing shows, but for two keys of one group that changed places.
+    One request that lists nothing, a quarter of what listing costs. The pairs are dealt into groups by key
+    and each group is counted: any misplacing shows, but for two keys of one group that changed places.
     """
     return _count_pairs(studio, ls_project_id, f"data.{KEY}", pairs) == len(pairs)
 
 
 def find_by_key(studio: LabelStudio, ls_project_id: int, keys: Sequence[str]) -> list[tuple[int, str]]:
-    """(task id, key) of every task whose data.task_key is in `keys`, twins included, whatever else is in its data."""
+    """(task id, key) of every task whose data.task_key is in `keys`, twins included, whatever else is in
+    its data."""
     found: list[tuple[int, str]] = []
     for chunk in _chunks(keys, MOST):
         found += _by_key(studio, ls_project_id, chunk)
@@ -76,7 +79,8 @@ def find_by_key(studio: LabelStudio, ls_project_id: int, keys: Sequence[str]) ->
 
 
 def above(studio: LabelStudio, ls_project_id: int, ls_task_id: int) -> Iterator[Page]:
-    """Tasks with greater numbers than this one, by number, with their data; of those that cannot be listed without."""
+    """Tasks with greater numbers than this one, by number, with their data; of those that cannot be listed
+    without."""
     filters = [keyset.above(ls_task_id)]
     yield from keyset.pages(studio, ls_project_id, filters, MOST, {"include": "id,data"}, salvage.first)
 
@@ -109,7 +113,8 @@ def changed(
 
 @dataclass(frozen=True)
 class Newest:
-    """The latest change in a project, by the clock that its rows are stamped with; and the clock of whoever answered."""
+    """The latest change in a project, by the clock that its rows are stamped with; and the clock of
+    whoever answered."""
 
     moment: datetime
     server_time: datetime | None
@@ -139,8 +144,8 @@ def count_between(studio: LabelStudio, ls_project_id: int, since: datetime, unti
 def count_as_seen(studio: LabelStudio, ls_project_id: int, seen: Mapping[int, datetime], salt: str) -> int:
     """How many of these tasks were last updated just when they were seen to be: task id → moment.
 
-    Counted in groups, as `carry` does: a task that took over the moment of another one of its group is not noticed.
-    Who is in whose group depends on `salt`.
+    Counted in groups, as `carry` does: a task that took over the moment of another one of its group is not
+    noticed. Who is in whose group depends on `salt`.
     """
     pairs = [(ls_task_id, keyset.stamp(moment)) for ls_task_id, moment in seen.items()]
     return sum(
@@ -151,7 +156,8 @@ def count_as_seen(studio: LabelStudio, ls_project_id: int, seen: Mapping[int, da
 def moments_between(
     studio: LabelStudio, ls_project_id: int, since: datetime, until: datetime
 ) -> dict[int, datetime]:
-    """When each task was last updated, of those last updated from `since` to `until` (server time), both included."""
+    """When each task was last updated, of those last updated from `since` to `until` (server time), both
+    included."""
     return _moments(studio, ls_project_id, [keyset.updated_since(since), keyset.updated_until(until)])
 
 
@@ -236,8 +242,8 @@ def is_put_away(task: TaskJson) -> bool:
 def put_away(studio: LabelStudio, task: TaskJson, why: str) -> None:
     """Take a task (from `place`) out of people's way: the label stream does not give it any more.
 
-    Nothing of it is deleted, and whoever has its page open can still submit. Label Studio gives people what needs more
-    annotations than it has, and this task needs none.
+    Nothing of it is deleted, and whoever has its page open can still submit. Label Studio gives people what
+    needs more annotations than it has, and this task needs none.
     """
     body = {"overlap": 0, "is_labeled": True, "data": {**task["data"], NOT_NEEDED: why}}
     studio.patch(f"api/tasks/{task['id']}/", json=body)
@@ -247,7 +253,9 @@ def bring_back(studio: LabelStudio, task: TaskJson, overlap: int) -> None:
     """Give people a task again that was put away, until it has `overlap` annotations."""
     data = {name: value for name, value in task["data"].items() if name != NOT_NEEDED}
     is_labeled = task["total_annotations"] >= overlap
-    studio.patch(f"api/tasks/{task['id']}/", json={"overlap": overlap, "is_labeled": is_labeled, "data": data})
+    studio.patch(
+        f"api/tasks/{task['id']}/", json={"overlap": overlap, "is_labeled": is_labeled, "data": data}
+    )
 
 
 def shown(studio: LabelStudio, ls_project_id: int, ids: Sequence[int]) -> dict[int, TaskJson]:
@@ -275,7 +283,8 @@ def data_of(studio: LabelStudio, ls_project_id: int, ids: Sequence[int]) -> dict
 
 
 def has_drafts(studio: LabelStudio, ls_task_id: int) -> bool:
-    """Whether somebody has begun an answer to this task and not submitted it. Raises NotFound for a deleted task."""
+    """Whether somebody has begun an answer to this task and not submitted it. Raises NotFound for a
+    deleted task."""
     return bool(studio.get(f"api/tasks/{ls_task_id}/drafts"))
 
 
@@ -296,7 +305,8 @@ def _begun(value: bool) -> keyset.Filter:
 def change_prediction(
     studio: LabelStudio, ls_project_id: int, ls_prediction_id: int, prediction: dict[str, Any]
 ) -> None:
-    """Change a prediction in place: a page that is open names it when it submits, and a deleted one makes that fail."""
+    """Change a prediction in place: a page that is open names it when it submits, and a deleted one makes
+    that fail."""
     studio.patch(f"api/predictions/{ls_prediction_id}/", json={**prediction, "project": ls_project_id})
 
 

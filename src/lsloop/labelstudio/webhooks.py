@@ -14,8 +14,9 @@ HEADER = "X-Lsloop-Secret"
 class Webhook:
     """What Label Studio is to send where.
 
-    The payload is sent along: without it an event is an action without the project or the tasks that it is about. All
-    actions are never asked for: with LABEL_LINK_CREATED subscribed, Label Studio 1.23 fails to make labels.
+    The payload is sent along: without it an event is an action without the project or the tasks that it is
+    about. All actions are never asked for: with LABEL_LINK_CREATED subscribed, Label Studio 1.23 fails to
+    make labels.
     """
 
     url: str
@@ -37,11 +38,14 @@ class Webhook:
 def of_project(studio: LabelStudio, ls_project_id: int) -> list[dict[str, Any]]:
     """Every webhook of a project, oldest first."""
     found = studio.get("api/webhooks/", params={"project": ls_project_id})
-    return sorted((one for one in found if one.get("project") == ls_project_id), key=lambda one: int(one["id"]))
+    return sorted(
+        (one for one in found if one.get("project") == ls_project_id), key=lambda one: int(one["id"])
+    )
 
 
 def register(studio: LabelStudio, ls_project_id: int, wanted: Webhook) -> list[str]:
-    """Make the webhook, or put right what differs; answers what was put right. Others' webhooks are left alone.
+    """Make the webhook, or put right what differs; answers what was put right. Others' webhooks are left
+    alone.
 
     Raises Unauthorised where Label Studio does not send to such addresses, and Refused.
     """

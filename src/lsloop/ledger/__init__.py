@@ -1,4 +1,5 @@
-"""The ledger in PostgreSQL: the only rooms that know SQL. Invariants are the database's; here are calls and errors."""
+"""The ledger in PostgreSQL: the only rooms that know SQL. Invariants are the database's; here are calls
+and errors."""
 
 import json
 import os
@@ -22,8 +23,11 @@ from lsloop.ledger._refusals import not_connected
 SESSION = "-c timezone=UTC -c tcp_keepalives_idle=60 -c tcp_keepalives_interval=20 -c tcp_keepalives_count=3"
 
 
-def keywords(there: Address, name: str = "lsloop", session: str = SESSION, seconds: int = 10) -> dict[str, Any]:
-    """What psycopg connects with, for every part of lsloop. Options of the URL or of PGOPTIONS stay; ours follow them."""
+def keywords(
+    there: Address, name: str = "lsloop", session: str = SESSION, seconds: int = 10
+) -> dict[str, Any]:
+    """What psycopg connects with, for every part of lsloop. Options of the URL or of PGOPTIONS stay; ours
+    follow them."""
     theirs = there.settings.get("options") or os.environ.get("PGOPTIONS", "")
     ours = {"client_encoding": "UTF8", "options": f"{theirs} {session}".strip()}
     return {"connect_timeout": seconds, "application_name": name} | there.settings | ours
@@ -49,7 +53,8 @@ class Ledger:
 
     @contextmanager
     def in_turn(self, name: str, waiting: Callable[[], None] = lambda: None) -> Iterator["Turn"]:
-        """Hold the advisory lock `name` while the block runs. When somebody has it, call `waiting` and wait."""
+        """Hold the advisory lock `name` while the block runs. When somebody has it, call `waiting` and
+        wait."""
         with translated(self.place), self._engine.connect() as connection:
             if not _locked(connection, "pg_try_advisory_lock", name):
                 waiting()
@@ -72,14 +77,16 @@ class Ledger:
                 _locked(connection, "pg_advisory_unlock", name)
 
     def call(self, statement: str, **values: Any) -> Any:
-        """The first column of the first row of a statement that is a transaction of its own: one way there and back."""
+        """The first column of the first row of a statement that is a transaction of its own: one way there
+        and back."""
         with translated(self.place), self._engine.connect() as connection:
             alone = connection.execution_options(isolation_level="AUTOCOMMIT")
             return alone.scalar(text(statement), values)
 
     @contextmanager
     def listening(self, channel: str) -> Iterator[Callable[[float], bool]]:
-        """Listen on a channel: a function that waits up to so many seconds, and says whether anything was notified."""
+        """Listen on a channel: a function that waits up to so many seconds, and says whether anything was
+        notified."""
         with translated(self.place), self._engine.connect() as connection:
             connection.execution_options(isolation_level="AUTOCOMMIT")
             connection.execute(text(f"LISTEN {channel}"))
@@ -111,7 +118,8 @@ def _locked(connection: Connection, function: str, name: str) -> bool:
 
 
 class Turn:
-    """An advisory lock that is held. It ends with its connection, when PostgreSQL goes away, without a word."""
+    """An advisory lock that is held. It ends with its connection, when PostgreSQL goes away, without a
+    word."""
 
     def __init__(self, place: str, connection: Connection) -> None:
         self._place = place
@@ -119,7 +127,8 @@ class Turn:
 
     @contextmanager
     def transaction(self) -> Iterator["Transaction"]:
-        """A transaction that nobody else can be in: it fails when the lock is lost. Raises Unreachable, LsloopError."""
+        """A transaction that nobody else can be in: it fails when the lock is lost. Raises Unreachable,
+        LsloopError."""
         with translated(self._place), self._connection.begin():
             yield Transaction(self._connection)
 
@@ -181,7 +190,8 @@ def _engine(there: Address) -> Engine:
 
 
 def _loads(document: str | bytes) -> Any:
-    """What a jsonb value says. PostgreSQL holds more than JSON parsers take: such a value must not hide a whole batch."""
+    """What a jsonb value says. PostgreSQL holds more than JSON parsers take: such a value must not hide a
+    whole batch."""
     try:
         return orjson.loads(document)
     except (orjson.JSONDecodeError, RecursionError):
@@ -206,10 +216,14 @@ def translated(place: str) -> Iterator[None]:
 def _told(error: BaseException | None, place: str) -> LsloopError:
     words = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
     state = getattr(error, "sqlstate", None) or ""
-    if isinstance(error, psycopg.errors.RaiseException):  # a function of ours says what is wrong, and what to do
+    if isinstance(
+        error, psycopg.errors.RaiseException
+    ):  # a function of ours says what is wrong, and what to do
         return Refused(f"{words}.", error.diag.message_hint or "Nothing was changed.")
     if isinstance(error, psycopg.errors.DeadlockDetected):
-        return Entangled("Two runs waited for each other in the ledger, and this one was ended.", "Run it again.")
+        return Entangled(
+            "Two runs waited for each other in the ledger, and this one was ended.", "Run it again."
+        )
     if isinstance(error, psycopg.IntegrityError):
         return Refused(f"The ledger refused: {words}.", "Nothing was changed; run the command again.")
     if state.startswith(("22", "54")):  # a value that no column can hold, or too much of it

@@ -1,7 +1,7 @@
 """yoyo inside a transaction of ours: what it applies and its note of that come together, or not at all.
 
-Left to itself, yoyo commits each migration and then its mark, and holds its lock in a row, which a killed process
-leaves behind.
+Left to itself, yoyo commits each migration and then its mark, and holds its lock in a row, which a killed
+process leaves behind.
 """
 
 import platform
@@ -48,7 +48,8 @@ def _break_lock(transaction: Transaction) -> bool:
 
 
 def _was_applied(transaction: Transaction, backend: Any, migration: Any) -> bool:
-    """Whether one that was killed had committed this migration, and not yet marked it. If so, it is marked now."""
+    """Whether one that was killed had committed this migration, and not yet marked it. If so, it is marked
+    now."""
     try:
         with transaction.driver.transaction():
             backend.apply_one(migration)

@@ -9,7 +9,8 @@ from lsloop.ledger import Ledger, queries
 from lsloop.records import Value
 
 Against = Literal["accepted", "gold", "ground-truth"]
-"""What is taken for right: what people accepted and still stands, gold references, or what was marked as ground truth."""
+"""What is taken for right: what people accepted and still stands, gold references, or what was marked as
+ground truth."""
 
 
 @dataclass(frozen=True)

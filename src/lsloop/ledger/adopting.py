@@ -1,4 +1,5 @@
-"""Tasks that Label Studio has under keys of ours, and that this ledger does not know: it is older than they are."""
+"""Tasks that Label Studio has under keys of ours, and that this ledger does not know: it is older than
+they are."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,8 @@ class Stray:
 
 
 def newest(ledger: Ledger, project: Project) -> int:
-    """The greatest number of a task that the ledger knows in this project of Label Studio; 0 where it knows none."""
+    """The greatest number of a task that the ledger knows in this project of Label Studio; 0 where it
+    knows none."""
     with ledger.transaction() as transaction:
         return int(
             transaction.value(
@@ -29,7 +31,12 @@ def newest(ledger: Ledger, project: Project) -> int:
 
 
 def adopt(
-    ledger: Ledger, project: Project, strays: Sequence[Stray], reads: Sequence[str], writes: Sequence[str], overlap: int
+    ledger: Ledger,
+    project: Project,
+    strays: Sequence[Stray],
+    reads: Sequence[str],
+    writes: Sequence[str],
+    overlap: int,
 ) -> int:
     """Those of these tasks that are of samples of ours and unknown are ours again; how many."""
     with ledger.transaction() as transaction:

@@ -1,4 +1,5 @@
-"""Annotations in bulk: tasks as Label Studio has them now are copied in, compared, and settled, in one transaction."""
+"""Annotations in bulk: tasks as Label Studio has them now are copied in, compared, and settled, in one
+transaction."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
@@ -28,8 +29,8 @@ _TABLES = """
 class Received:
     """What some tasks brought. `twins`: (key, id) of tasks that Label Studio has a second time.
 
-    `overtaken` were written down by somebody else since they were asked for: nobody can tell which is newer, so they are to
-    be read again.
+    `overtaken` were written down by somebody else since they were asked for: nobody can tell which is newer,
+    so they are to be read again.
     """
 
     added: int = 0
@@ -51,7 +52,8 @@ class Received:
 
 
 Judge = Callable[[Transaction, Sequence[UUID]], Sequence[UUID]]
-"""Compares and scores the answers to tasks before these are settled; answers which other tasks are to be settled, too."""
+"""Compares and scores the answers to tasks before these are settled; answers which other tasks are to be
+settled, too."""
 
 
 def begin_read(ledger: Ledger) -> int:
@@ -68,11 +70,12 @@ def receive(
     judge: Judge = lambda transaction, keys: (),
     dry_run: bool = False,
 ) -> Received:
-    """Bring the ledger up to these tasks and settle those that have what they need. Idempotent; all or nothing.
+    """Bring the ledger up to these tasks and settle those that have what they need. Idempotent; all or
+    nothing.
 
-    `asked` is what `begin_read` gave before they were asked for; without it, they are as Label Studio has them now. No
-    clock tells which of two reads is newer. Tasks whose key the ledger does not know are somebody else's and are left
-    alone.
+    `asked` is what `begin_read` gave before they were asked for; without it, they are as Label Studio has
+    them now. No clock tells which of two reads is newer. Tasks whose key the ledger does not know are
+    somebody else's and are left alone.
     """
     ours = [task for task in tasks if task.task_key is not None]
     # Scores may have tasks settled anew that another transaction is at, while it wants one of these.
@@ -102,7 +105,9 @@ def _receive(
             asked=asked,
         )
         received = _received(rows)
-        received.outcomes = settle(transaction, [row.task_key for row in rows if row.overtaken is None], judge)
+        received.outcomes = settle(
+            transaction, [row.task_key for row in rows if row.overtaken is None], judge
+        )
         if dry_run:
             transaction.undo()
     return received

@@ -1,4 +1,5 @@
-"""Conflicts: found, decided and undone. Every decision is one call, one transaction and one line of the audit."""
+"""Conflicts: found, decided and undone. Every decision is one call, one transaction and one line of the
+audit."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,9 +21,10 @@ Status = Literal["open", "resolved", "withdrawn"]
 class Conflict:
     """One dispute about one task's answer, as it stands now.
 
-    `base` and `theirs` are the sample as the annotator was shown it and as it is now; `ours` is the annotator's answer.
-    `moved` says of each field in dispute who moved it: `upstream`, or `people` through another task. `seen` is the
-    digest of all this: a decision that passes it on is refused when either side moved since.
+    `base` and `theirs` are the sample as the annotator was shown it and as it is now; `ours` is the
+    annotator's answer. `moved` says of each field in dispute who moved it: `upstream`, or `people` through
+    another task. `seen` is the digest of all this: a decision that passes it on is refused when either side
+    moved since.
     """
 
     conflict_id: int
@@ -64,15 +66,12 @@ class Filter:
     status: Status | None = "open"
 
 
-def find(
-    ledger: Ledger, which: Filter, limit: int | None = None, after: int | None = None
-) -> list[Conflict]:
-    """Conflicts: open ones oldest first, others newest first; those that come after the conflict `after`, if given."""
+def find(ledger: Ledger, which: Filter, limit: int | None = None, after: int | None = None) -> list[Conflict]:
+    """Conflicts: open ones oldest first, others newest first; those that come after the conflict `after`,
+    if given."""
     order, beyond = ("ASC", ">") if which.status == "open" else ("DESC", "<")
     page = [] if after is None else [f"c.conflict_id {beyond} :after"]
-    statement = (
-        f"{queries.named('conflicts')['all']} {_where(which, page)} ORDER BY c.conflict_id {order} LIMIT :limit"
-    )
+    statement = f"{queries.named('conflicts')['all']} {_where(which, page)} ORDER BY c.conflict_id {order} LIMIT :limit"
     with ledger.transaction() as transaction:
         rows = transaction.rows(statement, **vars(which), limit=limit, after=after)
     return [_conflict(row) for row in rows]
@@ -82,7 +81,9 @@ def count(ledger: Ledger, which: Filter) -> int:
     """How many there are."""
     tasks = "JOIN tasks t USING (task_key)" if which.task_type else ""
     with ledger.transaction() as transaction:
-        return int(transaction.value(f"SELECT count(*) FROM conflicts c {tasks} {_where(which)}", **vars(which)))
+        return int(
+            transaction.value(f"SELECT count(*) FROM conflicts c {tasks} {_where(which)}", **vars(which))
+        )
 
 
 def get(ledger: Ledger, conflict_id: int) -> Conflict:
@@ -108,7 +109,8 @@ def of_annotation(ledger: Ledger, server: str, ls_annotation_id: int) -> list[Co
 
 
 def undecided(ledger: Ledger, project: Project) -> list[Conflict]:
-    """Open conflicts that the configured strategy may decide: nobody undid a decision, and no newer task is at work."""
+    """Open conflicts that the configured strategy may decide: nobody undid a decision, and no newer task
+    is at work."""
     statement = f"""{queries.named("conflicts")["all"]}
         WHERE c.status = 'open' AND c.automatic AND t.project_id = :project_id AND t.state = 'conflicted'
         ORDER BY c.conflict_id"""
@@ -134,7 +136,8 @@ def resolve(
 ) -> UUID | None:
     """Decide a conflict; for `merged`, `merged` is the value. Answers the new sample of `pending_reflow`.
 
-    Raises Refused when it is not open any more, when either side moved since it was read, or when it cannot be so.
+    Raises Refused when it is not open any more, when either side moved since it was read, or when it cannot
+    be so.
     """
     value = ", CAST(:value AS jsonb)" if strategy == "merged" else ""
     with ledger.transaction() as transaction:
@@ -150,7 +153,8 @@ def resolve(
 
 
 def undo(ledger: Ledger, conflict_id: int, *, actor: str, reason: str | None = None) -> Strategy:
-    """Take the decision of a conflict back; answers which it was. Raises Refused when something was built on it."""
+    """Take the decision of a conflict back; answers which it was. Raises Refused when something was built
+    on it."""
     with ledger.transaction() as transaction:
         undone: Strategy = transaction.value(
             "SELECT undo_resolution(:id, :actor, :reason)", id=conflict_id, actor=actor, reason=reason

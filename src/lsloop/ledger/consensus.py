@@ -12,7 +12,8 @@ from lsloop.records import Value
 
 @dataclass(frozen=True)
 class Undecided:
-    """A task with enough answers, which nobody has compared: `answers` is their digest, `said` what they say."""
+    """A task with enough answers, which nobody has compared: `answers` is their digest, `said` what they
+    say."""
 
     task_key: UUID
     answers: str
@@ -22,7 +23,8 @@ class Undecided:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How far a task's answers agree, which of them is closest to the others, and what was remarked beside them."""
+    """How far a task's answers agree, which of them is closest to the others, and what was remarked beside
+    them."""
 
     task: Undecided
     agreement: float

@@ -61,7 +61,8 @@ def are_due(ledger: Ledger) -> bool:
 
 
 def take(ledger: Ledger, limit: int, tries: int, server: str | None = None) -> list[Event]:
-    """The oldest events that are due, at most `limit`. They are due again later unless `finish` is told of them.
+    """The oldest events that are due, at most `limit`. They are due again later unless `finish` is told of
+    them.
 
     With `server` those from other Label Studios are left to whoever reaches these.
     """
@@ -131,7 +132,8 @@ def oldest_waiting(ledger: Ledger) -> datetime | None:
 
 
 def tasks_of(ledger: Ledger, project_id: int, ls_annotation_ids: Collection[int]) -> dict[int, int]:
-    """Of annotations that a project of the ledger has, by Label Studio's number: the number of their task there."""
+    """Of annotations that a project of the ledger has, by Label Studio's number: the number of their task
+    there."""
     with ledger.transaction() as transaction:
         rows = transaction.rows(
             queries.named("event")["tasks_of"], project_id=project_id, ids=list(ls_annotation_ids)
@@ -140,7 +142,8 @@ def tasks_of(ledger: Ledger, project_id: int, ls_annotation_ids: Collection[int]
 
 
 def places(ledger: Ledger, server: str, ls_task_ids: Collection[int]) -> dict[int, int]:
-    """Of tasks that the ledger knows on a Label Studio server: their number there, and the ledger's project."""
+    """Of tasks that the ledger knows on a Label Studio server: their number there, and the ledger's
+    project."""
     with ledger.transaction() as transaction:
         rows = transaction.rows(queries.named("event")["places"], server=server, ids=list(ls_task_ids))
     return {row.ls_task_id: row.project_id for row in rows}
@@ -148,6 +151,7 @@ def places(ledger: Ledger, server: str, ls_task_ids: Collection[int]) -> dict[in
 
 @contextmanager
 def arriving(ledger: Ledger) -> Iterator[Callable[[float], bool]]:
-    """Listen for events: a function that returns as soon as one was stored, or after so many seconds; which of the two."""
+    """Listen for events: a function that returns as soon as one was stored, or after so many seconds;
+    which of the two."""
     with ledger.listening(CHANNEL) as wait:
         yield wait

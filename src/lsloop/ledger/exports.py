@@ -16,6 +16,7 @@ T = TypeVar("T")
 
 _TOGETHER = 100  # rows that are taken from the connection at once
 
+
 class Entry(NamedTuple):
     """A reviewed sample. `line` says all that an export writes of it; `document` is that itself, as JSON."""
 
@@ -40,7 +41,9 @@ def as_it_stands(ledger: Ledger) -> Iterator[Transaction]:
     """A transaction that sees the ledger as it was at its first question, whatever happens meanwhile."""
     with ledger.transaction() as transaction:
         transaction.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
-        transaction.run("SET LOCAL work_mem = '64MB'")  # a few large sorts, one after the other, instead of files
+        transaction.run(
+            "SET LOCAL work_mem = '64MB'"
+        )  # a few large sorts, one after the other, instead of files
         yield transaction
 
 
@@ -50,7 +53,8 @@ def state(transaction: Transaction) -> str:
 
 
 class Before(NamedTuple):
-    """How the ledger was when a folder was last brought up to it, and the digest of the index that was written."""
+    """How the ledger was when a folder was last brought up to it, and the digest of the index that was
+    written."""
 
     layout: str
     state: str
@@ -67,7 +71,10 @@ def remember_state(ledger: Ledger, destination: str, task_type: str, now: Before
     """The task type's folder is what the ledger was in this state."""
     with ledger.transaction() as transaction:
         transaction.run(
-            queries.named("export")["remember_state"], destination=destination, task_type=task_type, **now._asdict()
+            queries.named("export")["remember_state"],
+            destination=destination,
+            task_type=task_type,
+            **now._asdict(),
         )
 
 
@@ -77,7 +84,8 @@ def about(transaction: Transaction, task_type: str) -> int:
 
 
 def straight(transaction: Transaction, task_type: str, layout: str) -> Generator[Entry, None, None]:
-    """What people accepted for a task type, oldest sample first; the first ones come before the last ones are found.
+    """What people accepted for a task type, oldest sample first; the first ones come before the last ones are
+    found.
 
     Close it before anything else is asked in this transaction.
     """
@@ -85,7 +93,8 @@ def straight(transaction: Transaction, task_type: str, layout: str) -> Generator
 
 
 def gather(transaction: Transaction, task_type: str, layout: str) -> None:
-    """Find out what people accepted for a task type: `lines` and `entries` then tell it, once each, in this transaction."""
+    """Find out what people accepted for a task type: `lines` and `entries` then tell it, once each, in
+    this transaction."""
     transaction.run(
         """CREATE TEMPORARY TABLE IF NOT EXISTS reviewed_now (
                task_type text, sample_id uuid, line text, document text, split text, arrival bigint, media_bytes bigint,
@@ -179,13 +188,16 @@ def _copy(transaction: Transaction, there: Iterable[There]) -> None:
     transaction.run("ANALYZE exported_now")
 
 
-_FIX = "Mend what it names; after a change under data/raw run `lsloop ingest`. The next export tries it again."
+_FIX = (
+    "Mend what it names; after a change under data/raw run `lsloop ingest`. The next export tries it again."
+)
 
 
 def set_aside(
     ledger: Ledger, destination: str, task_type: str, left_out: Mapping[str, str], *, all_looked_at: bool
 ) -> None:
-    """Samples (by id) that could not be exported to a folder, each with its reason; those that now could go."""
+    """Samples (by id) that could not be exported to a folder, each with its reason; those that now could
+    go."""
     at = hashlib.sha256(destination.encode()).hexdigest()[:12]
     found = [
         Problem("export", "sample", f"{sample_id} {at}", reason, _FIX, task_type, UUID(sample_id), digest=at)

@@ -8,11 +8,14 @@ ELSEWHERE = "CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0, and name i
 
 
 def check(transaction: Transaction, place: str) -> None:
-    """Raises UsageError where the ledger cannot work: nothing is asked of PostgreSQL that it has not told yet."""
+    """Raises UsageError where the ledger cannot work: nothing is asked of PostgreSQL that it has not told
+    yet."""
     said = transaction.driver.info
     encoding = said.parameter_status("server_encoding")
     if encoding != "UTF8":
-        what = f"The database at {place} is in {encoding}, which cannot hold every text; a ledger must be UTF8."
+        what = (
+            f"The database at {place} is in {encoding}, which cannot hold every text; a ledger must be UTF8."
+        )
         raise UsageError(what, f"Make another: {ELSEWHERE}")
     if said.server_version < OLDEST * 10_000:
         what = f"PostgreSQL at {place} is version {said.server_version // 10_000}; lsloop needs {OLDEST} or newer."

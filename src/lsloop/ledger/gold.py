@@ -1,4 +1,5 @@
-"""Gold: references, probes among what is sent, scores of the answers to them, and who is held back for them."""
+"""Gold: references, probes among what is sent, scores of the answers to them, and who is held back for
+them."""
 
 import json
 import random
@@ -16,9 +17,12 @@ _CHANCE: random.Random = random.SystemRandom()
 
 
 def rounding(ledger: Ledger, task_type: str) -> random.Random:
-    """The chance that rounds the shares of the next push: the same until a task is claimed, so that a dry run tells it."""
+    """The chance that rounds the shares of the next push: the same until a task is claimed, so that a dry
+    run tells it."""
     with ledger.transaction() as transaction:
-        tasks = transaction.value("SELECT count(*) FROM tasks WHERE task_type = :task_type", task_type=task_type)
+        tasks = transaction.value(
+            "SELECT count(*) FROM tasks WHERE task_type = :task_type", task_type=task_type
+        )
     return random.Random(f"{task_type} {tasks}")  # noqa: S311  # no secret: where probes are stays _CHANCE's
 
 
@@ -30,7 +34,8 @@ def share(tasks: int, ratio: float, chance: random.Random | None = None) -> int:
 def still_due(
     due: int, ordinary: int, *, are_short: bool, ratio: float, chance: random.Random | None = None
 ) -> int:
-    """Of the probes that are due, how many go beside so many ordinary tasks; where these are too few, `ratio` of all."""
+    """Of the probes that are due, how many go beside so many ordinary tasks; where these are too few,
+    `ratio` of all."""
     if not are_short:
         return due
     return min(due, int(ordinary * ratio / (1 - ratio) + (chance or _CHANCE).random())) if ordinary else 0
@@ -94,7 +99,8 @@ class Score:
 def unscored(
     transaction: Transaction, project: Project, unit: str, keys: Sequence[UUID] | None = None
 ) -> list[Unscored]:
-    """Answers to these probes (None: to all of the project) that are to be scored, with errors counted in `unit`."""
+    """Answers to these probes (None: to all of the project) that are to be scored, with errors counted in
+    `unit`."""
     rows = transaction.rows(
         "SELECT * FROM unscored_answers(:project_id, :unit, CAST(:keys AS uuid[]))",
         project_id=project.project_id, unit=unit, keys=None if keys is None else list(keys),
@@ -123,7 +129,8 @@ def record(transaction: Transaction, scores: Sequence[Score]) -> None:
 
 
 def is_to_be_examined(transaction: Transaction, project: Project, settings: dict[str, Any]) -> bool:
-    """Whether references or these settings changed since all answers to probes were looked at; from now on they were."""
+    """Whether references or these settings changed since all answers to probes were looked at; from now on
+    they were."""
     return bool(
         transaction.value(
             "SELECT is_to_be_examined(:id, CAST(:settings AS jsonb))",
@@ -154,16 +161,20 @@ def annotators_of(transaction: Transaction, keys: Sequence[UUID]) -> list[str]:
 def one_by_one(transaction: Transaction, *task_types: str) -> None:
     """Until it ends, nobody else takes in answers of these task types, or begins or lifts a quarantine.
 
-    Else an answer that comes in while its annotator is quarantined would be settled by who does not know, and never again.
+    Else an answer that comes in while its annotator is quarantined would be settled by who does not know, and
+    never again.
     """
     for task_type in sorted(task_types):
-        transaction.run("SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))", name=f"lsloop answers {task_type}")
+        transaction.run(
+            "SELECT pg_advisory_xact_lock(hashtextextended(:name, 0))", name=f"lsloop answers {task_type}"
+        )
 
 
 def review(
     transaction: Transaction, task_type: str, annotators: Sequence[str] | None, window: int, floor: float
 ) -> list[UUID]:
-    """Begin and lift quarantines by these annotators' (None: everybody's) last `window` scores; tasks to settle anew."""
+    """Begin and lift quarantines by these annotators' (None: everybody's) last `window` scores; tasks to
+    settle anew."""
     rows = transaction.rows(
         """SELECT DISTINCT key FROM review_annotators(:task_type, CAST(:annotators AS text[]), :window, :floor) r,
                   tasks_answered_since(:task_type, r.annotator, r.since) key""",
@@ -177,7 +188,8 @@ def release(
 ) -> dict[str, list[UUID]]:
     """Lift an annotator's quarantines by hand; for each task type the tasks to settle anew."""
     held = transaction.rows(
-        "SELECT task_type FROM quarantines WHERE annotator = :annotator AND lifted_at IS NULL", annotator=annotator
+        "SELECT task_type FROM quarantines WHERE annotator = :annotator AND lifted_at IS NULL",
+        annotator=annotator,
     )
     one_by_one(transaction, *(row.task_type for row in held))
     rows = transaction.rows(
@@ -200,9 +212,11 @@ def review_held(
     actor: str,
     reason: str | None,
 ) -> dict[str, list[UUID]]:
-    """Decide about held answers, all or those to some tasks of Label Studio; for each task type the tasks to settle anew."""
+    """Decide about held answers, all or those to some tasks of Label Studio; for each task type the tasks
+    to settle anew."""
     held = transaction.rows(
-        "SELECT task_type FROM quarantines WHERE annotator = :annotator AND lifted_at IS NULL", annotator=annotator
+        "SELECT task_type FROM quarantines WHERE annotator = :annotator AND lifted_at IS NULL",
+        annotator=annotator,
     )
     one_by_one(transaction, *(row.task_type for row in held))
     rows = transaction.rows(
@@ -217,7 +231,8 @@ def review_held(
 
 
 def send_anew(transaction: Transaction, keys: Sequence[UUID]) -> int:
-    """End those of these tasks of which no answer is left that may count: their samples are sent anew. Answers how many."""
+    """End those of these tasks of which no answer is left that may count: their samples are sent anew.
+    Answers how many."""
     return int(transaction.value("SELECT send_anew(CAST(:keys AS uuid[]))", keys=list(keys)))
 
 

@@ -10,7 +10,8 @@ from lsloop.records import Project
 
 @dataclass(frozen=True)
 class Linked:
-    """A task that people may still open. `path` is where its recording is; None: it is another recording now."""
+    """A task that people may still open. `path` is where its recording is; None: it is another recording
+    now."""
 
     task_key: UUID
     ls_task_id: int
@@ -19,7 +20,8 @@ class Linked:
 
 @dataclass(frozen=True)
 class Stale:
-    """Which tasks are to be looked at: those whose id is above `seen_to` (None: no more than those of `listed`)."""
+    """Which tasks are to be looked at: those whose id is above `seen_to` (None: no more than those of
+    `listed`)."""
 
     seen_to: int | None
     listed: list[Linked]
@@ -44,7 +46,8 @@ def remember(ledger: Ledger, project: Project, made_of: str, expires: int) -> No
 
 
 def stale(ledger: Ledger, project: Project, made_of: str, until: int) -> Stale | None:
-    """What is stale of links that were not made of this, or expire before `until`; None: nothing is. Costs no scan."""
+    """What is stale of links that were not made of this, or expire before `until`; None: nothing is. Costs
+    no scan."""
     with ledger.transaction() as transaction:
         seen_to = transaction.value(
             f"SELECT min(seen_to) FROM media_links WHERE {_STALE}",
@@ -78,7 +81,8 @@ def seen(ledger: Ledger, project: Project, made_of: str, until: int, seen_to: in
 
 
 def forget(ledger: Ledger, project: Project, made_of: str, until: int) -> None:
-    """No task carries the stale links any more; while a task may be on its way with one, they are looked for again."""
+    """No task carries the stale links any more; while a task may be on its way with one, they are looked
+    for again."""
     values = {"project": project.project_id, "made_of": made_of, "until": until}
     with ledger.transaction() as transaction:
         transaction.run(f"UPDATE media_links SET seen_to = 0 WHERE {_STALE}", **values)
@@ -96,7 +100,8 @@ def settle(ledger: Ledger, renewed: Sequence[UUID], refused: Sequence[UUID]) -> 
             "DELETE FROM links_to_renew WHERE task_key = ANY (CAST(:keys AS uuid[]))", keys=list(renewed)
         )
         transaction.run(
-            "INSERT INTO links_to_renew SELECT unnest(CAST(:keys AS uuid[])) ON CONFLICT DO NOTHING", keys=list(refused)
+            "INSERT INTO links_to_renew SELECT unnest(CAST(:keys AS uuid[])) ON CONFLICT DO NOTHING",
+            keys=list(refused),
         )
 
 

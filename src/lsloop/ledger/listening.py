@@ -1,4 +1,5 @@
-"""A thread that looks whenever PostgreSQL notifies, and every few seconds, because a notification can be lost."""
+"""A thread that looks whenever PostgreSQL notifies, and every few seconds, because a notification can be
+lost."""
 
 import contextlib
 import time
@@ -23,7 +24,8 @@ _SLICE = 0.25
 
 
 class Watch:
-    """Calls `look` at the start, on every notification of `channel`, and every few seconds. What it raises ends nothing."""
+    """Calls `look` at the start, on every notification of `channel`, and every few seconds. What it raises
+    ends nothing."""
 
     def __init__(self, ledger: Ledger, channel: str, look: Callable[[], None], every: float = EVERY) -> None:
         # A connection of its own: one of the pool would be given back, and with it what was listened to.

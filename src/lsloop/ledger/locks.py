@@ -9,10 +9,11 @@ from lsloop.ledger import Ledger, queries
 
 @dataclass(frozen=True)
 class Lock:
-    """One live lock with what there is to know of its task; of a lock that belongs to none, the task's part is None.
+    """One live lock with what there is to know of its task; of a lock that belongs to none, the task's part
+    is None.
 
-    `task_type` None: every one. `answers` counts annotations that were submitted and not skipped. `now` is the
-    ledger's time.
+    `task_type` None: every one. `answers` counts annotations that were submitted and not skipped. `now` is
+    the ledger's time.
     """
 
     lock_id: int
@@ -51,8 +52,8 @@ def held(ledger: Ledger, task_type: str | None = None, limit: int | None = None)
 
 
 def stale(ledger: Ledger, days: float, task_type: str | None = None, limit: int | None = None) -> list[Lock]:
-    """Locks that look forgotten: expired; of a push that was cut off; of a task that nobody answered for `days`; of a
-    conflict whose task is gone from Label Studio. Oldest first."""
+    """Locks that look forgotten: expired; of a push that was cut off; of a task that nobody answered for
+    `days`; of a conflict whose task is gone from Label Studio. Oldest first."""
     return _read(ledger, "stale", days=days, task_type=task_type, limit=limit)
 
 

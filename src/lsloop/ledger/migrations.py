@@ -1,4 +1,5 @@
-"""The schema: plain SQL migrations applied by yoyo; functions and views, replaced as a whole; the job queue's tables."""
+"""The schema: plain SQL migrations applied by yoyo; functions and views, replaced as a whole; the job
+queue's tables."""
 
 import hashlib
 from collections.abc import Callable
@@ -16,9 +17,11 @@ TURN = "lsloop db upgrade"
 def upgrade(database_url: str, waiting: Callable[[], None] = lambda: None) -> list[str]:
     """Apply what is missing, then install functions and views. Answers the migrations applied. Idempotent.
 
-    All of it is one transaction: whatever ends it, the ledger is as it was. `waiting` is called when another is at it.
+    All of it is one transaction: whatever ends it, the ledger is as it was. `waiting` is called when another
+    is at it.
 
-    Raises Unreachable, SchemaMismatch when the ledger is newer than this program, UsageError for an unfit database.
+    Raises Unreachable, SchemaMismatch when the ledger is newer than this program, UsageError for an unfit
+    database.
     """
     with closing(connect(database_url, check_schema=False)) as ledger, ledger.in_turn(TURN, waiting) as turn:
         # On the connection that holds the turn: one that is lost with it takes back all of the upgrade.
@@ -60,7 +63,8 @@ def status(ledger: Ledger) -> Status:
 
 
 def check(ledger: Ledger) -> None:
-    """Raises SchemaMismatch unless the ledger's schema is this program's, UsageError where PostgreSQL is not fit for it."""
+    """Raises SchemaMismatch unless the ledger's schema is this program's, UsageError where PostgreSQL is
+    not fit for it."""
     with ledger.transaction() as transaction:
         fitness.check(transaction, ledger.place)
         applied = _applied_in(transaction)

@@ -15,7 +15,8 @@ def counts(ledger: Ledger) -> dict[str, Any]:
 
 
 def tasks(ledger: Ledger, server: str, task_type: str | None = None) -> list[dict[str, Any]]:
-    """How many tasks are in which state, one entry per task type that has a project on this Label Studio server."""
+    """How many tasks are in which state, one entry per task type that has a project on this Label Studio
+    server."""
     with ledger.transaction() as transaction:
         rows = transaction.rows(queries.named("status")["tasks"], server=server, task_type=task_type)
     return [dict(row._mapping) for row in rows]

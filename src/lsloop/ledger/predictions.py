@@ -1,4 +1,5 @@
-"""Predictions: which samples wait for one, claimed for as long as a worker is at them, and what a model said."""
+"""Predictions: which samples wait for one, claimed for as long as a worker is at them, and what a model
+said."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +22,8 @@ _NOBODY = UUID(int=0)
 
 @dataclass(frozen=True)
 class Backlog:
-    """Samples that wait for a prediction of this model version. Predictions made before `since` do not count."""
+    """Samples that wait for a prediction of this model version. Predictions made before `since` do not
+    count."""
 
     task_type: str
     reads: Sequence[str]
@@ -52,13 +54,17 @@ def samples(ledger: Ledger, ids: Sequence[UUID]) -> dict[UUID, Sample]:
     """The samples of these ids, by id; those that do not exist or were deleted are left out."""
     with ledger.transaction() as transaction:
         rows = transaction.rows(
-            f"SELECT {_SAMPLE} FROM samples WHERE sample_id = ANY (:ids) AND deleted_at IS NULL", ids=list(ids)
+            f"SELECT {_SAMPLE} FROM samples WHERE sample_id = ANY (:ids) AND deleted_at IS NULL",
+            ids=list(ids),
         )
     return {row.sample_id: Sample(**row._mapping) for row in rows}
 
 
-def named(ledger: Ledger, names: Sequence[tuple[str, str | None]]) -> dict[tuple[str, str | None], list[Sample]]:
-    """The samples of these names: a name is a `sample_id` or an external id, with its source or None for any."""
+def named(
+    ledger: Ledger, names: Sequence[tuple[str, str | None]]
+) -> dict[tuple[str, str | None], list[Sample]]:
+    """The samples of these names: a name is a `sample_id` or an external id, with its source or None for
+    any."""
     with ledger.transaction() as transaction:
         rows = transaction.rows(
             f"""SELECT n.name, n.source, {", ".join(f"s.{one}" for one in _SAMPLE.split(", "))}
@@ -74,10 +80,9 @@ def named(ledger: Ledger, names: Sequence[tuple[str, str | None]]) -> dict[tuple
     return found
 
 
-def bring_in(
-    ledger: Ledger, task_type: str, said: Sequence[tuple[Sample, Prediction]]
-) -> tuple[int, int]:
-    """Write down what models elsewhere said, of samples as they are now: how many are new, how many differ from before.
+def bring_in(ledger: Ledger, task_type: str, said: Sequence[tuple[Sample, Prediction]]) -> tuple[int, int]:
+    """Write down what models elsewhere said, of samples as they are now: how many are new, how many differ
+    from before.
 
     What is there already and the same stays as it is.
     """

@@ -18,7 +18,8 @@ LONGEST = 2000  # characters of a reason that are kept
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that a step left out. `key` is its id as text; `sync_version` and `digest` say what it was then."""
+    """One thing that a step left out. `key` is its id as text; `sync_version` and `digest` say what it was
+    then."""
 
     step: Step
     subject: Subject
@@ -35,7 +36,8 @@ class Problem:
 
 
 def set_aside(transaction: Transaction, found: Sequence[Problem]) -> None:
-    """Write down what was left out. What was left out before keeps when it was first seen, and counts one more."""
+    """Write down what was left out. What was left out before keeps when it was first seen, and counts one
+    more."""
     if found:
         rows = [asdict(one) | {"reason": one.reason[:LONGEST]} for one in found]
         transaction.run("SELECT set_aside(CAST(:rows AS jsonb))", rows=_json(rows))
@@ -57,7 +59,8 @@ def clear(
 def keep_only(
     transaction: Transaction, step: Step, subject: Subject, keys: Collection[str], task_type: str = ""
 ) -> int:
-    """A run looked at everything, and these are all that it left out; answers how many others were cleared."""
+    """A run looked at everything, and these are all that it left out; answers how many others were
+    cleared."""
     return transaction.run(
         """DELETE FROM problems WHERE step = :step AND subject = :subject AND task_type = :task_type
               AND NOT key = ANY (CAST(:keys AS text[]))""",

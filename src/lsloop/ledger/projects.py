@@ -1,4 +1,5 @@
-"""Label Studio projects as the ledger knows them: which one belongs to a task type, and how far it has been read."""
+"""Label Studio projects as the ledger knows them: which one belongs to a task type, and how far it has
+been read."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +22,8 @@ def find(ledger: Ledger, task_type: str, server: str) -> Project | None:
 
 
 def reserve(ledger: Ledger, task_type: str, server: str) -> Project:
-    """The project's row, made when it is missing: the marker is written down before Label Studio is asked to make it."""
+    """The project's row, made when it is missing: the marker is written down before Label Studio is asked
+    to make it."""
     with ledger.transaction() as transaction:
         transaction.run(
             "INSERT INTO projects (task_type, server) VALUES (:task_type, :server) ON CONFLICT DO NOTHING",
@@ -43,7 +45,8 @@ def about_to_ask(ledger: Ledger, project: Project) -> None:
 
 @dataclass(frozen=True)
 class Asked:
-    """How often Label Studio was asked to make a project in the last day, and how many seconds ago it was last."""
+    """How often Label Studio was asked to make a project in the last day, and how many seconds ago it was
+    last."""
 
     times: int
     age: float
@@ -70,7 +73,8 @@ def bind(
     written_label_config: str | None = None,
     written_overlap: int | None = None,
 ) -> Project:
-    """Write down which Label Studio project it is, made when, the label config seen there, and what lsloop last wrote."""
+    """Write down which Label Studio project it is, made when, the label config seen there, and what lsloop
+    last wrote."""
     with ledger.transaction() as transaction:
         row = transaction.row(
             f"""UPDATE projects SET ls_project_id = :ls_project_id, ls_created_at = :ls_created_at,
@@ -100,8 +104,9 @@ def shows(ledger: Ledger, project: Project, model_version: str) -> None:
 class Read:
     """How far a project has been read.
 
-    `cursor` is the latest change there was when the last pull began, by Label Studio's clock. `is_quiet`: that is so long
-    ago that nothing before it can be on its way any more. Tasks up to the number `compared_to` were compared last.
+    `cursor` is the latest change there was when the last pull began, by Label Studio's clock. `is_quiet`:
+    that is so long ago that nothing before it can be on its way any more. Tasks up to the number
+    `compared_to` were compared last.
     """
 
     cursor: datetime | None
@@ -122,7 +127,8 @@ def read(ledger: Ledger, project: Project, overlap_seconds: float) -> Read:
 
 
 def advance(ledger: Ledger, project: Project, cursor: datetime | None, compared_to: int) -> None:
-    """Everything that changed up to `cursor`, by Label Studio's clock, is in the ledger; None: there is nothing yet.
+    """Everything that changed up to `cursor`, by Label Studio's clock, is in the ledger; None: there is
+    nothing yet.
 
     It may go back: the clock that it is of may.
     """

@@ -1,4 +1,5 @@
-"""Annotators: what they did, how right they were, who is held back, and how far they agree with each other."""
+"""Annotators: what they did, how right they were, who is held back, and how far they agree with each
+other."""
 
 from typing import Any
 
@@ -7,7 +8,8 @@ from lsloop.ledger import Ledger, queries
 
 
 def annotators(ledger: Ledger, task_type: str | None = None) -> list[dict[str, Any]]:
-    """A row per annotator and task type: tasks and gold probes answered, accuracy, quarantine; the best first."""
+    """A row per annotator and task type: tasks and gold probes answered, accuracy, quarantine; the best
+    first."""
     return _named(ledger, "annotators", task_type)
 
 
@@ -17,7 +19,8 @@ def agreement(ledger: Ledger, task_type: str | None = None) -> list[dict[str, An
 
 
 def remarks(ledger: Ledger, task_type: str | None = None) -> list[dict[str, Any]]:
-    """Of tasks with several answers, how many (`times`) were given which ticks and ratings (`remarks`, one per answer)."""
+    """Of tasks with several answers, how many (`times`) were given which ticks and ratings (`remarks`, one
+    per answer)."""
     return _named(ledger, "remarks", task_type)
 
 
@@ -29,7 +32,8 @@ def held(ledger: Ledger, annotator: str, task_type: str | None = None) -> list[d
 
 
 def find(ledger: Ledger, name: str) -> str:
-    """The annotator called so: an e-mail address, or the beginning of one. Raises UsageError naming who there is."""
+    """The annotator called so: an e-mail address, or the beginning of one. Raises UsageError naming who
+    there is."""
     with ledger.transaction() as transaction:
         rows = transaction.rows(
             """SELECT DISTINCT annotator FROM annotations WHERE starts_with(lower(annotator), lower(:name)) ORDER BY 1""",

@@ -11,13 +11,17 @@ SCHEMA = "lsloop_jobs"
 
 def upgrade(transaction: Transaction) -> None:
     """Make or update the tables. Idempotent."""
-    if transaction.value(f"SELECT to_regnamespace('{SCHEMA}')") is None:  # IF NOT EXISTS wants the right to make it
+    if (
+        transaction.value(f"SELECT to_regnamespace('{SCHEMA}')") is None
+    ):  # IF NOT EXISTS wants the right to make it
         transaction.run(f"CREATE SCHEMA {SCHEMA}")
     transaction.run(f"SET LOCAL search_path = {SCHEMA}")
     transaction.run("CREATE TABLE IF NOT EXISTS applied (name text PRIMARY KEY)")
     applied, scripts = _applied(transaction), _migrations()
     # The first time, the tables are made as they are now; the scripts lead there from older ones.
-    for script in [_sql() / "schema.sql"] if not applied else [scripts[n] for n in scripts if n not in applied]:
+    for script in (
+        [_sql() / "schema.sql"] if not applied else [scripts[n] for n in scripts if n not in applied]
+    ):
         transaction.driver.execute(script.read_bytes())
     missing = sorted(set(scripts) - applied)
     transaction.run("INSERT INTO applied SELECT unnest(CAST(:names AS text[]))", names=missing)

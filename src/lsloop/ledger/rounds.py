@@ -14,7 +14,8 @@ from lsloop.records import Value
 
 @dataclass(frozen=True)
 class Round:
-    """The round `number` of the `of_rounds` of its series. `parts` are done, by name, with what came of each."""
+    """The round `number` of the `of_rounds` of its series. `parts` are done, by name, with what came of
+    each."""
 
     round_id: int
     task_type: str
@@ -31,8 +32,9 @@ class Round:
 
 @dataclass(frozen=True)
 class People:
-    """How far the people are. Since a round began: tasks sent, probes among them not counted, and answers accepted. Now:
-    tasks that wait for people, and those of them that wait for an adjudication which was not sent yet."""
+    """How far the people are. Since a round began: tasks sent, probes among them not counted, and answers
+    accepted. Now: tasks that wait for people, and those of them that wait for an adjudication which was not
+    sent yet."""
 
     sent: int
     probes: int
@@ -62,7 +64,8 @@ def begin(turn: Turn, task_type: str, rounds: int, wanted: Mapping[str, Any], st
 
 
 def record(turn: Turn, at: Round, name: str, part: Mapping[str, Any]) -> None:
-    """Write down that a part is done. Raises Unreachable when the turn was lost, Refused when the round has ended."""
+    """Write down that a part is done. Raises Unreachable when the turn was lost, Refused when the round
+    has ended."""
     with turn.transaction() as transaction:
         transaction.run(
             "SELECT record_round_part(CAST(:id AS bigint), CAST(:name AS text), CAST(:part AS jsonb))",

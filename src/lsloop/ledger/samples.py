@@ -1,4 +1,5 @@
-"""Samples in bulk: upstream rows are copied into a temporary table, then one statement brings the ledger up to it."""
+"""Samples in bulk: upstream rows are copied into a temporary table, then one statement brings the ledger
+up to it."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,7 +29,8 @@ _KNOWN = "media_type, duration, width, height, frame_rate, frames, pages, media_
 """What was measured of a file beside its digest."""
 
 Row = tuple[int, str, str, str, str | None, int, str | None, int | None, int | None]
-"""line number, source, external_id, fields as JSON text, group, priority, media path, its bytes, its mtime (ns)"""
+"""line number, source, external_id, fields as JSON text, group, priority, media path, its bytes, its mtime
+(ns)"""
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,8 @@ class Incoming:
         _copy_measured(self._transaction, found)
 
     def drop_media(self, path: str) -> list[tuple[int, str]]:
-        """Leave out the rows of a file that could not be read; answers their line numbers and external ids."""
+        """Leave out the rows of a file that could not be read; answers their line numbers and external
+        ids."""
         rows = self._transaction.rows(
             "DELETE FROM incoming WHERE media_path = :path RETURNING line, external_id", path=path
         )
@@ -135,15 +138,19 @@ class Incoming:
             """SELECT media_path, sample_id, external_id, sync_version FROM samples
                 WHERE media_path IS NOT NULL AND media_bytes IS NULL AND deleted_at IS NULL"""
         ):
-            found.setdefault(row.media_path, []).append(Unmeasured(row.sample_id, row.external_id, row.sync_version))
+            found.setdefault(row.media_path, []).append(
+                Unmeasured(row.sample_id, row.external_id, row.sync_version)
+            )
         return found
 
     def fill_in(self, found: Iterable[Media]) -> None:
-        """Write what was measured into those samples. It was so before, only nobody knew: that is no change."""
+        """Write what was measured into those samples. It was so before, only nobody knew: that is no
+        change."""
         _fill_in(self._transaction, found)
 
     def set_aside(self, prefix: str, found: Sequence[Problem]) -> None:
-        """These lines were refused; whatever else was refused of the file before (keys begin with `prefix`) was taken."""
+        """These lines were refused; whatever else was refused of the file before (keys begin with
+        `prefix`) was taken."""
         if found:
             self._set_aside(prefix, found)
         self._transaction.run(
@@ -169,7 +176,8 @@ class Incoming:
         return {row.external_id: row.media_problem for row in rows}
 
     def apply(self, *, prune: bool) -> Upserted:
-        """Bring the ledger up to these rows. With `prune`, samples that are no longer upstream are marked as deleted."""
+        """Bring the ledger up to these rows. With `prune`, samples that are no longer upstream are marked
+        as deleted."""
         row = self._transaction.row("SELECT added, changed, restored, total FROM upsert_samples()")
         assert row is not None
         missing = self._transaction.value(f"SELECT count(*) {_MISSING}")
@@ -212,7 +220,8 @@ def incoming(ledger: Ledger, *, keep: bool = True, commit: str | None = None) ->
 
 
 def unseen(ledger: Ledger, task_keys: Sequence[UUID]) -> dict[UUID, str]:
-    """The media paths of those of these tasks whose samples came by SQL, and whose files no ingest has seen."""
+    """The media paths of those of these tasks whose samples came by SQL, and whose files no ingest has
+    seen."""
     with ledger.transaction() as transaction:
         rows = transaction.rows(
             """SELECT task_key, media_path FROM tasks JOIN samples USING (sample_id)

@@ -14,7 +14,8 @@ from lsloop.errors import LsloopError
 from lsloop.ledger import Ledger, Transaction, connect
 
 Digests = dict[str, tuple[int, str]]
-"""Per table, by its schema and name: how many rows, and a digest of them that does not depend on their order."""
+"""Per table, by its schema and name: how many rows, and a digest of them that does not depend on their
+order."""
 
 
 @dataclass(frozen=True)
@@ -68,25 +69,41 @@ def _digest(transaction: Transaction, table: str) -> tuple[int, str]:
 
 
 def dump(program: Path, there: Address, snapshot: str, file: Path) -> None:
-    """Write the whole database, as it was at a held moment, with `pg_dump`. Raises LsloopError with its words."""
+    """Write the whole database, as it was at a held moment, with `pg_dump`. Raises LsloopError with its
+    words."""
     options = ["--format=custom", f"--snapshot={snapshot}", f"--file={file}"]
-    _run(program, there, options, "The ledger could not be saved", "Look at what PostgreSQL says, then run again.")
+    _run(
+        program,
+        there,
+        options,
+        "The ledger could not be saved",
+        "Look at what PostgreSQL says, then run again.",
+    )
 
 
 def put_back(program: Path, there: Address, file: Path) -> None:
-    """Fill an empty database from a dump with `pg_restore`: all of it or nothing. Raises LsloopError with its words.
+    """Fill an empty database from a dump with `pg_restore`: all of it or nothing. Raises LsloopError with its
+    words.
 
     Owners and grants are those of whoever does it: the roles of another server need not be there.
     """
     options = ["--no-owner", "--no-acl", "--exit-on-error", "--single-transaction", str(file)]
-    _run(program, there, options, "The ledger could not be put back", "Nothing of it was written; use an empty database.")
+    _run(
+        program,
+        there,
+        options,
+        "The ledger could not be put back",
+        "Nothing of it was written; use an empty database.",
+    )
 
 
 def _run(program: Path, there: Address, options: list[str], problem: str, fix: str) -> None:
     shown = {name: value for name, value in there.settings.items() if name != "password"}
     secret = {"PGPASSWORD": there.settings["password"]} if there.settings.get("password") else {}
     command = [str(program), f"--dbname={make_conninfo('', **shown)}", *options]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", env={**os.environ, **secret})
+    done = subprocess.run(
+        command, capture_output=True, text=True, errors="replace", env={**os.environ, **secret}
+    )
     if done.returncode:
         raise LsloopError(f"{problem}: {_last(done.stderr)}", fix)
 

@@ -1,4 +1,5 @@
-"""Label Studios as the ledger knows them: by what each says it is, never by the URL under which it is reached."""
+"""Label Studios as the ledger knows them: by what each says it is, never by the URL under which it is
+reached."""
 
 from dataclasses import dataclass
 

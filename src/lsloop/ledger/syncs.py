@@ -13,8 +13,8 @@ from lsloop.ledger import Ledger, Transaction, Turn, queries
 
 @dataclass(frozen=True)
 class Run:
-    """A cycle that began. `seconds` it took; `ended_at`, `outcome` and `seconds` are None while it is at work, or when
-    it was cut off and nobody has noticed yet."""
+    """A cycle that began. `seconds` it took; `ended_at`, `outcome` and `seconds` are None while it is at
+    work, or when it was cut off and nobody has noticed yet."""
 
     run_id: int
     started_by: str
@@ -46,7 +46,8 @@ def begin(turn: Turn, started_by: str) -> int:
 
 
 def record(turn: Turn, run_id: int, step: dict[str, Any]) -> None:
-    """Write down what came of a step. Raises Unreachable when the turn was lost, Refused when the cycle has ended."""
+    """Write down what came of a step. Raises Unreachable when the turn was lost, Refused when the cycle
+    has ended."""
     with turn.transaction() as transaction:
         transaction.run(
             "SELECT record_sync_step(CAST(:id AS bigint), CAST(:step AS jsonb))",

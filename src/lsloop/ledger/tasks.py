@@ -84,10 +84,11 @@ def _eligible(transaction: Transaction, plan: Plan, limit: int) -> list[Sample]:
 
 @dataclass(frozen=True)
 class Claimed:
-    """Keys in sending order. `probes` of them are gold, `missing` more were due and there was no gold sample for them.
+    """Keys in sending order. `probes` of them are gold, `missing` more were due and there was no gold sample
+    for them.
 
-    `passed` samples of a line were claimed or cannot be: the next claim begins after them. `reached` is the arrival of the
-    youngest, where the oldest are wanted first: the next claim of the same push begins there.
+    `passed` samples of a line were claimed or cannot be: the next claim begins after them. `reached` is the
+    arrival of the youngest, where the oldest are wanted first: the next claim of the same push begins there.
     """
 
     keys: list[UUID]
@@ -108,11 +109,13 @@ def claim(
     chance: Random | None = None,
     after: int = 0,
 ) -> Claimed:
-    """Claim up to `limit` tasks for this project: eligible samples, which are locked, and gold probes among them.
+    """Claim up to `limit` tasks for this project: eligible samples, which are locked, and gold probes among
+    them.
 
-    The samples are the first that can be sent of `among`, else of all. Samples that another transaction is at are passed
-    over, not waited for. Without eligible samples there are no probes. `chance` rounds how many they are. In the order
-    `oldest`, samples that arrived before `after` are not looked at: a long push would look at all that it has sent again.
+    The samples are the first that can be sent of `among`, else of all. Samples that another transaction is at
+    are passed over, not waited for. Without eligible samples there are no probes. `chance` rounds how many
+    they are. In the order `oldest`, samples that arrived before `after` are not looked at: a long push would
+    look at all that it has sent again.
     """
     values = {
         "project_id": project.project_id, "task_type": plan.task_type, "reads": list(plan.reads),
@@ -131,7 +134,9 @@ def claim(
         keys = [row.task_key for row in rows]
         is_full = len(keys) == limit - len(probes)
         transaction.run("SELECT lock_claimed(:keys)", keys=keys)
-        are_short = len(keys) + len(probes) < limit or bool(probes and not keys and not _any(transaction, plan))
+        are_short = len(keys) + len(probes) < limit or bool(
+            probes and not keys and not _any(transaction, plan)
+        )
         due = gold.still_due(due, len(keys), are_short=are_short, ratio=plan.gold_ratio, chance=chance)
         probes = gold.keep(transaction, probes, due)
     passed = rows[-1].place if is_full and keys else len(among or ())
@@ -161,7 +166,8 @@ def claim_adjudications(ledger: Ledger, project: Project, limit: int, *, claimed
 
 
 def content(ledger: Ledger, keys: Sequence[UUID]) -> list[Claim]:
-    """Take the sample of each claimed task as it is now for what is sent; answers them in the order of `keys`."""
+    """Take the sample of each claimed task as it is now for what is sent; answers them in the order of
+    `keys`."""
     with ledger.transaction() as transaction:
         transaction.run("SELECT snapshot_tasks(:keys)", keys=list(keys))
         rows = transaction.rows(
@@ -197,7 +203,8 @@ _TRIED_AGAIN = """DELETE FROM problems p USING samples s
 
 
 def try_again(ledger: Ledger, project: Project, digest: str) -> None:
-    """Samples that were set aside may be sent again where they, or what tasks are made of (`digest`), changed."""
+    """Samples that were set aside may be sent again where they, or what tasks are made of (`digest`),
+    changed."""
     with ledger.transaction() as transaction:
         transaction.run(_TRIED_AGAIN, task_type=project.task_type, digest=digest)
 
@@ -205,8 +212,8 @@ def try_again(ledger: Ledger, project: Project, digest: str) -> None:
 def about_to_send(turn: Turn, shown: Mapping[UUID, str | None]) -> set[UUID]:
     """From now on it is uncertain whether Label Studio has these tasks, until their ids are written down.
 
-    `shown` is the model version of each one's pre-annotation, None where it has none. Answers which of them to send:
-    one that a pull found in Label Studio meanwhile is not. Raises Unreachable when the turn is over.
+    `shown` is the model version of each one's pre-annotation, None where it has none. Answers which of them
+    to send: one that a pull found in Label Studio meanwhile is not. Raises Unreachable when the turn is over.
     """
     with turn.transaction() as transaction:
         rows = transaction.rows(
@@ -236,19 +243,22 @@ def opened(ledger: Ledger, project: Project, ids: Mapping[UUID, int]) -> None:
 
 
 def park(ledger: Ledger, project: Project, skips: int) -> int:
-    """Park the tasks that so many annotators skipped: not sent again until their content changes. Answers how many."""
+    """Park the tasks that so many annotators skipped: not sent again until their content changes. Answers
+    how many."""
     with ledger.transaction() as transaction:
         return int(transaction.value("SELECT park_skipped(:id, :skips)", id=project.project_id, skips=skips))
 
 
 def gone(ledger: Ledger, keys: Sequence[UUID]) -> int:
-    """These tasks were deleted in Label Studio; samples at work may be sent again. Answers how many were at work."""
+    """These tasks were deleted in Label Studio; samples at work may be sent again. Answers how many were
+    at work."""
     with ledger.transaction() as transaction:
         return int(transaction.value("SELECT tasks_gone(:keys)", keys=list(keys)))
 
 
 def gone_from(ledger: Ledger, project: Project, known: Mapping[int, UUID]) -> int:
-    """Of these tasks of a project, id there and key, those still known under that id are gone; how many were at work."""
+    """Of these tasks of a project, id there and key, those still known under that id are gone; how many
+    were at work."""
     with ledger.transaction() as transaction:
         return int(
             transaction.value(
@@ -276,8 +286,8 @@ class Doubtful:
 
 
 def doubtful(ledger: Ledger, project: Project) -> list[Doubtful]:
-    """Tasks whose push was cut off, and, within the last day, those that more than one request carried and those that
-    were ended before anybody knew whether Label Studio has them."""
+    """Tasks whose push was cut off, and, within the last day, those that more than one request carried and
+    those that were ended before anybody knew whether Label Studio has them."""
     with ledger.transaction() as transaction:
         rows = transaction.rows(
             """SELECT task_key, state = 'claimed' AS claimed, state = 'cancelled' AS ended, sent_at IS NOT NULL AS sent,
@@ -301,19 +311,22 @@ def keep(ledger: Ledger, project: Project, key: UUID, ls_task_id: int) -> None:
 
 
 def hear_ended(transaction: Transaction, project: Project) -> list[UUID]:
-    """Tasks that were ended and answered all the same are at work again where nothing stands in the way; to be settled."""
+    """Tasks that were ended and answered all the same are at work again where nothing stands in the way;
+    to be settled."""
     rows = transaction.rows("SELECT key FROM hear_ended_tasks(:id) key", id=project.project_id)
     return [row.key for row in rows]
 
 
 def needless(ledger: Ledger, project: Project) -> dict[int, UUID]:
-    """Unanswered tasks in Label Studio in whose place others are or were at work: their ids there, and their keys.
+    """Unanswered tasks in Label Studio in whose place others are or were at work: their ids there, and their
+    keys.
 
     Those that were put away already are left out.
     """
     with ledger.transaction() as transaction:
         rows = transaction.rows(
-            f"SELECT n.ls_task_id, n.task_key FROM needless_tasks(:id) n WHERE NOT EXISTS ({_HIDDEN})", id=project.project_id
+            f"SELECT n.ls_task_id, n.task_key FROM needless_tasks(:id) n WHERE NOT EXISTS ({_HIDDEN})",
+            id=project.project_id,
         )
     return {row.ls_task_id: row.task_key for row in rows}
 
@@ -335,8 +348,8 @@ def put_away(ledger: Ledger, project: Project, tasks: Mapping[int, UUID]) -> Non
 
 @dataclass(frozen=True)
 class Hidden:
-    """A task in Label Studio that people are not given. `is_needed`: they are to be given it again, until it has
-    `overlap` annotations."""
+    """A task in Label Studio that people are not given. `is_needed`: they are to be given it again, until it
+    has `overlap` annotations."""
 
     ls_task_id: int
     task_key: UUID
@@ -361,7 +374,9 @@ def not_hidden(ledger: Ledger, project: Project, ls_task_id: int) -> None:
     """People are given this task again, or it is gone."""
     with ledger.transaction() as transaction:
         transaction.run(
-            "DELETE FROM put_away WHERE project_id = :id AND ls_task_id = :task", id=project.project_id, task=ls_task_id
+            "DELETE FROM put_away WHERE project_id = :id AND ls_task_id = :task",
+            id=project.project_id,
+            task=ls_task_id,
         )
 
 
@@ -397,7 +412,8 @@ def sent_keys(ledger: Ledger, project: Project) -> list[str]:
 
 
 def moved(ledger: Ledger, project: Project, now: Mapping[str, int]) -> None:
-    """The tasks of a project are in another one now: key → id there. Those that are not among them keep no id of a task."""
+    """The tasks of a project are in another one now: key → id there. Those that are not among them keep no
+    id of a task."""
     with ledger.transaction() as transaction:
         transaction.run(
             "SELECT move_tasks(CAST(:id AS integer), CAST(:keys AS uuid[]), CAST(:ids AS bigint[]))",
@@ -416,7 +432,8 @@ class Recorded:
 
 
 def under_other_keys(ledger: Ledger, project: Project, told: Mapping[int, UUID | None]) -> list[Recorded]:
-    """Tasks that Label Studio has under these numbers with another key than the ledger's, or none: one that nobody has."""
+    """Tasks that Label Studio has under these numbers with another key than the ledger's, or none: one
+    that nobody has."""
     with ledger.transaction() as transaction:
         rows = transaction.rows(
             """SELECT t.ls_task_id, t.task_key, t.sample_id, t.base ->> 'media_path' AS media_path
@@ -430,8 +447,8 @@ def under_other_keys(ledger: Ledger, project: Project, told: Mapping[int, UUID |
 
 
 def seen_between(ledger: Ledger, project: Project, since: datetime, until: datetime) -> dict[int, datetime]:
-    """Tasks that were last updated from `since` to `until` when the ledger last read them: their id in Label Studio, and
-    that moment of its clock."""
+    """Tasks that were last updated from `since` to `until` when the ledger last read them: their id in Label
+    Studio, and that moment of its clock."""
     with ledger.transaction() as transaction:
         rows = transaction.rows(
             f"""SELECT ls_task_id, ls_updated_at {_KNOWN} AND ls_updated_at BETWEEN :since AND :until""",
@@ -441,8 +458,8 @@ def seen_between(ledger: Ledger, project: Project, since: datetime, until: datet
 
 
 def seen_above(ledger: Ledger, project: Project, ls_task_id: int, limit: int) -> dict[int, datetime | None]:
-    """The next `limit` tasks that Label Studio should have by its numbers: when they were last updated as the ledger has
-    read them, None for those that it never read."""
+    """The next `limit` tasks that Label Studio should have by its numbers: when they were last updated as the
+    ledger has read them, None for those that it never read."""
     with ledger.transaction() as transaction:
         rows = transaction.rows(
             f"SELECT ls_task_id, ls_updated_at {_KNOWN} AND ls_task_id > :above ORDER BY ls_task_id LIMIT :limit",
@@ -472,7 +489,8 @@ class Offer:
 
 
 def to_offer(ledger: Ledger, project: Project) -> list[Offer]:
-    """Tasks of which somebody said nothing, or did before, and Label Studio does not know how many people it is to ask."""
+    """Tasks of which somebody said nothing, or did before, and Label Studio does not know how many people
+    it is to ask."""
     with ledger.transaction() as transaction:
         rows = transaction.rows(
             """SELECT o.task_key, o.ls_task_id, o.wanted, o.wanted > coalesce(t.ls_overlap, t.overlap) AS is_raised
@@ -500,7 +518,8 @@ def durations(ledger: Ledger, keys: Collection[UUID]) -> dict[UUID, float]:
 
 
 def set_aside(ledger: Ledger, project: Project, limit: int, *, except_for: Collection[int]) -> list[int]:
-    """Tasks that pulls of a project set aside: their numbers in Label Studio, those first that were tried least lately."""
+    """Tasks that pulls of a project set aside: their numbers in Label Studio, those first that were tried
+    least lately."""
     with ledger.transaction() as transaction:
         rows = transaction.rows(
             """SELECT ls_task_id FROM problems
@@ -534,7 +553,8 @@ def swept(ledger: Ledger, project: Project, foreign: int) -> None:
 
 
 def shown_model_version(ledger: Ledger, project: Project) -> str | None:
-    """The model version of most open tasks' pre-annotations: Label Studio shows annotators those of one version."""
+    """The model version of most open tasks' pre-annotations: Label Studio shows annotators those of one
+    version."""
     with ledger.transaction() as transaction:
         found: str | None = transaction.value(
             """SELECT model_version FROM tasks

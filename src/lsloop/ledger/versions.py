@@ -1,4 +1,5 @@
-"""Models: the versions that training made, the one in use per task type, and the trainings that were asked for."""
+"""Models: the versions that training made, the one in use per task type, and the trainings that were asked
+for."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -63,7 +64,9 @@ def listed(ledger: Ledger, task_type: str | None = None) -> list[Version]:
 def find(ledger: Ledger, name: str) -> Version:
     """The version called so: its name, or how it begins. Raises UsageError naming what there is."""
     there = listed(ledger)
-    found = [one for one in there if one.version == name] or [one for one in there if one.version.startswith(name)]
+    found = [one for one in there if one.version == name] or [
+        one for one in there if one.version.startswith(name)
+    ]
     if len(found) == 1:
         return found[0]
     known = ", ".join(one.version for one in (found or there)[:10]) or "none yet"
@@ -85,7 +88,8 @@ def register(ledger: Ledger, version: Version) -> bool:
 
 
 def promote(ledger: Ledger, version: str, actor: str, reason: str | None = None) -> bool:
-    """Take a version into use; False when it is already. Every server that listens is told. Raises Refused."""
+    """Take a version into use; False when it is already. Every server that listens is told. Raises
+    Refused."""
     with ledger.transaction() as transaction:
         return _promote(transaction, version, actor, reason)
 
@@ -194,7 +198,9 @@ def waiting(ledger: Ledger) -> list[tuple[int, str]]:
 def has_job(ledger: Ledger, training_id: int, job_id: int) -> None:
     """A job of the queue will do the training."""
     with ledger.transaction() as transaction:
-        transaction.run("SELECT training_has_job(:training_id, :job_id)", training_id=training_id, job_id=job_id)
+        transaction.run(
+            "SELECT training_has_job(:training_id, :job_id)", training_id=training_id, job_id=job_id
+        )
 
 
 def give_up(ledger: Ledger, task_type: str, error: str) -> None:
@@ -204,7 +210,8 @@ def give_up(ledger: Ledger, task_type: str, error: str) -> None:
 
 
 def begin(ledger: Ledger, task_type: str, actor: str, reason: str | None, run: dict[str, Any]) -> int:
-    """Begin a training, or go on with the killed one that is the same run; its number. Hold `turn` meanwhile."""
+    """Begin a training, or go on with the killed one that is the same run; its number. Hold `turn`
+    meanwhile."""
     with ledger.transaction() as transaction:
         return int(
             transaction.value(
@@ -226,9 +233,15 @@ def unfinished(ledger: Ledger, task_type: str) -> dict[str, Any] | None:
 
 
 def conclude(
-    ledger: Ledger, training_id: int, version: Version, outcome: str, promoted_by: str | None, reason: str | None
+    ledger: Ledger,
+    training_id: int,
+    version: Version,
+    outcome: str,
+    promoted_by: str | None,
+    reason: str | None,
 ) -> None:
-    """Write down what a training made and what became of it, all or nothing; it is in use if somebody promotes it."""
+    """Write down what a training made and what became of it, all or nothing; it is in use if somebody
+    promotes it."""
     with ledger.transaction() as transaction:
         _register(transaction, version)
         if promoted_by is not None:
@@ -236,7 +249,9 @@ def conclude(
         _end(transaction, training_id, version.version, outcome, None)
 
 
-def end(ledger: Ledger, training_id: int, version: str | None, outcome: str | None, error: str | None = None) -> None:
+def end(
+    ledger: Ledger, training_id: int, version: str | None, outcome: str | None, error: str | None = None
+) -> None:
     """End a training: what it made and what became of that, or what went wrong."""
     with ledger.transaction() as transaction:
         _end(transaction, training_id, version, outcome, error)
@@ -255,7 +270,8 @@ def _end(
 
 
 def set_aside(ledger: Ledger, task_type: str, left_out: Mapping[str, str]) -> None:
-    """Samples (by id) that the training of a task type left out now, each with its reason; those of earlier ones go."""
+    """Samples (by id) that the training of a task type left out now, each with its reason; those of
+    earlier ones go."""
     fix = "Mend the recording or the answer, then `lsloop ingest` and `lsloop export`; the next training looks at it again."
     with ledger.transaction() as transaction:
         known = transaction.rows(

@@ -1,7 +1,8 @@
 """The loop on one page: the turns that a sample makes, in the order in which it makes them.
 
-Each function is one turn for one task type. It puts the steps together, which never know each other; who calls it opens the
-ledger and Label Studio once and passes them in. `rounds` plays the turns one after the other, `sync` keeps them going.
+Each function is one turn for one task type. It puts the steps together, which never know each other; who
+calls it opens the ledger and Label Studio once and passes them in. `rounds` plays the turns one after the
+other, `sync` keeps them going.
 """
 
 # ruff: noqa: I001 - the order is that of the loop

@@ -48,15 +48,19 @@ def export(
 
 
 def watermark(ledger: Ledger, config: Config) -> dict[str, Any]:
-    """What an export of each task type would hold, in a few words: it changes exactly when the export would."""
+    """What an export of each task type would hold, in a few words: it changes exactly when the export
+    would."""
     return {name: exports.watermark(ledger, name) for name in sorted(config.params.task_types)}
 
 
 def _label_configs(config: Config, task_type: str | None, layout: str) -> dict[str, str]:
-    """The label configs of the task types that are exported, where the layout is about images. Raises UsageError."""
+    """The label configs of the task types that are exported, where the layout is about images. Raises
+    UsageError."""
     if layouts.converted(layouts.load(layout)) is None:
         return {}
-    names = [config.task_type(name)[0] for name in (config.params.task_types if task_type is None else [task_type])]
+    names = [
+        config.task_type(name)[0] for name in (config.params.task_types if task_type is None else [task_type])
+    ]
     found = {name: template(config, name, config.task_type(name)[1]) for name in names}
     for name, label_config in found.items():
         conversion.require_images(label_config, name)

@@ -1,4 +1,5 @@
-"""What the turns of the loop are given: the settings of a task type, its kind, its label config, links to media."""
+"""What the turns of the loop are given: the settings of a task type, its kind, its label config, links to
+media."""
 
 import time
 from pathlib import Path
@@ -53,7 +54,8 @@ def links_to(config: Config) -> list[Path]:
 
 
 def media(config: Config) -> task.Media:
-    """Links that are good for the days that were asked for; those made within a tenth of them are the same links."""
+    """Links that are good for the days that were asked for; those made within a tenth of them are the same
+    links."""
     now, seconds = time.time(), config.params.media.url_days * 86400
     step = max(1, int(seconds / 10))
     expires = int(now + seconds) // step * step

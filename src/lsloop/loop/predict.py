@@ -23,7 +23,8 @@ def model_in_use(ledger: Ledger, config: Config, task_type: str, named: str | No
 
 
 def models_to_ask(ledger: Ledger, config: Config, task_type: str, named: str | None = None) -> list[Model]:
-    """The model that answers for a task type: the one named, else the promoted one, else a base of params.yaml.
+    """The model that answers for a task type: the one named, else the promoted one, else a base of
+    params.yaml.
 
     Of several bases the first that can be used answers.
     """
@@ -46,7 +47,8 @@ def load_model(ledger: Ledger, config: Config, task_type: str, model: Model) -> 
 
 
 def models_in_order(ledger: Ledger, config: Config, task_type: str) -> list[Model]:
-    """The models that can answer for a task type, the best first: the promoted one, what it replaced, and the base."""
+    """The models that can answer for a task type, the best first: the promoted one, what it replaced, and
+    the base."""
     name, _, _ = resolved(config, task_type)
     known = {one.version: one for one in versions.listed(ledger, name)}
     now = next((one for one in known.values() if one.in_use), None)
@@ -59,7 +61,8 @@ def models_in_order(ledger: Ledger, config: Config, task_type: str) -> list[Mode
 
 
 def asking(ledger: Ledger, config: Config, task_type: str) -> Asking:
-    """How a model is asked for a task type; its answers must fit the label config of the project, or the template."""
+    """How a model is asked for a task type; its answers must fit the label config of the project, or the
+    template."""
     name, settings, kind = resolved(config, task_type)
     there = ledger_projects.find(ledger, name, servers.spelled(ledger, config.label_studio_server))
     label_config = there.label_config if there else None
@@ -77,7 +80,8 @@ def predict(
     model: str | None = None,
     progress: Progress = SILENT,
 ) -> prediction.Predicted:
-    """Have a model answer for the samples of a task type that wait for it; what it said before `since` does not count."""
+    """Have a model answer for the samples of a task type that wait for it; what it said before `since`
+    does not count."""
     name, _, kind = resolved(config, task_type)
     models = models_to_ask(ledger, config, name, model)
     if not models:
@@ -96,7 +100,9 @@ def predict(
 
     version, chosen = _version(config, models, asked), None
     # Of one model that is known, loading can wait until it has something to do.
-    if not version or (len(models) > 1 and predictions.count(ledger, replace(backlog, model_version=version))):
+    if not version or (
+        len(models) > 1 and predictions.count(ledger, replace(backlog, model_version=version))
+    ):
         chosen = choose()
         version = chosen.loaded.version
     return prediction.predict(
@@ -123,13 +129,19 @@ def _version(config: Config, models: list[Model], asked: Asking) -> str | None:
 
 
 def placed(config: Config, called: str) -> str:
-    """Where a model is: a folder of the project, fetched if DVC tracks it and it is not here; else a hub's id."""
+    """Where a model is: a folder of the project, fetched if DVC tracks it and it is not here; else a hub's
+    id."""
     dvc.fetch(config.project_dir, called)
     return config.model_path(called)
 
 
 def import_predictions(
-    ledger: Ledger, config: Config, task_type: str, path: Path, version: str | None, advance: Callable[[int], None]
+    ledger: Ledger,
+    config: Config,
+    task_type: str,
+    path: Path,
+    version: str | None,
+    advance: Callable[[int], None],
 ) -> imported.Imported:
     """Write down what a model elsewhere said; see `steps.imported.read_in`."""
     name, _, _ = resolved(config, task_type)

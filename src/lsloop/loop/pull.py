@@ -1,4 +1,5 @@
-"""Answers come in, by a pull or an event, and what follows from them follows: scores, decisions, revisions, trainings."""
+"""Answers come in, by a pull or an event, and what follows from them follows: scores, decisions,
+revisions, trainings."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -32,8 +33,12 @@ def pull(
     dry_run: bool = False,
     progress: Progress = SILENT,
 ) -> annotation.Pulled:
-    """Bring the answers of a task type back: annotations, and what follows from them: revisions, conflicts, decisions."""
-    found, (_, _, kind) = known(ledger, studio, config, task_type, dry_run=dry_run), resolved(config, task_type)
+    """Bring the answers of a task type back: annotations, and what follows from them: revisions,
+    conflicts, decisions."""
+    found, (_, _, kind) = (
+        known(ledger, studio, config, task_type, dry_run=dry_run),
+        resolved(config, task_type),
+    )
     there, kept = found.project, list[str]()
     court = court_of(config, there)
     pulled = annotation.pull(
@@ -64,9 +69,11 @@ def pull(
 def look(
     ledger: Ledger, studio: LabelStudio, config: Config, there: Project, ls_task_ids: Collection[int]
 ) -> annotation.Pulled:
-    """Do for some tasks of a project what a pull does for all that changed: read them, and let follow what follows.
+    """Do for some tasks of a project what a pull does for all that changed: read them, and let follow what
+    follows.
 
-    The project is proven to be ours, not verified, and the cursor stays where it is. Raises Refused where it is not ours.
+    The project is proven to be ours, not verified, and the cursor stays where it is. Raises Refused where it
+    is not ours.
     """
     project.prove(ledger, studio, there)
     _, _, kind = resolved(config, there.task_type)
@@ -89,7 +96,12 @@ def look(
 
 
 def _follow(
-    ledger: Ledger, studio: LabelStudio, config: Config, there: Project, court: "Court", pulled: annotation.Pulled
+    ledger: Ledger,
+    studio: LabelStudio,
+    config: Config,
+    there: Project,
+    court: "Court",
+    pulled: annotation.Pulled,
 ) -> None:
     """What follows from answers that came in."""
     done = _accepted(ledger, config, there, court)
@@ -111,7 +123,8 @@ class Accepted:
 
 
 def accept(ledger: Ledger, config: Config, task_type: str) -> Accepted:
-    """Score, settle and decide what is in the ledger, also while Label Studio does not answer. Raises UsageError."""
+    """Score, settle and decide what is in the ledger, also while Label Studio does not answer. Raises
+    UsageError."""
     there = pushed(ledger, config, task_type)
     return _accepted(ledger, config, there, court_of(config, there))
 
@@ -130,7 +143,9 @@ def _heard(ledger: Ledger, there: Project, court: "Court") -> annotations.Receiv
     with ledger.transaction() as transaction:
         gold.one_by_one(transaction, there.task_type)
         keys = tasks.hear_ended(transaction, there)
-        return annotations.Received(outcomes=annotations.settle(transaction, keys, court.judge) if keys else {})
+        return annotations.Received(
+            outcomes=annotations.settle(transaction, keys, court.judge) if keys else {}
+        )
 
 
 def milestone(ledger: Ledger, config: Config, task_type: str) -> int | None:
@@ -168,9 +183,11 @@ def review(
     actor: str,
     reason: str | None = None,
 ) -> dict[str, dict[str, int]]:
-    """Decide about an annotator's held answers, all or those to some tasks; what became of the tasks, per task type.
+    """Decide about an annotator's held answers, all or those to some tasks; what became of the tasks, per
+    task type.
 
-    Released ones count. Rejected ones stay in the history and never count; their samples are sent anew by the next push.
+    Released ones count. Rejected ones stay in the history and never count; their samples are sent anew by the
+    next push.
     """
     done: dict[str, dict[str, int]] = {}
     with ledger.transaction() as transaction:
@@ -184,7 +201,8 @@ def review(
 
 @dataclass
 class Court:
-    """What is looked at before tasks are settled: answers to gold probes, and answers of several annotators."""
+    """What is looked at before tasks are settled: answers to gold probes, and answers of several
+    annotators."""
 
     jury: consensus.Jury
     examiner: steps_gold.Examiner | None  # None: scoring is switched off
@@ -194,7 +212,8 @@ class Court:
         return self.examiner.problems if self.examiner else []
 
     def judge(self, transaction: Transaction, keys: Sequence[UUID] | None) -> list[UUID]:
-        """Score, then compare; the other tasks that are to be settled anew for it. Without keys, all probes."""
+        """Score, then compare; the other tasks that are to be settled anew for it. Without keys, all
+        probes."""
         more = self.examiner.judge(transaction, keys) if self.examiner else []
         self.jury.judge(transaction, [*(keys or ()), *more])
         return more

@@ -102,7 +102,8 @@ def _look(ledger: Ledger, config: Config) -> task.Look:
 def brought_up(
     ledger: Ledger, studio: LabelStudio, config: Config, there: Project, kind: Kind, given: task.Media | None
 ) -> tuple[refresh.Refreshed, links.Renewed]:
-    """Tasks that nobody has started show what their samples are now, and links to media are such as are made now.
+    """Tasks that nobody has started show what their samples are now, and links to media are such as are made
+    now.
 
     Where nobody said where media are, links stay as they are.
     """

@@ -24,7 +24,8 @@ def retrain(
     processes: int | None = None,
     progress: retraining.Progress = retraining.SILENT,
 ) -> retraining.Done:
-    """Fine-tune on what was exported, and take the result into use if it is better on the frozen test split."""
+    """Fine-tune on what was exported, and take the result into use if it is better on the frozen test
+    split."""
     name, _, _ = resolved(config, task_type)
     commit = dvc.head(config.project_dir)
     wanted = retraining.Wanted(
@@ -46,7 +47,9 @@ def retrain(
     return retraining.retrain(ledger, wanted, progress)
 
 
-def promote(ledger: Ledger, config: Config, version: str, *, actor: str, reason: str | None) -> versions.Version:
+def promote(
+    ledger: Ledger, config: Config, version: str, *, actor: str, reason: str | None
+) -> versions.Version:
     """Take a model version into use, whose files must be here and whole; what it is called in full."""
     found = versions.find(ledger, version)
     retraining.require_whole(config.project_dir, found)

@@ -1,4 +1,5 @@
-"""A project in Label Studio for each task type: made, verified, told where to send events and which model to ask."""
+"""A project in Label Studio for each task type: made, verified, told where to send events and which model
+to ask."""
 
 from lsloop import resources
 from lsloop.config import ML_USER, Config
@@ -30,7 +31,8 @@ def setup(
     verify_webhook: bool = False,
     reading: bool = False,
 ) -> project.Setup:
-    """Make or verify the Label Studio project of a task type; its webhook is made with it, and verified when asked.
+    """Make or verify the Label Studio project of a task type; its webhook is made with it, and verified when
+    asked.
 
     Only to read answers (`reading`), a label config will do that some of them cannot be understood by.
     """
@@ -81,7 +83,8 @@ def attach_model(
     test: bool = False,
     patience: float = 60,
 ) -> ml_backend.Attached | None:
-    """Have Label Studio ask the model of a task type, through `lsloop serve`; None where there is no model."""
+    """Have Label Studio ask the model of a task type, through `lsloop serve`; None where there is no
+    model."""
     name = there.task_type
     if not models_in_order(ledger, config, name):
         return None
@@ -104,10 +107,14 @@ def _backend(config: Config, name: str) -> ml.Backend:
     return ml.Backend(f"{config.ml_url}/{name}", f"lsloop {name}", ML_USER, config.ml_password)
 
 
-NO_URL = "Set LSLOOP_WEBHOOK_URL to where Label Studio reaches `lsloop serve`; until then, pulls bring everything."
+NO_URL = (
+    "Set LSLOOP_WEBHOOK_URL to where Label Studio reaches `lsloop serve`; until then, pulls bring everything."
+)
 
 
-def known(ledger: Ledger, studio: LabelStudio, config: Config, task_type: str, *, dry_run: bool = False) -> project.Setup:
+def known(
+    ledger: Ledger, studio: LabelStudio, config: Config, task_type: str, *, dry_run: bool = False
+) -> project.Setup:
     """The project to pull from, verified: answers to a label config that does not fit cannot be understood.
 
     With `dry_run` it is only looked at: nothing is written, neither in Label Studio nor in the ledger.
@@ -136,8 +143,8 @@ def pushed(ledger: Ledger, config: Config, task_type: str) -> Project:
 
 
 def task_types_here(ledger: Ledger, studio: LabelStudio, config: Config) -> list[str]:
-    """The task types that were pushed to the Label Studio at hand. Raises UsageError where tasks are at work in another
-    one and nothing in this one."""
+    """The task types that were pushed to the Label Studio at hand. Raises UsageError where tasks are at work
+    in another one and nothing in this one."""
     place = project.recognise(ledger, studio, config.label_studio_server)
     found = ledger_projects.pushed(ledger, place.server.name)
     if not found:

@@ -1,4 +1,5 @@
-"""Media files: what a file is by its content, else by one table of suffixes. `measuring` says how large or long it is."""
+"""Media files: what a file is by its content, else by one table of suffixes. `measuring` says how large or
+long it is."""
 
 from pathlib import PurePosixPath
 
@@ -56,10 +57,12 @@ _FORMS = {
 
 
 def type_of(name: str, head: bytes) -> str:
-    """The media type of a file that begins with `head`. A suffix that the content contradicts counts for nothing."""
+    """The media type of a file that begins with `head`. A suffix that the content contradicts counts for
+    nothing."""
     by_name = TYPES.get(PurePosixPath(f"a{name}").suffix.lower(), UNKNOWN)
     found = _by_content(head, by_name)
-    # The beginnings of some containers do not say which of their kinds a file is; a suffix of the same family does.
+    # The beginnings of some containers do not say which of their kinds a file is; a suffix of the same family
+    # does.
     return by_name if found is None or _family(found) == _family(by_name) != "image" else found
 
 
@@ -77,7 +80,9 @@ def _by_content(head: bytes, by_name: str) -> str | None:
 
 
 def _family(media_type: str) -> str:
-    return {"audio/mp4": "mp4", "video/mp4": "mp4", "video/quicktime": "mp4"}.get(media_type, media_type.partition("/")[0])
+    return {"audio/mp4": "mp4", "video/mp4": "mp4", "video/quicktime": "mp4"}.get(
+        media_type, media_type.partition("/")[0]
+    )
 
 
 def kind_of(path: str) -> str:

@@ -13,7 +13,8 @@ from lsloop.media.sound import duration
 
 @dataclass(frozen=True)
 class Measured:
-    """What is known of a file. `problem` says why nobody can see or hear it; None where they can, or nobody knows.
+    """What is known of a file. `problem` says why nobody can see or hear it; None where they can, or nobody
+    knows.
 
     `width` and `height` are of the picture as it is shown, in pixels; `duration` is in seconds.
     """
@@ -29,7 +30,8 @@ class Measured:
 
 
 def measure(path: Path, name: str | None = None) -> Measured:
-    """What there is to know of a file. `name` is what it is called, where its path says something else. Raises OSError."""
+    """What there is to know of a file. `name` is what it is called, where its path says something else.
+    Raises OSError."""
     with path.open("rb") as file:
         media_type = type_of(name or path.name, file.read(HEAD))
     found = Measured(media_type)
@@ -90,7 +92,9 @@ def _ends_as_it_should(path: Path, form: str | None) -> bool:
 
 
 def _film(path: Path, found: Measured) -> Measured:
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")  # what is wrong is said by name; FFmpeg says it in between
+    os.environ.setdefault(
+        "OPENCV_FFMPEG_LOGLEVEL", "-8"
+    )  # what is wrong is said by name; FFmpeg says it in between
     import cv2
 
     cv2.setLogLevel(0)

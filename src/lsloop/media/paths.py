@@ -1,6 +1,7 @@
 """The one rule for paths of media: how a path is spelled, and which file in the raw data it names.
 
-Ingest, export and the media server all ask here, and SQL says the same (plain_path in sql/functions/upstream.sql).
+Ingest, export and the media server all ask here, and SQL says the same (plain_path in
+sql/functions/upstream.sql).
 """
 
 import os
@@ -21,7 +22,8 @@ class BadPath(ValueError):
 
 
 class Found(NamedTuple):
-    """A media file: its path in the raw data as the disk spells it, where it really lies, and how it was last seen."""
+    """A media file: its path in the raw data as the disk spells it, where it really lies, and how it was
+    last seen."""
 
     path: str
     real: str
@@ -30,11 +32,16 @@ class Found(NamedTuple):
 
 
 def plain(path: str) -> str:
-    """The one spelling of a path: without `.`, and with single slashes. Raises BadPath for what names no file inside."""
+    """The one spelling of a path: without `.`, and with single slashes. Raises BadPath for what names no
+    file inside."""
     if _CONTROL.search(path):
-        raise BadPath(f"media {path!r} has a line break or another control character in it, which no link can carry")
+        raise BadPath(
+            f"media {path!r} has a line break or another control character in it, which no link can carry"
+        )
     if path.startswith("/") or "\\" in path or ".." in path.split("/"):
-        raise BadPath(f"media {path!r} must be a path inside the raw data, with forward slashes and without `..`")
+        raise BadPath(
+            f"media {path!r} must be a path inside the raw data, with forward slashes and without `..`"
+        )
     if path.endswith("/"):
         raise BadPath(f"media {path!r} names a folder: take the slash at its end away")
     if len(path.encode("utf-8", "surrogatepass")) > _LONGEST:
@@ -134,7 +141,9 @@ class RawData:
         except OSError as error:
             raise _unreadable(path, error) from error
         if not is_inside(real, [Path(self._root)]) and not is_inside(real, self._also()):
-            raise BadPath(f"media {path!r} is a link that leads out of the raw data; put the file itself there")
+            raise BadPath(
+                f"media {path!r} is a link that leads out of the raw data; put the file itself there"
+            )
         return real
 
 

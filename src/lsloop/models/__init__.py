@@ -19,9 +19,9 @@ from lsloop.values.regions import Control
 MAKING = threading.RLock()
 """Held by a thread that imports a family's code, or that loads or makes a model: one at a time in a process.
 
-transformers swaps methods of its classes and torch's functions for first weights while it loads. Of two threads that load at
-the same time, the second takes the swapped ones for the real ones and puts them back for good: from then on every model
-whose layers share weights "lacks weights", in this process and until it ends.
+transformers swaps methods of its classes and torch's functions for first weights while it loads. Of two
+threads that load at the same time, the second takes the swapped ones for the real ones and puts them back for
+good: from then on every model whose layers share weights "lacks weights", in this process and until it ends.
 """
 
 Row = dict[str, Any]
@@ -39,7 +39,8 @@ class Unreadable(LsloopError):
 
 @dataclass(frozen=True)
 class Guess:
-    """A model's answer for one row. `score` and `uncertainty` are in [0, 1]; `problem` says why there is no value.
+    """A model's answer for one row. `score` and `uncertainty` are in [0, 1]; `problem` says why there is no
+    value.
 
     `unreadable`: no model could have answered.
     """
@@ -56,22 +57,24 @@ class Predictor(Protocol):
 
     @property
     def concurrency(self) -> int:
-        """How many calls may run at once. 1: all questions come in one call; more: each comes in a call of its own."""
+        """How many calls may run at once. 1: all questions come in one call; more: each comes in a call of
+        its own."""
 
     def predict(self, rows: Sequence[Row]) -> list[Guess]:
         """N answers for N rows, in order. A row that cannot be read is a problem of that row only.
 
-        A value is under the names of the kind's fields, or, for a job made of its label config, under those of its
-        controls: what is answered for the whole task, and `regions`, as `values.answers` says.
+        A value is under the names of the kind's fields, or, for a job made of its label config, under those
+        of its controls: what is answered for the whole task, and `regions`, as `values.answers` says.
         """
 
 
 @dataclass(frozen=True)
 class Training:
-    """What a fine-tuning run is told. `settings` are params.yaml's for the task type (see `training.recipes.Settings`).
+    """What a fine-tuning run is told. `settings` are params.yaml's for the task type (see
+    `training.recipes.Settings`).
 
-    `log` is called with `step` and what was measured at it; first of all with `rows` and `left_out` (rows that nothing
-    can be learnt from: no recording that can be read, no answer).
+    `log` is called with `step` and what was measured at it; first of all with `rows` and `left_out` (rows
+    that nothing can be learnt from: no recording that can be read, no answer).
     """
 
     base: str  # a folder, or the id of a model on a hub
@@ -91,7 +94,8 @@ class Job:
 
     @property
     def controls(self) -> Mapping[str, Control]:
-        """The controls that are to be answered, by name. Raises UsageError for a label config that is none."""
+        """The controls that are to be answered, by name. Raises UsageError for a label config that is
+        none."""
         try:
             return regions.controls(self.label_config) if self.label_config else {}
         except ValueError as error:
@@ -101,24 +105,30 @@ class Job:
 
 @runtime_checkable
 class Family(Protocol):
-    """What makes a family: a module or an object with these functions. None but `load` and `train` imports anything heavy.
+    """What makes a family: a module or an object with these functions. None but `load` and `train` imports
+    anything heavy.
 
-    A place is where a model is: a folder, the id of a model on a hub, or what a family calls it (`openai:http://…#name`).
+    A place is where a model is: a folder, the id of a model on a hub, or what a family calls it
+    (`openai:http://…#name`).
     """
 
     def answers(self, job: Job) -> bool:
         """Whether it can answer a labelling job: by its kind, or by the controls of its label config."""
 
     def recognises(self, place: str) -> bool:
-        """Whether a place holds a model of this family: by a config.json, a suffix, the word before a colon."""
+        """Whether a place holds a model of this family: by a config.json, a suffix, the word before a
+        colon."""
 
     def version(self, place: str) -> str | None:
         """What the model there is now: the hash of its weights, or what a server says of itself.
 
-        None while nobody knows: it is asked again once the model is loaded. Raises UsageError where it cannot be used.
+        None while nobody knows: it is asked again once the model is loaded. Raises UsageError where it cannot
+        be used.
         """
 
-    def load(self, place: str, device: str = "auto", settings: Mapping[str, Any] = MappingProxyType({})) -> Predictor:
+    def load(
+        self, place: str, device: str = "auto", settings: Mapping[str, Any] = MappingProxyType({})
+    ) -> Predictor:
         """Load a model; `settings` are params.yaml's for predicting (batch size, languages, beams, …).
 
         Raises UsageError for one that is not there, partial, altered, or of another family.
@@ -130,14 +140,17 @@ class Trainable(Family, Protocol):
     """A family whose models can be fine-tuned."""
 
     def train(self, rows: Sequence[Row], validation: Sequence[Row], training: Training) -> Path:
-        """Fine-tune and save; the folder of the model, which `load` takes. Resumes from the last checkpoint if told to.
+        """Fine-tune and save; the folder of the model, which `load` takes. Resumes from the last checkpoint
+        if told to.
 
-        Raises LsloopError for what ends a run: nothing to train on, a loss that is not a number, too little memory.
+        Raises LsloopError for what ends a run: nothing to train on, a loss that is not a number, too little
+        memory.
         """
 
 
 def fingerprint(model: str | Path) -> str:
-    """A short hash of a model's weights, its version: equal for equal weights, wherever they lie. Needs no torch.
+    """A short hash of a model's weights, its version: equal for equal weights, wherever they lie. Needs no
+    torch.
 
     A hub's model must have been loaded before. Raises UsageError for a folder without weights.
     """
@@ -156,7 +169,9 @@ def weights(folder: Path) -> list[Path]:
     for suffix in ("safetensors", "bin"):
         if found := sorted(file for file in folder.glob(f"*.{suffix}") if file.name != "training_args.bin"):
             return found
-    raise UsageError(f"{folder} is not a whole model: it has no weights.", "Run `dvc pull`, or name another model.")
+    raise UsageError(
+        f"{folder} is not a whole model: it has no weights.", "Run `dvc pull`, or name another model."
+    )
 
 
 def _folder(model: str | Path) -> Path:
@@ -168,4 +183,6 @@ def _folder(model: str | Path) -> Path:
     try:
         return Path(snapshot_download(str(model), local_files_only=True))
     except (LocalEntryNotFoundError, ValueError) as error:
-        raise UsageError(f"There is no model at {model}.", "Run `dvc pull`, or name another model.") from error
+        raise UsageError(
+            f"There is no model at {model}.", "Run `dvc pull`, or name another model."
+        ) from error

@@ -1,4 +1,5 @@
-"""Recordings as a model hears them: one channel, at its rate. Whatever cannot be read is told in one sentence."""
+"""Recordings as a model hears them: one channel, at its rate. Whatever cannot be read is told in one
+sentence."""
 
 from math import ceil, gcd
 from pathlib import Path
@@ -14,11 +15,12 @@ from lsloop.models import Row, Unreadable
 Wave = NDArray[np.float32]
 
 SHORTEST = 0.1
-"""Seconds. A shorter recording gets silence behind it: no model's first layers can work on less than a few frames."""
+"""Seconds. A shorter recording gets silence behind it: no model's first layers can work on less than a few
+frames."""
 
 NO_WORDS = "The model heard no words."
-"""A problem and no claim that nobody speaks: a model that has learnt too little hears nothing either, and the page would
-hide the box to write in."""
+"""A problem and no claim that nobody speaks: a model that has learnt too little hears nothing either, and the
+page would hide the box to write in."""
 
 ZEROS = 6
 """How many zero crossings of the sinc filter on each side: more is sharper and slower."""
@@ -84,7 +86,8 @@ def _check_numbers(row: Row, wave: Wave) -> None:
 
 
 def resample(wave: Wave, source: int, target: int) -> Wave:
-    """`wave` at another rate: a polyphase filter, a sinc under a Hann window, cut off below the lower half rate.
+    """`wave` at another rate: a polyphase filter, a sinc under a Hann window, cut off below the lower half
+    rate.
 
     After J. O. Smith, Digital Audio Resampling, https://ccrma.stanford.edu/~jos/resample/.
     """

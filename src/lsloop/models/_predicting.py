@@ -1,4 +1,5 @@
-"""N answers for N rows: batches of like length, halved when memory runs out, and a bad row is its own problem only."""
+"""N answers for N rows: batches of like length, halved when memory runs out, and a bad row is its own
+problem only."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -18,11 +19,13 @@ COMMON = ("batch_size", "precision", "device")
 """The settings that every family predicts with."""
 
 Order = tuple[Any, ...]
-"""What rows are sorted by before they are cut into batches; the last element is the length, the others keep apart."""
+"""What rows are sorted by before they are cut into batches; the last element is the length, the others
+keep apart."""
 
 
 def device_of(device: str) -> torch.device:
-    """`auto` is the first GPU where there is one, else the CPU. Raises UsageError for a device that is not there."""
+    """`auto` is the first GPU where there is one, else the CPU. Raises UsageError for a device that is not
+    there."""
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -36,7 +39,9 @@ def device_of(device: str) -> torch.device:
 def check_names(settings: Mapping[str, Any], known: Sequence[str]) -> None:
     """Raise UsageError for a setting that nobody would read."""
     if unknown := sorted(settings.keys() - set(known)):
-        raise UsageError(f"There is no model setting {unknown[0]!r}.", f"There are: {', '.join(sorted(known))}.")
+        raise UsageError(
+            f"There is no model setting {unknown[0]!r}.", f"There are: {', '.join(sorted(known))}."
+        )
 
 
 def load(auto: Any, model: str, **options: Any) -> Any:
@@ -51,7 +56,8 @@ def load(auto: Any, model: str, **options: Any) -> Any:
 
 
 def part(auto: Any, model: str, **options: Any) -> Any:
-    """What stands in a checkpoint besides the weights: a tokenizer, a processor. Raises UsageError when it is not there."""
+    """What stands in a checkpoint besides the weights: a tokenizer, a processor. Raises UsageError when it
+    is not there."""
     try:
         with MAKING:
             return auto.from_pretrained(model, **options)
@@ -74,7 +80,8 @@ def like(tensor: torch.Tensor, model: Any) -> torch.Tensor:
 
 
 class Batches:
-    """Cuts rows into batches. Once a batch did not fit into memory, later ones are as small as the one that did."""
+    """Cuts rows into batches. Once a batch did not fit into memory, later ones are as small as the one
+    that did."""
 
     def __init__(self, size: int) -> None:
         self.size = max(1, int(size))
@@ -85,7 +92,8 @@ class Batches:
         order: Callable[[Row], Order],
         guess: Callable[[list[Row]], list[Guess]],
     ) -> list[Guess]:
-        """One guess for each row, in order. What `order` or `guess` raises for one row is that row's problem."""
+        """One guess for each row, in order. What `order` or `guess` raises for one row is that row's
+        problem."""
         found: dict[int, Guess] = {}
         orders: dict[int, Order] = {}
         for index, row in enumerate(rows):

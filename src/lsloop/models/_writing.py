@@ -9,15 +9,19 @@ import torch
 
 @dataclass(frozen=True)
 class Written:
-    """The tokens of a batch, and per element the geometric mean of the probabilities of those it chose, in [0, 1]."""
+    """The tokens of a batch, and per element the geometric mean of the probabilities of those it chose, in
+    [0, 1]."""
 
     tokens: torch.Tensor
     confidence: list[float]
 
 
 def write(model: Any, inputs: Mapping[str, torch.Tensor], wishes: Mapping[str, Any]) -> Written:
-    """Generate. What was given before (a prompt, a language) does not count for the confidence, the end token does."""
-    done = model.generate(**inputs, **wishes, return_dict_in_generate=True, output_scores=True, do_sample=False)
+    """Generate. What was given before (a prompt, a language) does not count for the confidence, the end
+    token does."""
+    done = model.generate(
+        **inputs, **wishes, return_dict_in_generate=True, output_scores=True, do_sample=False
+    )
     if (means := getattr(done, "sequences_scores", None)) is not None:  # beams: they come with their mean
         return Written(done.sequences.cpu(), means.float().exp().clamp(0, 1).tolist())
     chances = model.compute_transition_scores(done.sequences, done.scores, normalize_logits=True).float()
@@ -28,7 +32,8 @@ def write(model: Any, inputs: Mapping[str, torch.Tensor], wishes: Mapping[str, A
 
 
 def _until_end(tokens: torch.Tensor, config: Any) -> torch.Tensor:
-    """Which tokens were chosen: up to the first end token and with it. What follows is padding, often the same token."""
+    """Which tokens were chosen: up to the first end token and with it. What follows is padding, often the
+    same token."""
     ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
     is_end = torch.isin(tokens, torch.tensor(ends, device=tokens.device)).long()
     return is_end.cumsum(1) - is_end == 0

@@ -1,4 +1,5 @@
-"""Whole, untampered model folders: what is checked before one is loaded, and how one is written. Knows no torch."""
+"""Whole, untampered model folders: what is checked before one is loaded, and how one is written. Knows no
+torch."""
 
 import json
 import shutil
@@ -38,7 +39,8 @@ def check(model: str) -> None:
 
 
 def architectures(place: str) -> list[str]:
-    """What a checkpoint says of itself: a local folder's config.json, else what the hub's says. Raises UsageError."""
+    """What a checkpoint says of itself: a local folder's config.json, else what the hub's says. Raises
+    UsageError."""
     if Path(place).is_dir():
         try:
             return _architectures(Path(place) / "config.json")
@@ -85,7 +87,8 @@ def _from_hub(place: str) -> Path:
 
 
 def write(folder: Path, save: Callable[[Path], None], about: Mapping[str, Any]) -> Path:
-    """Write a model folder in one step: `save` fills a folder beside it, which takes its place when sealed."""
+    """Write a model folder in one step: `save` fills a folder beside it, which takes its place when
+    sealed."""
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -129,7 +132,8 @@ def _check_shards(folder: Path) -> None:
 
 
 def _length(file: Path) -> int:
-    """How long a safetensors file says it is: 8 bytes, a JSON header of that many bytes, and the tensors after it."""
+    """How long a safetensors file says it is: 8 bytes, a JSON header of that many bytes, and the tensors
+    after it."""
     try:
         with file.open("rb") as stream:
             (header,) = struct.unpack("<Q", stream.read(8))

@@ -29,7 +29,9 @@ def family(job: Job, place: str) -> Family:
     if not fits:
         raise UsageError(f"No model family answers {job.kind}.", f"There are: {', '.join(names())}.")
     what = ", ".join(checkpoint.architectures(place)) or "no architecture in its config.json"
-    raise UsageError(f"The model {place} ({what}) cannot answer {job.kind}.", "Name another model in params.yaml.")
+    raise UsageError(
+        f"The model {place} ({what}) cannot answer {job.kind}.", "Name another model in params.yaml."
+    )
 
 
 def trainable(job: Job, place: str) -> Trainable:
@@ -57,7 +59,9 @@ def _loaded(name: str, entry: EntryPoint) -> Family:
         problem = f"The model family {name!r} cannot be imported: {type(error).__name__}: {error}."
         raise UsageError(problem, f"Correct or remove {entry.value.partition(':')[0]}.") from error
     if not isinstance(found, Family):
-        raise UsageError(f"The model family {name!r} is not complete.", "Give it every member of lsloop.models.Family.")
+        raise UsageError(
+            f"The model family {name!r} is not complete.", "Give it every member of lsloop.models.Family."
+        )
     return found
 
 

@@ -10,7 +10,8 @@ from lsloop.errors import LsloopError, UsageError
 
 
 def fingerprint(folder: Path) -> str:
-    """What tells one model folder from another: the hash of its weights; without such files, of all that it holds."""
+    """What tells one model folder from another: the hash of its weights; without such files, of all that
+    it holds."""
     try:
         return models.fingerprint(folder)
     except UsageError:
@@ -22,7 +23,8 @@ def fingerprint(folder: Path) -> str:
 
 
 def keep(trained: Path, folder: Path) -> None:
-    """Put a trained model where versions are, in one step; one that is there already is the same, and stays."""
+    """Put a trained model where versions are, in one step; one that is there already is the same, and
+    stays."""
     if folder.is_dir():
         return
     trees.mend(folder)
@@ -55,7 +57,8 @@ def require_whole(version: str, folder: Path, weights: str) -> None:
 
 
 def prune(folder: Path, wanted: Collection[str]) -> list[str]:
-    """Remove every version but the wanted ones from the folder of a task type; their names. DVC's cache keeps them."""
+    """Remove every version but the wanted ones from the folder of a task type; their names. DVC's cache
+    keeps them."""
     gone = sorted(one.name for one in folder.iterdir() if one.is_dir() and one.name not in wanted)
     for name in gone:
         trees.remove(folder / name)

@@ -1,7 +1,9 @@
-"""Backup: ledger, Label Studio and settings in one file, made while everything runs; made only once it was put back.
+"""Backup: ledger, Label Studio and settings in one file, made while everything runs; made only once it was
+put back.
 
-What is in the file is what `parts.json` says, each part with its SHA-256. The ledger is saved first, Label Studio after it:
-a task that came between is one that Label Studio has and the ledger does not know, which the next push or pull adopts.
+What is in the file is what `parts.json` says, each part with its SHA-256. The ledger is saved first, Label
+Studio after it: a task that came between is one that Label Studio has and the ledger does not know, which the
+next push or pull adopts.
 """
 
 import shutil
@@ -35,7 +37,8 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Backup:
-    """A backup that was proven. `rows` of the ledger and of Label Studio by table; `beside` says what is not in it."""
+    """A backup that was proven. `rows` of the ledger and of Label Studio by table; `beside` says what is
+    not in it."""
 
     path: Path
     made_at: datetime
@@ -159,7 +162,8 @@ def _pack(parts: Path, file: Path) -> None:
 
 
 def _prove(file: Path, folder: Path) -> None:
-    """Unpack, put the ledger back, and compare every table with what it was. Raises LsloopError naming what differs."""
+    """Unpack, put the ledger back, and compare every table with what it was. Raises LsloopError naming
+    what differs."""
     about = unpacked(file, folder)
     with scratch.running(folder / "postgres") as url:
         put_back_ledger(url, folder, about)
@@ -178,13 +182,19 @@ def _thin(target: Path, config: Config, keep: int) -> list[Path]:
 
 def _beside(config: Config, studio: store.Counts | None) -> list[str]:
     """What is not in a backup, and who has it."""
-    said = [] if studio is not None else ["Label Studio: it is not the embedded one; back it up where it runs"]
+    said = (
+        [] if studio is not None else ["Label Studio: it is not the embedded one; back it up where it runs"]
+    )
     for name in NOT_IN_IT:
         folder = config.project_dir / name
         found = [path for path in folder.rglob("*") if path.is_file()] if folder.is_dir() else []
         if found:
             has_dvc = folder.with_name(f"{folder.name}.dvc").is_file() or _is_out(config.project_dir, name)
-            whose = "DVC has it; `dvc push` keeps a copy elsewhere" if has_dvc else "nothing else has it: `dvc add` it"
+            whose = (
+                "DVC has it; `dvc push` keeps a copy elsewhere"
+                if has_dvc
+                else "nothing else has it: `dvc add` it"
+            )
             said.append(f"{name}: {counted(len(found), 'file')} ({whose})")
     return said
 

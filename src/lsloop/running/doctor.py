@@ -27,7 +27,8 @@ def examine(
     studio: Callable[[], LabelStudio],
     progress: Progress = SILENT,
 ) -> list[Check]:
-    """Prove the round trip, check by check; nothing of it stays. The two adapters are opened here: that may fail, too."""
+    """Prove the round trip, check by check; nothing of it stays. The two adapters are opened here: that
+    may fail, too."""
     with ExitStack() as stack:
         visit = _Visit(config, progress.advance)
         opened = visit.look("PostgreSQL", lambda: _entered(stack, closing(ledger())), checkup.postgres)
@@ -84,7 +85,8 @@ def _entered(stack: ExitStack, manager: AbstractContextManager[T]) -> T:
 
 
 def _fly(visit: _Visit, bird: canary.Canary, stack: ExitStack) -> None:
-    """A task out, Label Studio's event to our server, and the annotation back. Then, or at a stop, the canary is gone."""
+    """A task out, Label Studio's event to our server, and the annotation back. Then, or at a stop, the
+    canary is gone."""
     stack.callback(_end, bird)
     if visit.check("task out", bird.out):
         visit.check("webhook", lambda: _heard(visit.config, bird))

@@ -1,4 +1,5 @@
-"""Long work in the background: what `lsloop worker` does. The queue is procrastinate's, in the ledger's PostgreSQL.
+"""Long work in the background: what `lsloop worker` does. The queue is procrastinate's, in the ledger's
+PostgreSQL.
 
 To add a job, write a function that takes the settings and arguments that JSON can hold, and one row in JOBS:
 
@@ -6,10 +7,11 @@ To add a job, write a function that takes the settings and arguments that JSON c
 
     JOBS = {..., "retrain": Job(_retrain, queue="train")}
 
-and queue it with `add(config, "retrain", key=task_type, task_type=task_type)`. Of the jobs with one name and one key, one
-runs at a time, on whatever machine, and one more waits; `add` answers None when one waits already. A queue does one
-job after another per worker, and `lsloop worker --queue train` works on that one only. A job that fails is tried again;
-one whose worker died is begun again by another. So a job must be fit to be repeated.
+and queue it with `add(config, "retrain", key=task_type, task_type=task_type)`. Of the jobs with one name and
+one key, one runs at a time, on whatever machine, and one more waits; `add` answers None when one waits
+already. A queue does one job after another per worker, and `lsloop worker --queue train` works on that one
+only. A job that fails is tried again; one whose worker died is begun again by another. So a job must be fit
+to be repeated.
 
 Events of Label Studio have their own table (`ledger/events.py`); here they are a queue called `events`.
 """
@@ -80,7 +82,11 @@ def _lsloop(config: Config, *words: str) -> str:
 
 
 def _predict(
-    config: Config, task_type: str, limit: int | None = None, since: str | None = None, model: str | None = None
+    config: Config,
+    task_type: str,
+    limit: int | None = None,
+    since: str | None = None,
+    model: str | None = None,
 ) -> object:
     moment = datetime.fromisoformat(since) if since else None
     with closing(ledger.connect(config.database_url)) as opened:
@@ -94,8 +100,11 @@ JOBS: dict[str, Job] = {
 }
 
 
-def retrain(config: Config, task_type: str, *, actor: str, reason: str | None, words: Sequence[str] = ()) -> int:
-    """Queue a training, with these options of `lsloop retrain`; its number, or that of the one that waits already."""
+def retrain(
+    config: Config, task_type: str, *, actor: str, reason: str | None, words: Sequence[str] = ()
+) -> int:
+    """Queue a training, with these options of `lsloop retrain`; its number, or that of the one that waits
+    already."""
     with closing(ledger.connect(config.database_url)) as opened:
         number = versions.request(opened, task_type, actor, reason)
         job = add(config, "retrain", key=task_type, task_type=task_type, words=list(words))
@@ -191,7 +200,9 @@ async def _work(now: Now, names: Collection[str], stop: threading.Event) -> None
         ended = await asyncio.gather(*workers, return_exceptions=True)
     if not stop.is_set():
         why = next((one for one in ended if isinstance(one, Exception)), None)
-        raise Unreachable(f"The job queue broke off: {why or 'PostgreSQL went away'}.", "Is PostgreSQL there?")
+        raise Unreachable(
+            f"The job queue broke off: {why or 'PostgreSQL went away'}.", "Is PostgreSQL there?"
+        )
 
 
 async def _worker(app: Any, name: str) -> None:

@@ -31,7 +31,8 @@ ASIDE = ".from-backup"
 
 @dataclass(frozen=True)
 class Restored:
-    """What was put where. `kept` are settings that were there already and differ; those of the backup lie beside them."""
+    """What was put where. `kept` are settings that were there already and differ; those of the backup lie
+    beside them."""
 
     target: Path
     made_at: str
@@ -45,7 +46,8 @@ class Restored:
 
 
 def restore(file: Path, target: Path, *, dry_run: bool, say: Callable[[str], None]) -> Restored:
-    """Put a backup into a project folder that has no ledger yet. With `dry_run`, only look whether it could be.
+    """Put a backup into a project folder that has no ledger yet. With `dry_run`, only look whether it could
+    be.
 
     Raises UsageError where a ledger or a Label Studio is there already, LsloopError for a damaged file.
     """
@@ -61,7 +63,8 @@ def restore(file: Path, target: Path, *, dry_run: bool, say: Callable[[str], Non
         if own and not saving.is_empty(own):
             place = address.read(own).place
             raise UsageError(
-                f"The database at {place} is not empty.", "Set DATABASE_URL in .env to an empty one, or empty it by hand."
+                f"The database at {place} is not empty.",
+                "Set DATABASE_URL in .env to an empty one, or empty it by hand.",
             )
         has_studio = about["label_studio"] is not None and not environment.label_studio_url
         done = Restored(
@@ -100,9 +103,15 @@ def _settings(work: Path) -> Path:
 
 
 def _put(
-    work: Path, here: Path, about: dict[str, Any], own: str | None, has_studio: bool, say: Callable[[str], None]
+    work: Path,
+    here: Path,
+    about: dict[str, Any],
+    own: str | None,
+    has_studio: bool,
+    say: Callable[[str], None],
 ) -> None:
-    """Ledger and Label Studio. The ledger first: a Label Studio without it would get everything a second time."""
+    """Ledger and Label Studio. The ledger first: a Label Studio without it would get everything a second
+    time."""
     say("Putting the ledger back")
     if own:
         put_back_ledger(own, work, about)
@@ -135,7 +144,8 @@ def _put_settings(saved: Path, target: Path, done: Restored) -> None:
 
 
 def _put_state(saved: Path, here: Path) -> None:
-    """The secrets, so that links and webhooks go on; of the running stack only the ports, which may be free again."""
+    """The secrets, so that links and webhooks go on; of the running stack only the ports, which may be
+    free again."""
     for name in ("secret", "api_token"):
         if (saved / name).is_file() and not (here / name).exists():
             files.write(here / name, (saved / name).read_text(encoding="utf-8"))
@@ -145,7 +155,8 @@ def _put_state(saved: Path, here: Path) -> None:
 
 
 def unpacked(file: Path, folder: Path) -> dict[str, Any]:
-    """What is in a backup, unpacked into a folder, each part as it was. Raises LsloopError for a damaged file."""
+    """What is in a backup, unpacked into a folder, each part as it was. Raises LsloopError for a damaged
+    file."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         with tarfile.open(file, "r:gz") as packed:
@@ -156,11 +167,24 @@ def unpacked(file: Path, folder: Path) -> dict[str, Any]:
         if not file.exists():
             raise UsageError(f"There is no backup {file}.", "`lsloop backup` makes one.") from error
         raise _damaged(file, f"it has no {PARTS}") from error
-    except (tarfile.TarError, EOFError, zlib.error, OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (
+        tarfile.TarError,
+        EOFError,
+        zlib.error,
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+    ) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the disk, not the file
         raise _damaged(file, str(error)) from error
-    wrong = [name for name, digest in told.items() if not (folder / name).is_file() or sha256(folder / name) != digest]
+    wrong = [
+        name
+        for name, digest in told.items()
+        if not (folder / name).is_file() or sha256(folder / name) != digest
+    ]
     if wrong:
         raise _damaged(file, f"{wrong[0]} is not what was saved")
     return about
@@ -171,10 +195,13 @@ def _damaged(file: Path, why: str) -> LsloopError:
 
 
 def put_back_ledger(url: str, folder: Path, about: dict[str, Any]) -> None:
-    """Fill an empty database from an unpacked backup, and compare. Raises LsloopError naming a table that differs."""
+    """Fill an empty database from an unpacked backup, and compare. Raises LsloopError naming a table that
+    differs."""
     saving.put_back(postgres.binary("pg_restore"), address.read(url), folder / LEDGER)
     saved = {table: tuple(digest) for table, digest in about["ledger"].items()}
     there = saving.digests(url)
     wrong = sorted(table for table in saved.keys() | there.keys() if saved.get(table) != there.get(table))
     if wrong:
-        raise LsloopError(f"The ledger that was put back differs from the one saved: {', '.join(wrong[:5])}.", "Run again.")
+        raise LsloopError(
+            f"The ledger that was put back differs from the one saved: {', '.join(wrong[:5])}.", "Run again."
+        )

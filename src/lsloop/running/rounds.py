@@ -1,7 +1,8 @@
-"""Rounds of the whole loop: predict → push → wait for people → pull → export → retrain, written down part by part.
+"""Rounds of the whole loop: predict → push → wait for people → pull → export → retrain, written down part by
+part.
 
-Killed anywhere, the next call goes on with the part that was not done. Each part may be begun again: predict goes on where
-it was, push sends what the round still lacks, retrain goes on from its last checkpoint.
+Killed anywhere, the next call goes on with the part that was not done. Each part may be begun again: predict
+goes on where it was, push sends what the round still lacks, retrain goes on from its last checkpoint.
 """
 
 import math
@@ -36,7 +37,8 @@ Told = Callable[[Round, str, Part], None]
 class Wanted:
     """How many rounds: each sends up to `limit` tasks and goes on once `accepted` answers came.
 
-    `pause` is called again and again while people are waited for; `begun` and `told` when a part begins and when it is done.
+    `pause` is called again and again while people are waited for; `begun` and `told` when a part begins and
+    when it is done.
     """
 
     task_type: str
@@ -154,7 +156,8 @@ class _Round:
         return {"by": "lsloop export", "samples": sum(part.samples for part in done.task_types.values())}
 
     def retrain(self) -> Part:
-        """Fine-tune; what the ledger says of the result holds also when an earlier call got so far and was killed then."""
+        """Fine-tune; what the ledger says of the result holds also when an earlier call got so far and was
+        killed then."""
         if not reviewed.read(self.config.reviewed_dir / self.wanted.task_type).splits["train"]:
             return {"version": None, "promoted": False, "why": "Nothing to train on yet.", "metrics": {}}
         number = self.at.number
@@ -169,7 +172,12 @@ class _Round:
             except retraining.AlreadyAtWork:
                 self.wanted.pause(self.people)
         version = versions.find(self.ledger, done.version)
-        return {"version": done.version, "promoted": version.in_use, "why": done.why, "metrics": version.metrics}
+        return {
+            "version": done.version,
+            "promoted": version.in_use,
+            "why": done.why,
+            "metrics": version.metrics,
+        }
 
     def _send(self, limit: int, *, fresh: bool = True) -> None:
         wanted = self.wanted
@@ -181,8 +189,8 @@ class _Round:
 
 
 def corrections(kind: Kind, made: Iterable[tuple[Value, Value]]) -> dict[str, Any]:
-    """Of answers to what a model proposed: how many, and how many were submitted unchanged; how many units of the kind were
-    changed of how many that were submitted, and the same as words where these are counted."""
+    """Of answers to what a model proposed: how many, and how many were submitted unchanged; how many units of
+    the kind were changed of how many that were submitted, and the same as words where these are counted."""
     answers = unchanged = changed = total = 0
     for shown, given in made:
         answers += 1
@@ -198,12 +206,15 @@ def corrections(kind: Kind, made: Iterable[tuple[Value, Value]]) -> dict[str, An
 
 @dataclass(frozen=True)
 class Line:
-    """A round in the table. Round 0 is the model as it was before the first one: only `value` is known of it."""
+    """A round in the table. Round 0 is the model as it was before the first one: only `value` is known of
+    it."""
 
     number: int
     measure: str | None
     value: float | None  # of the model in use after the round, on the frozen test split
-    gain: dict[str, float] | None  # of the new model over the one before: `value`, and its 95 % interval `low` to `high`
+    gain: (
+        dict[str, float] | None
+    )  # of the new model over the one before: `value`, and its 95 % interval `low` to `high`
     test_samples: int | None
     accepted: int | None = None
     answers: int | None = None

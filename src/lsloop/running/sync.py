@@ -1,7 +1,7 @@
 """One cycle of everything that keeps the loop moving: dvc pull → ingest → pull → accept → push.
 
-One cycle at a time on a ledger, whoever starts it and wherever. A step that fails keeps none of the others from their
-work; what came of each is written down as soon as it is known.
+One cycle at a time on a ledger, whoever starts it and wherever. A step that fails keeps none of the others
+from their work; what came of each is written down as soon as it is known.
 """
 
 import logging
@@ -37,7 +37,8 @@ class Came(NamedTuple):
 
 @dataclass(frozen=True)
 class Step:
-    """What came of a step. `reason` says why it failed or was skipped; `exit_code` is what a command would answer."""
+    """What came of a step. `reason` says why it failed or was skipped; `exit_code` is what a command would
+    answer."""
 
     name: str
     task_type: str | None
@@ -51,7 +52,8 @@ class Step:
 
 @dataclass(frozen=True)
 class Cycle:
-    """What became of the wish for a cycle: it ran, somebody else was at it, or it was not due for `due_in` seconds."""
+    """What became of the wish for a cycle: it ran, somebody else was at it, or it was not due for `due_in`
+    seconds."""
 
     became: Literal["ran", "busy", "not due"]
     run: Run | None = None
@@ -67,8 +69,8 @@ class Cycle:
 
 @dataclass(frozen=True)
 class Wanted:
-    """A cycle's surroundings. `push`: samples of every task type are sent, not only where params.yaml says so;
-    `send_files`: also export and `dvc push`; `stopping`: whether it was asked to end."""
+    """A cycle's surroundings. `push`: samples of every task type are sent, not only where params.yaml says
+    so; `send_files`: also export and `dvc push`; `stopping`: whether it was asked to end."""
 
     ledger: Ledger
     config: Config
@@ -122,7 +124,9 @@ def _done(name: str, task_type: str | None, work: Callable[[], Came]) -> Step:
     except Skipped as why:
         done = Step(name, task_type, "skipped", str(why))
     except LsloopError as error:
-        done = Step(name, task_type, "failed", f"{error.problem} {error.fix}".strip(), exit_code=error.exit_code)
+        done = Step(
+            name, task_type, "failed", f"{error.problem} {error.fix}".strip(), exit_code=error.exit_code
+        )
     except Exception as error:
         log.exception("%s failed", name)
         done = Step(name, task_type, "failed", f"{type(error).__name__}: {error}", exit_code=1)
@@ -165,7 +169,9 @@ def _ingest(wanted: Wanted) -> Came:
 
 
 def _pull(wanted: Wanted, task_type: str) -> Came:
-    if task_type not in projects.pushed(wanted.ledger):  # to any Label Studio: another one than ours is not to go unnoticed
+    if task_type not in projects.pushed(
+        wanted.ledger
+    ):  # to any Label Studio: another one than ours is not to go unnoticed
         raise Skipped("nothing was pushed yet")
     with wanted.label_studio() as studio:
         done = loop.pull(wanted.ledger, studio, wanted.config, task_type)
@@ -182,12 +188,19 @@ def _accept(wanted: Wanted, task_type: str) -> Came:
     _require_pushed(wanted, task_type)
     done = loop.accept(wanted.ledger, wanted.config, task_type)
     decided = {f"conflicts_{strategy}": count for strategy, count in done.decided.items()}
-    counts = {**done.received.outcomes, **decided, "parked": done.parked, "not_understood": len(set(done.problems))}
+    counts = {
+        **done.received.outcomes,
+        **decided,
+        "parked": done.parked,
+        "not_understood": len(set(done.problems)),
+    }
     return Came(counts, [])
 
 
 def _require_pushed(wanted: Wanted, task_type: str, why: str = "nothing was pushed yet") -> None:
-    if task_type not in projects.pushed(wanted.ledger, servers.spelled(wanted.ledger, wanted.config.label_studio_server)):
+    if task_type not in projects.pushed(
+        wanted.ledger, servers.spelled(wanted.ledger, wanted.config.label_studio_server)
+    ):
         raise Skipped(why)
 
 
@@ -195,10 +208,16 @@ def _push(wanted: Wanted, task_type: str) -> Came:
     """Send as many samples as the backlog has room for; without room, only finish what was cut off."""
     config = wanted.config
     if not (wanted.push or config.params.task_types[task_type].sync_push):
-        raise Skipped("it sends nothing unless told: `sync_push: true` in params.yaml, or `lsloop sync --send-samples`")
+        raise Skipped(
+            "it sends nothing unless told: `sync_push: true` in params.yaml, or `lsloop sync --send-samples`"
+        )
     if not loop.plan_push(wanted.ledger, config, task_type, limit=1).tasks:
-        _require_pushed(wanted, task_type, "there is nothing to send")  # a project may have work that was cut off
-    found = overview.tasks(wanted.ledger, servers.spelled(wanted.ledger, config.label_studio_server), task_type)
+        _require_pushed(
+            wanted, task_type, "there is nothing to send"
+        )  # a project may have work that was cut off
+    found = overview.tasks(
+        wanted.ledger, servers.spelled(wanted.ledger, config.label_studio_server), task_type
+    )
     waiting = sum(row["claimed"] + row["open"] for row in found)
     limit = min(config.params.push.limit, max(0, config.params.sync.backlog - waiting))
     with wanted.label_studio() as studio:

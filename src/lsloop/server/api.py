@@ -128,7 +128,10 @@ def _aside(desk: Desk, which: Aside) -> dict[str, Any]:
         desk.ledger, task_type=task_type, annotator=which.annotator, sample=which.sample, limit=which.limit
     )
     page = desk.config.task_page
-    told = [one | {"url": page(one["ls_project_id"], one["ls_task_id"]) if one["ls_task_id"] else None} for one in found]
+    told = [
+        one | {"url": page(one["ls_project_id"], one["ls_task_id"]) if one["ls_task_id"] else None}
+        for one in found
+    ]
     return {"problems": told, "total": total}
 
 
@@ -155,11 +158,14 @@ def _resolved(desk: Desk, number: int, how: Decision, actor: str) -> dict[str, A
 
 
 def _meant(desk: Desk, number: int) -> Conflict:
-    """The conflict about Label Studio's annotation of this number; where there is no such annotation, the ledger's conflict.
+    """The conflict about Label Studio's annotation of this number; where there is no such annotation, the
+    ledger's conflict.
 
     A number that is an annotation's never stands for the conflict about another one.
     """
-    about = conflicts.of_annotation(desk.ledger, servers.spelled(desk.ledger, desk.config.label_studio_server), number)
+    about = conflicts.of_annotation(
+        desk.ledger, servers.spelled(desk.ledger, desk.config.label_studio_server), number
+    )
     still_open = [conflict for conflict in about if conflict.status == "open"]
     if len(still_open) > 1:
         ids = ", ".join(str(conflict.conflict_id) for conflict in still_open)
@@ -170,7 +176,9 @@ def _meant(desk: Desk, number: int) -> Conflict:
         )
     if about:
         return (still_open or about)[0]
-    if annotations.is_known(desk.ledger, servers.spelled(desk.ledger, desk.config.label_studio_server), number):
+    if annotations.is_known(
+        desk.ledger, servers.spelled(desk.ledger, desk.config.label_studio_server), number
+    ):
         raise Problem(404, f"Annotation {number} is in no conflict.", _LIST)
     try:
         return conflicts.get(desk.ledger, number)

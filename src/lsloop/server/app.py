@@ -1,4 +1,5 @@
-"""The HTTP server: truthful health, media for annotators, events of Label Studio, the API for who holds its token."""
+"""The HTTP server: truthful health, media for annotators, events of Label Studio, the API for who holds
+its token."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -33,9 +34,11 @@ def create(
     hook: webhook.Hook | None = None,
     ml: ml_backend.Backends | None = None,
 ) -> FastAPI:
-    """The application. `ping` raises LsloopError unless PostgreSQL answers; `dvc_cache` is where links may lead.
+    """The application. `ping` raises LsloopError unless PostgreSQL answers; `dvc_cache` is where links may
+    lead.
 
-    Without a `desk` there are no API and no metrics, without a `hook` no events are taken, without `ml` no model answers.
+    Without a `desk` there are no API and no metrics, without a `hook` no events are taken, without `ml` no
+    model answers.
     """
     app = FastAPI(
         title="lsloop",
@@ -87,7 +90,8 @@ def _may(hook: webhook.Hook | None) -> Callable[[str, Mapping[str, str]], bool]:
 
 
 def origins(url: str) -> list[str]:
-    """The origins that browsers name when they show the pages at `url`; both spellings of this machine count."""
+    """The origins that browsers name when they show the pages at `url`; both spellings of this machine
+    count."""
     parts = urlsplit(url)
     host = parts.hostname or ""
     hosts = _LOOPBACK if host in _LOOPBACK else (f"[{host}]" if ":" in host else host,)
@@ -100,7 +104,9 @@ def _add_health(app: FastAPI, pulse: Pulse, model_loaded: Callable[[], bool]) ->
     async def health() -> JSONResponse:
         trouble = await pulse.trouble()
         if trouble:
-            return JSONResponse({"status": "unavailable", "reason": trouble, "model_loaded": model_loaded()}, 503)
+            return JSONResponse(
+                {"status": "unavailable", "reason": trouble, "model_loaded": model_loaded()}, 503
+            )
         return JSONResponse({"status": "ok", "model_loaded": model_loaded()})
 
 

@@ -1,7 +1,7 @@
 """/canary: how `lsloop doctor` learns whether what Label Studio sends arrives here.
 
-Whoever has the link, which doctor signs for minutes, may deliver something, and ask whether something came. Nothing of it
-is looked at or stored.
+Whoever has the link, which doctor signs for minutes, may deliver something, and ask whether something came.
+Nothing of it is looked at or stored.
 """
 
 import time

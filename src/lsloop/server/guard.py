@@ -24,11 +24,17 @@ BODY = 64 * 1024
 ACTOR = "X-Actor"
 _ACTOR = re.compile(r"[^\x00-\x1f\x7f-\x9f]{1,100}")
 _CREDENTIALS = re.compile(r"(?:Bearer|Token) +(\S+)", re.IGNORECASE)
-_STATUS: tuple[tuple[type[LsloopError], int], ...] = ((Unreachable, 503), (UsageError, 422), (Refused, 409), (Unfit, 400))
+_STATUS: tuple[tuple[type[LsloopError], int], ...] = (
+    (Unreachable, 503),
+    (UsageError, 422),
+    (Refused, 409),
+    (Unfit, 400),
+)
 
 
 class Problem(LsloopError):
-    """A request that cannot be answered; `status` is the HTTP one, `wants` of a 401 the scheme that opens it."""
+    """A request that cannot be answered; `status` is the HTTP one, `wants` of a 401 the scheme that opens
+    it."""
 
     def __init__(self, status: int, problem: str, fix: str = "", *, wants: str = "Bearer") -> None:
         super().__init__(problem, fix)
@@ -127,8 +133,8 @@ class Headers:
 
 
 class Limits:
-    """Middleware: a body over BODY is answered 413, whether or not its length was told first; over `larger[path]` where
-    `may(path, headers)` says so.
+    """Middleware: a body over BODY is answered 413, whether or not its length was told first; over
+    `larger[path]` where `may(path, headers)` says so.
 
     A body is held until all of it is there, so that no handler begins on one that turns out to be too large.
     """

@@ -13,7 +13,8 @@ T = TypeVar("T")
 
 
 class Pulse:
-    """Asks with `ping`, which returns, or raises LsloopError. One question at a time, however many want to know."""
+    """Asks with `ping`, which returns, or raises LsloopError. One question at a time, however many want to
+    know."""
 
     def __init__(self, ping: Callable[[], None], patience: float = 2) -> None:
         self._ping = ping

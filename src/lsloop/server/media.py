@@ -77,7 +77,8 @@ def wanted(header: str, size: int) -> tuple[int, int] | None:
 
 
 def _headers(found: os.stat_result, name: str) -> dict[str, str]:
-    """What every answer about the file says. The tag changes with any replacement, also one with the old times."""
+    """What every answer about the file says. The tag changes with any replacement, also one with the old
+    times."""
     return {
         "accept-ranges": "bytes",
         "cache-control": "private, no-cache",

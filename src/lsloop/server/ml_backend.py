@@ -1,7 +1,7 @@
 """/ml/{task type}: the model in use answers Label Studio, which takes this for an ML backend of its own.
 
-Label Studio waits one second for /health and three for /setup, so these never wait for a model or for PostgreSQL. N
-tasks get N results, in order: with any other number Label Studio drops all of them.
+Label Studio waits one second for /health and three for /setup, so these never wait for a model or for
+PostgreSQL. N tasks get N results, in order: with any other number Label Studio drops all of them.
 """
 
 import asyncio
@@ -41,8 +41,8 @@ MOST = 64 * 2**20
 """Bytes of a request for predictions: Label Studio asks for all tasks of a project at once."""
 
 AT_WORK, WAITING = 8, 16
-"""Requests for predictions that are answered at a time, as far as their models take so many, and that may be there before
-more are told to come again."""
+"""Requests for predictions that are answered at a time, as far as their models take so many, and that may be
+there before more are told to come again."""
 
 
 class Backends:
@@ -118,7 +118,8 @@ class Backends:
             raise guard.Problem(404, error.problem, error.fix) from error
 
     async def in_turn(self, work: Callable[[], T]) -> T:
-        """The answer of `work`, which may take long, in one of few threads. Raises Problem (503) when too many wait."""
+        """The answer of `work`, which may take long, in one of few threads. Raises Problem (503) when too
+        many wait."""
         if self.in_line >= WAITING:
             raise guard.Problem(503, "Too many requests for predictions are waiting.", "Ask again later.")
         self.in_line += 1
@@ -208,7 +209,8 @@ def _ask_for_training(backends: Backends, task_type: str) -> int:
 
 
 def _predict(backends: Backends, task_type: str, seat: Seat, asked: dict[str, Any]) -> list[dict[str, Any]]:
-    """A result for each task, in order; an empty one, with the reason in the log, where there is no prediction."""
+    """A result for each task, in order; an empty one, with the reason in the log, where there is no
+    prediction."""
     tasks, state = asked["tasks"], seat.state
     assert state.loaded is not None
     model = replace(state.loaded, version=str(state.version))
@@ -280,7 +282,9 @@ def _hints(asked: dict[str, Any]) -> dict[str, Any]:
 
 def _typed(regions: Any) -> str:
     """The text in the regions of an interactive request."""
-    values = [one.get("value") for one in regions if isinstance(one, dict)] if isinstance(regions, list) else []
+    values = (
+        [one.get("value") for one in regions if isinstance(one, dict)] if isinstance(regions, list) else []
+    )
     texts = [value.get("text") for value in values if isinstance(value, dict)]
     flat = [line for text in texts for line in (text if isinstance(text, list) else [text])]
     return " ".join(line for line in flat if isinstance(line, str))

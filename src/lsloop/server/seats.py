@@ -1,4 +1,5 @@
-"""The models that a server answers with, one seat per task type: the next one is loaded while the last one answers."""
+"""The models that a server answers with, one seat per task type: the next one is loaded while the last one
+answers."""
 
 import logging
 import time
@@ -14,9 +15,11 @@ logger = logging.getLogger(__name__)
 AGAIN = 60.0
 """Seconds until a model that could not be loaded is tried again."""
 
+
 @dataclass(frozen=True)
 class State:
-    """What a seat answers with: a model, or the reason why there is none. `fallback` says why it is not the one wanted."""
+    """What a seat answers with: a model, or the reason why there is none. `fallback` says why it is not
+    the one wanted."""
 
     model: Model | None = None
     loaded: Loaded | None = None
@@ -32,7 +35,8 @@ class State:
 
 
 class Seat:
-    """The model of one task type. `wanted` tells which models would do, the best first; `load` takes seconds."""
+    """The model of one task type. `wanted` tells which models would do, the best first; `load` takes
+    seconds."""
 
     def __init__(self, wanted: Callable[[], Sequence[Model]], load: Callable[[Model], Loaded]) -> None:
         self._find, self._load = wanted, load

@@ -1,7 +1,7 @@
 """What Label Studio tells: stored, then answered. A worker looks at it later.
 
-Label Studio waits one second for an answer and never sends an event twice, so the answer says at once what can be said:
-stored, or that it cannot be stored now. What is not stored, the next pull finds.
+Label Studio waits one second for an answer and never sends an event twice, so the answer says at once what
+can be said: stored, or that it cannot be stored now. What is not stored, the next pull finds.
 """
 
 import asyncio
@@ -23,7 +23,8 @@ from lsloop.server.health import in_thread
 PATHS = ("/webhook", "/v1/webhooks/label-studio")
 
 MOST = 16 * 2**20
-"""Bytes of one event. Label Studio tells of a thousand tasks in 0.8 MB, and of up to five thousand at once."""
+"""Bytes of one event. Label Studio tells of a thousand tasks in 0.8 MB, and of up to five thousand at
+once."""
 
 PATIENCE = 0.8  # seconds: Label Studio hangs up after one, and its annotator waits meanwhile
 AT_ONCE = 8  # events that are being stored; more wait

@@ -1,7 +1,7 @@
 """Whom PostgreSQL runs as. It refuses to run as root, and containers mostly are root.
 
-As root, the first of these that works: a user namespace in which root is called 1000, or nobody (files keep their
-owner, and any folder of root's can be reached), else the project folder's owner, else `nobody`.
+As root, the first of these that works: a user namespace in which root is called 1000, or nobody (files keep
+their owner, and any folder of root's can be reached), else the project folder's owner, else `nobody`.
 """
 
 import os
@@ -52,7 +52,8 @@ def for_postgres(folder: Path, program: Path) -> Account:
 
 
 def _of_this_user(folder: Path, program: Path) -> Account:
-    """This user; one whom no list of users names, as containers have, is called `nobody` in a user namespace."""
+    """This user; one whom no list of users names, as containers have, is called `nobody` in a user
+    namespace."""
     if has_name(os.geteuid()):
         return Account()
     account = Account(prefix=namespace(pwd.getpwnam("nobody").pw_uid))

@@ -121,7 +121,8 @@ def tail(log: Path, lines: int = 15) -> str:
 
 
 def identity(pid: int) -> dict[str, float]:
-    """What tells a process from a later one of the same number: pid and start (seconds since the machine's)."""
+    """What tells a process from a later one of the same number: pid and start (seconds since the
+    machine's)."""
     import psutil
 
     return {"pid": pid, "started": _started(psutil.Process(pid))}

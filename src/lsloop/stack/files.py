@@ -9,7 +9,9 @@ HALF = ".half-made-"
 
 def write(path: Path, text: str) -> None:
     """Write `text` so that a crash leaves the old file or the new one. Only the owner may read it."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}{HALF}")  # mkstemp makes it mode 600
+    handle, name = tempfile.mkstemp(
+        dir=path.parent, prefix=f".{path.name}{HALF}"
+    )  # mkstemp makes it mode 600
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)

@@ -22,7 +22,8 @@ class Template:
 
 
 def templates(env: Path) -> dict[str, Template]:
-    """The gallery by name, sorted by group and name. Raises UsageError where no Label Studio is installed in `env`."""
+    """The gallery by name, sorted by group and name. Raises UsageError where no Label Studio is installed
+    in `env`."""
     home = next(env.glob(_HOME), None)
     if home is None:
         raise UsageError(
@@ -48,4 +49,6 @@ def template(env: Path, name: str) -> Template:
 def _read(path: Path) -> Template:
     document = yaml.safe_load(path.read_text(encoding="utf-8"))
     title, group = (str(document.get(key) or "") for key in ("title", "group"))
-    return Template(path.parent.name, title or path.parent.name, group, str(document["config"]).strip() + "\n")
+    return Template(
+        path.parent.name, title or path.parent.name, group, str(document["config"]).strip() + "\n"
+    )

@@ -1,6 +1,7 @@
 """Keep a service running: one that ends by itself is started again, ever later, until it has ended too often.
 
-The others are not touched: the worker and the server wait for what they need, and find it at the same address again.
+The others are not touched: the worker and the server wait for what they need, and find it at the same address
+again.
 """
 
 import time
@@ -30,7 +31,9 @@ class Patience:
 class Keeper:
     """Looks after one service that runs."""
 
-    def __init__(self, here: Path, service: Service, say: Say, warn: Say, patience: Patience = Patience()) -> None:
+    def __init__(
+        self, here: Path, service: Service, say: Say, warn: Say, patience: Patience = Patience()
+    ) -> None:
         self._here, self._service, self._say, self._warn, self._patience = here, service, say, warn, patience
         self._title, self._log = service.running.name, service.running.log
         self._ends: list[float] = []
@@ -87,4 +90,6 @@ class Keeper:
         often = f"{counted(len(self._ends), 'time')} within {self._patience.within / 60:g} minutes"
         said = f"{self._title} {how}. That was {often}: it is left down, and the others go on."
         self._warn(f"{said} Read {self._log}, then run `lsloop down` and `lsloop up`.")
-        state.update(self._here, left_down=state.read(self._here).get("left_down", {}) | {self._service.name: said})
+        state.update(
+            self._here, left_down=state.read(self._here).get("left_down", {}) | {self._service.name: said}
+        )

@@ -1,4 +1,5 @@
-"""What a crash left behind: processes that a killed `lsloop up` had started, and files that it had begun to write."""
+"""What a crash left behind: processes that a killed `lsloop up` had started, and files that it had begun
+to write."""
 
 import signal
 from pathlib import Path

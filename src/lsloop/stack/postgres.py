@@ -49,8 +49,8 @@ def url(data: Path, port: int, database: str = DATABASE) -> str:
 def start(data: Path, port: int, log: Path, account: accounts.Account | None = None) -> Child:
     """Start the server on `data`, made first if it is not there; a crashed one's leftovers are cleared away.
 
-    It runs as `account`, by default the first that can. Returns at once: `wait_until_ready` next. Raises LsloopError
-    naming what stands in the way.
+    It runs as `account`, by default the first that can. Returns at once: `wait_until_ready` next. Raises
+    LsloopError naming what stands in the way.
     """
     account = account or accounts.for_postgres(data.parent, binary("postgres"))
     clear_leftover(data)

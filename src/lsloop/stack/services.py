@@ -21,7 +21,8 @@ LOG_BYTES = 10_000_000
 
 @dataclass
 class Service:
-    """One service: how to start it on a port, how to tell that it answers there, and how long that may take."""
+    """One service: how to start it on a port, how to tell that it answers there, and how long that may
+    take."""
 
     name: str
     start: Callable[[int], Child]
@@ -115,7 +116,9 @@ def _start_ours(config: Config, started: list[Service], say: Say) -> None:
         OURS_SECONDS,
     )
     # It has started when its log says so. What it needs later, it waits for.
-    worker = Service("worker", lambda port: _spawn_worker(config), lambda child, port: child.has_spoken, OURS_SECONDS)
+    worker = Service(
+        "worker", lambda port: _spawn_worker(config), lambda child, port: child.has_spoken, OURS_SECONDS
+    )
     for service in (server, worker):
         _begin(here, service, started, say)
     for service in (server, worker):

@@ -47,7 +47,8 @@ def read(here: Path) -> dict[str, Any]:
 
 
 def last_backup(here: Path) -> dict[str, Any] | None:
-    """What the last backup of this project folder was: `path`, `made_at`, `bytes`; None where none is known."""
+    """What the last backup of this project folder was: `path`, `made_at`, `bytes`; None where none is
+    known."""
     try:
         found = json.loads((here / BACKUP).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):

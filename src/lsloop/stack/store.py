@@ -17,7 +17,8 @@ Counts = dict[str, int]
 
 
 def copy(data: Path, target: Path) -> Counts:
-    """Copy a store that may be in use, whole as of one moment, with what lies beside it; how many rows it has.
+    """Copy a store that may be in use, whole as of one moment, with what lies beside it; how many rows it
+    has.
 
     Raises LsloopError where the copy is damaged.
     """
@@ -43,8 +44,12 @@ def look_through(data: Path) -> Counts:
             (said,) = store.execute("PRAGMA integrity_check(1)").fetchone()
             if said != "ok":
                 raise sqlite3.DatabaseError(said)
-            tables = [name for (name,) in store.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-            return {name: store.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for name in sorted(tables)}
+            tables = [
+                name for (name,) in store.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+            ]
+            return {
+                name: store.execute(f'SELECT count(*) FROM "{name}"').fetchone()[0] for name in sorted(tables)
+            }
     except sqlite3.DatabaseError as error:
         problem = f"The copy of Label Studio's store is damaged: {error}"
         raise LsloopError(problem, "Look at the disk, then run again.") from error

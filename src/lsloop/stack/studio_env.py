@@ -47,7 +47,8 @@ def ensure(env: Path, say: Say) -> None:
 
 
 def make_once(env: Path, pins: Path, finish: Callable[[Path, Path, Say], None], say: Say) -> None:
-    """Make a virtual environment of the packages in `pins`, then `finish(env, log, say)`: whole, or made again.
+    """Make a virtual environment of the packages in `pins`, then `finish(env, log, say)`: whole, or made
+    again.
 
     Raises Failed when a step fails, UsageError when `env` is not lsloop's.
     """

@@ -1,4 +1,5 @@
-"""Accuracy: what models said, held against what is right, in the job's own measures. An answer that is missing is wrong."""
+"""Accuracy: what models said, held against what is right, in the job's own measures. An answer that is
+missing is wrong."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -41,10 +42,10 @@ class Share:
 class Accuracy:
     """How right one model version is.
 
-    `overall` is the mean agreement, `exact` the share of answers that are the same in all fields; `errors` counts
-    `unit`s, wrong ones and those of the references. `fields` is the share of equal values per field, `confusion`
-    (field → right value → what was said → how often) and `kappa` (Cohen's) are of fields with few values. `groups`
-    has what was measured per group.
+    `overall` is the mean agreement, `exact` the share of answers that are the same in all fields; `errors`
+    counts `unit`s, wrong ones and those of the references. `fields` is the share of equal values per field,
+    `confusion` (field → right value → what was said → how often) and `kappa` (Cohen's) are of fields with few
+    values. `groups` has what was measured per group.
     """
 
     version: str
@@ -63,8 +64,8 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Measured:
-    """How right each model version is, the best first. `references`: how many right values there are; `problems` names
-    the lines of a file that could not be taken."""
+    """How right each model version is, the best first. `references`: how many right values there are;
+    `problems` names the lines of a file that could not be taken."""
 
     references: int
     versions: list[Accuracy]
@@ -95,8 +96,8 @@ def read(
 ) -> dict[str, dict[UUID, Value]]:
     """Answers as JSON lines: {"external_id" or "sample_id": …, "value": {field: …}, "model_version": …}.
 
-    By version (`given` where a line has none); what is said last of a sample counts. A line that cannot be taken goes
-    into `problems`; one of a sample that has no reference does not count.
+    By version (`given` where a line has none); what is said last of a sample counts. A line that cannot be
+    taken goes into `problems`; one of a sample that has no reference does not count.
     """
     names: dict[str, list[UUID]] = {}
     for one in right:
@@ -153,7 +154,9 @@ def measured(version: str, kind: Kind, right: Sequence[Reference], answers: Mapp
         {name: _equal(name, said, true) for name in kind.WRITES},
         {name: _confusion(pairs) for name, pairs in few.items() if pairs},
         {name: kappa(pairs) for name, pairs in few.items() if pairs},
-        _safely(lambda: evaluation.by_group(measures(kind), said, true, [one.group_key for one in right]), {}),
+        _safely(
+            lambda: evaluation.by_group(measures(kind), said, true, [one.group_key for one in right]), {}
+        ),
     )
 
 
@@ -178,7 +181,9 @@ def _mean(values: Sequence[float]) -> Share:
     numbers = numpy.asarray(values, dtype=float)
     chance, at_once = numpy.random.default_rng(0), max(1, 2_000_000 // len(numbers))
     means = [
-        numbers[chance.integers(len(numbers), size=(min(at_once, RESAMPLES - start), len(numbers)))].mean(axis=1)
+        numbers[chance.integers(len(numbers), size=(min(at_once, RESAMPLES - start), len(numbers)))].mean(
+            axis=1
+        )
         for start in range(0, RESAMPLES, at_once)
     ]
     low, high = numpy.quantile(numpy.concatenate(means), [0.025, 0.975])
@@ -192,9 +197,14 @@ def _equal(name: str, said: Sequence[Value], true: Sequence[Value]) -> float:
 
 def _categories(name: str, said: Sequence[Value], true: Sequence[Value]) -> list[tuple[str, str]]:
     """The right value and what was said, as texts; nothing for a field that is no choice among a few."""
-    pairs = [(_text(r.get(name)), _text(a.get(name)) if a else "(missing)") for a, r in zip(said, true, strict=True)]
+    pairs = [
+        (_text(r.get(name)), _text(a.get(name)) if a else "(missing)")
+        for a, r in zip(said, true, strict=True)
+    ]
     values = {value for value, _ in pairs}
-    is_few = len(values) <= MOST and all(len(value) <= 60 for value in values) and len(values) < max(len(pairs), 3)
+    is_few = (
+        len(values) <= MOST and all(len(value) <= 60 for value in values) and len(values) < max(len(pairs), 3)
+    )
     return pairs if is_few else []
 
 

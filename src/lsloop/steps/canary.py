@@ -1,7 +1,8 @@
-"""The canary: a project of its own in Label Studio, with one task that goes out and one annotation that comes back.
+"""The canary: a project of its own in Label Studio, with one task that goes out and one annotation that comes
+back.
 
-It never touches the real projects, and nothing of it stays: not when a check fails, and when it is killed, the next one
-removes what is left.
+It never touches the real projects, and nothing of it stays: not when a check fails, and when it is killed,
+the next one removes what is left.
 """
 
 import contextlib
@@ -43,7 +44,8 @@ class Canary:
     ls_annotation_id: int | None = None
 
     def out(self) -> str:
-        """Make the project and send the task with its pre-annotation; look that it is there as it was sent."""
+        """Make the project and send the task with its pre-annotation; look that it is there as it was
+        sent."""
         removed = self._sweep()
         description = f"{MARK} ({self.owner}, {self.key})"
         self.ls_project_id = int(projects.create(self.studio, TITLE, LABEL_CONFIG, description)["id"])
@@ -56,7 +58,8 @@ class Canary:
         return f"arrived in project {self.ls_project_id}{left}"
 
     def heard(self, url: str, arrived: Callable[[], bool]) -> str:
-        """Have Label Studio send the annotation to `url`; `arrived` asks our server whether something came."""
+        """Have Label Studio send the annotation to `url`; `arrived` asks our server whether something
+        came."""
         body = {"project": self.ls_project_id, "url": url, "actions": ["ANNOTATION_CREATED"],
                 "send_payload": True, "send_for_all_actions": False}  # fmt: skip
         place = url.partition("?")[0].rpartition("/canary/")[0]
@@ -112,7 +115,8 @@ class Canary:
             self.ls_annotation_id = int(made["id"])
 
     def _sweep(self) -> int:
-        """Remove what earlier ones left: our own, and anybody's that is forgotten. Never one that people have used."""
+        """Remove what earlier ones left: our own, and anybody's that is forgotten. Never one that people
+        have used."""
         there = projects.find_by_description(self.studio, MARK)
         found = [projects.get(self.studio, one["id"]) for one in there if one["title"] == TITLE]
         leftovers = [one["id"] for one in found if one and one["task_number"] <= 1 and self._is_left(one)]
@@ -149,7 +153,8 @@ def served(url: str) -> str:
 
 
 def opened(link: str, origin: str) -> str:
-    """Whether a browser on a page of `origin` may play the file behind a signed link. Raises Unreachable, Refused."""
+    """Whether a browser on a page of `origin` may play the file behind a signed link. Raises Unreachable,
+    Refused."""
     part = _get(link, {"Origin": origin, "Range": "bytes=0-0"})
     if part.status_code in (403, 404):
         told = "the signing secret differs" if part.status_code == 403 else "the file is not there"
@@ -171,7 +176,8 @@ def opened(link: str, origin: str) -> str:
 
 
 def playable(link: str, expired: str, origin: str) -> str:
-    """Whether a browser on a page of `origin` may play the file behind a signed link, and nobody without a good one.
+    """Whether a browser on a page of `origin` may play the file behind a signed link, and nobody without a
+    good one.
 
     Raises Unreachable, and Refused for what a browser or a stranger would meet.
     """

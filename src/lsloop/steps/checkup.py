@@ -38,7 +38,8 @@ class Check:
 
 
 def look(name: str, check: Callable[[], str]) -> Check:
-    """Run one check: it says what it found, or raises LsloopError; Skipped where there is nothing to look at."""
+    """Run one check: it says what it found, or raises LsloopError; Skipped where there is nothing to look
+    at."""
     began = time.monotonic()
     fix, away = "", False
     state: State = "ok"
@@ -79,7 +80,11 @@ def token(studio: LabelStudio) -> str:
 def proxies(addresses: dict[str, str]) -> str:
     """Through which proxy each of the services is reached; this machine's own never are."""
     found = {name: web.proxy_of(url) for name, url in addresses.items()}
-    told = [f"{name} through the proxy of {proxy[0]} (NO_PROXY takes hosts out)" for name, proxy in found.items() if proxy]
+    told = [
+        f"{name} through the proxy of {proxy[0]} (NO_PROXY takes hosts out)"
+        for name, proxy in found.items()
+        if proxy
+    ]
     return "; ".join(told) or "none is in the way"
 
 

@@ -1,4 +1,5 @@
-"""Conflicts: what upstream changed under an annotator's hands, merged where that is safe, decided, and undone."""
+"""Conflicts: what upstream changed under an annotator's hands, merged where that is safe, decided, and
+undone."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -31,18 +32,22 @@ class Decided:
 
 
 def merged(kind: Kind, conflict: Conflict) -> Value | None:
-    """Both sides' changes in one value; None where they overlap, or where what the annotator judged from has changed."""
+    """Both sides' changes in one value; None where they overlap, or where what the annotator judged from
+    has changed."""
     if conflict.ours is None or not set(conflict.fields) <= set(kind.WRITES):
         return None
     base, theirs = (_written(kind, side["fields"]) for side in (conflict.base, conflict.theirs))
     try:
         return kind.merge(base, conflict.ours, theirs)
-    except Exception:  # what upstream says cannot be understood, so nothing can be merged with it; people look
+    except (
+        Exception
+    ):  # what upstream says cannot be understood, so nothing can be merged with it; people look
         return None
 
 
 def unchecked(conflict: Conflict, value: Value) -> dict[str, list[Any]]:
-    """Of a merge what came from the other side, by field: the annotator was not shown it, so nobody checked it."""
+    """Of a merge what came from the other side, by field: the annotator was not shown it, so nobody
+    checked it."""
     ours = conflict.ours or {}
     found = {name: merging.added(ours.get(name), value.get(name)) for name in conflict.writes}
     return {name: what for name, what in found.items() if what}
@@ -148,7 +153,8 @@ def _decided(ledger: Ledger, conflict: Conflict, strategy: Strategy, value: Valu
 
 
 def _remembered(conflict: Conflict, value: Value | None) -> Value | None:
-    """A merge with the remark which of it nobody checked: it stays with the revision, and in what is exported."""
+    """A merge with the remark which of it nobody checked: it stays with the revision, and in what is
+    exported."""
     if value is None:
         return None
     found = unchecked(conflict, value)

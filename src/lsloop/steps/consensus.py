@@ -1,4 +1,5 @@
-"""Several annotators: the most central of answers that agree is accepted; of those that do not, somebody decides."""
+"""Several annotators: the most central of answers that agree is accepted; of those that do not, somebody
+decides."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +32,9 @@ class Jury:
         try:
             agreed = agreement.mean_pairwise(task.said, self.kind.agree)
             central = agreement.most_central(task.said, self.kind.agree)
-        except Exception:  # what a kind cannot compare does not agree: somebody decides, and other tasks are not held up
+        except (
+            Exception
+        ):  # what a kind cannot compare does not agree: somebody decides, and other tasks are not held up
             agreed, central = 0.0, 0
         share = 1.0 if agreed is None else min(max(agreed, 0.0), 1.0)
         remarks = sorted((_remarks(said, self.kind.WRITES) for said in task.said), key=repr)
@@ -47,7 +50,8 @@ def _remarks(said: Value, writes: Sequence[str]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Remark:
-    """How far annotators agree in a remark beside the answer: Krippendorff's alpha over `tasks` with several answers.
+    """How far annotators agree in a remark beside the answer: Krippendorff's alpha over `tasks` with several
+    answers.
 
     `alpha` is None where all answers are alike: there is nothing to tell agreement from habit by.
     """

@@ -1,7 +1,8 @@
 """Events: what Label Studio tells is where to look, and nothing more.
 
-An event names tasks, or annotations whose tasks the ledger knows. Those tasks are read back from Label Studio, so that an
-event that is lost, late, repeated or forged can do no more than cause a read, or not cause one.
+An event names tasks, or annotations whose tasks the ledger knows. Those tasks are read back from Label
+Studio, so that an event that is lost, late, repeated or forged can do no more than cause a read, or not cause
+one.
 """
 
 import logging
@@ -20,7 +21,8 @@ logger = logging.getLogger(__name__)
 ACTIONS = (
     "ANNOTATION_CREATED", "ANNOTATIONS_CREATED", "ANNOTATION_UPDATED", "ANNOTATIONS_DELETED", "TASKS_DELETED",
 )  # fmt: skip
-"""What is listened to. TASKS_CREATED tells of our own pushes, whose tasks the ledger knows before Label Studio does."""
+"""What is listened to. TASKS_CREATED tells of our own pushes, whose tasks the ledger knows before Label
+Studio does."""
 
 BATCH = 500
 """Events that are taken at a time."""
@@ -83,12 +85,14 @@ def named(action: str, payload: Mapping[str, Any]) -> Named:
 def process(
     ledger: Ledger, server: str, look: Look, tell: Tell = lambda project, payloads: None, *, tries: int
 ) -> Processed:
-    """Look at what the events that are due name, until none is due. A task that many of them name is looked at once.
+    """Look at what the events that are due name, until none is due. A task that many of them name is looked
+    at once.
 
-    Then what they told is written down: it may be all that is left of an answer that was edited or deleted since.
-    Events from other Label Studios than `server` are left to whoever reaches these.
+    Then what they told is written down: it may be all that is left of an answer that was edited or deleted
+    since. Events from other Label Studios than `server` are left to whoever reaches these.
 
-    What cannot be looked at is tried again later, up to `tries` times. Raises Unreachable when PostgreSQL is away.
+    What cannot be looked at is tried again later, up to `tries` times. Raises Unreachable when PostgreSQL is
+    away.
     """
     total = Processed()
     while taken := events.take(ledger, BATCH, tries, server):
@@ -150,7 +154,8 @@ def _tasks(
 
 
 def _look(ledger: Ledger, wanted: _Wanted, way: _Way, tries: int, total: Processed) -> None:
-    """Look at all tasks of a project at once; when that fails for another reason than a service that is away, one by one."""
+    """Look at all tasks of a project at once; when that fails for another reason than a service that is
+    away, one by one."""
     trouble = _try(way.look, wanted.project, list(wanted.tasks))
     total.tasks += len(wanted.tasks)
     if trouble is None:

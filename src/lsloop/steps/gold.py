@@ -1,4 +1,5 @@
-"""Gold: answers to hidden probes are held to their references, and whoever falls under the floor is held back."""
+"""Gold: answers to hidden probes are held to their references, and whoever falls under the floor is held
+back."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -22,7 +23,8 @@ class Examiner:
     problems: list[str] = field(default_factory=list)
 
     def judge(self, transaction: Transaction, keys: Sequence[UUID] | None) -> list[UUID]:
-        """Score what is new among these tasks (None: in the whole project); the tasks to settle anew for it."""
+        """Score what is new among these tasks (None: in the whole project); the tasks to settle anew for
+        it."""
         answers = ledger_gold.unscored(transaction, self.project, self.kind.UNIT, keys)
         ledger_gold.record(transaction, [score for answer in answers if (score := self._scored(answer))])
         concerned = None if keys is None else ledger_gold.annotators_of(transaction, keys)
@@ -46,7 +48,8 @@ class Examiner:
 
 
 def check_reference(reference: Value, kinds: Sequence[Kind]) -> None:
-    """Raises UsageError unless each field of a reference is written by one of these kinds, which understands it."""
+    """Raises UsageError unless each field of a reference is written by one of these kinds, which
+    understands it."""
     writers = [kind for kind in kinds if set(kind.WRITES) & reference.keys()]
     written = {name for kind in writers for name in kind.WRITES}
     if not reference or (unknown := sorted(reference.keys() - written)):

@@ -1,4 +1,5 @@
-"""Predictions that were made elsewhere: read line by line, checked as a model's answers are, and written down."""
+"""Predictions that were made elsewhere: read line by line, checked as a model's answers are, and written
+down."""
 
 import gzip
 from collections.abc import Callable, Iterable, Iterator
@@ -22,7 +23,8 @@ NAMED = 1000
 
 @dataclass
 class Imported:
-    """What became of the lines of a file. `same` were known already; `problems` names those that could not be taken."""
+    """What became of the lines of a file. `same` were known already; `problems` names those that could not
+    be taken."""
 
     lines: int = 0
     new: int = 0
@@ -50,12 +52,19 @@ class _Line:
 
 
 def read_in(
-    ledger: Ledger, task_type: str, asking: Asking, path: Path, version: str | None, advance: Callable[[int], None]
+    ledger: Ledger,
+    task_type: str,
+    asking: Asking,
+    path: Path,
+    version: str | None,
+    advance: Callable[[int], None],
 ) -> Imported:
-    """Write down the predictions of a file of JSON lines (also gzip), in constant memory; the same again changes nothing.
+    """Write down the predictions of a file of JSON lines (also gzip), in constant memory; the same again
+    changes nothing.
 
-    A line is {"external_id" (and "source") or "sample_id", "model_version", "value" or "result", "score", "uncertainty"};
-    `version` is that of lines without one. A line that cannot be taken is named, and the others go on.
+    A line is {"external_id" (and "source") or "sample_id", "model_version", "value" or "result", "score",
+    "uncertainty"}; `version` is that of lines without one. A line that cannot be taken is named, and the
+    others go on.
     """
     done = Imported()
     with _opened(path) as file:
@@ -100,10 +109,14 @@ def _line(number: int, text: bytes, version: str | None) -> _Line:
     if (value is None) == (result is None):
         raise ValueError("it needs a value (an object of fields) or a result (Label Studio's)")
     if not isinstance(value if result is None else result, dict if result is None else list):
-        raise ValueError("its value is not an object of fields" if result is None else "its result is not a list")
+        raise ValueError(
+            "its value is not an object of fields" if result is None else "its result is not a list"
+        )
     source = one.get("source")
     numbers = [_number(one, key) for key in ("score", "uncertainty")]
-    return _Line(number, (nfc(name), source if isinstance(source, str) else None), version, value, result, *numbers)
+    return _Line(
+        number, (nfc(name), source if isinstance(source, str) else None), version, value, result, *numbers
+    )
 
 
 def _number(one: dict[str, Any], key: str) -> float | None:
@@ -124,8 +137,12 @@ def _take(ledger: Ledger, task_type: str, asking: Asking, lines: list[_Line], do
             known.append((line, samples[0]))
         else:
             many = "several samples are called" if samples else "there is no sample"
-            done.refuse(line.number, f"{many} {line.name[0]!r}{'; give its source or sample_id' if samples else ''}")
-    answers = asking.checked([sample for _, sample in known], [(line.version, _guess(line, asking)) for line, _ in known])
+            done.refuse(
+                line.number, f"{many} {line.name[0]!r}{'; give its source or sample_id' if samples else ''}"
+            )
+    answers = asking.checked(
+        [sample for _, sample in known], [(line.version, _guess(line, asking)) for line, _ in known]
+    )
     said: list[tuple[Sample, Prediction]] = []
     for (line, sample), answer in zip(known, answers, strict=True):
         if answer.value is None:
@@ -133,7 +150,11 @@ def _take(ledger: Ledger, task_type: str, asking: Asking, lines: list[_Line], do
         else:
             said.append((sample, Prediction(answer.value, line.version, answer.score, answer.uncertainty)))
     new, changed = predictions.bring_in(ledger, task_type, said) if said else (0, 0)
-    done.new, done.changed, done.same = done.new + new, done.changed + changed, done.same + len(said) - new - changed
+    done.new, done.changed, done.same = (
+        done.new + new,
+        done.changed + changed,
+        done.same + len(said) - new - changed,
+    )
 
 
 def _guess(line: _Line, asking: Asking) -> Guess:

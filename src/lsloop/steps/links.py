@@ -1,7 +1,9 @@
-"""Links to media in tasks that people may still open follow their source: address, secret, expiry, the file's place.
+"""Links to media in tasks that people may still open follow their source: address, secret, expiry, the file's
+place.
 
-Only the links in a task's data are replaced, in place: nothing else that a task shows is touched, so a page that is open
-goes on, and an answer that was begun is not disturbed. As long as nothing changed, this costs one look at a small table.
+Only the links in a task's data are replaced, in place: nothing else that a task shows is touched, so a page
+that is open goes on, and an answer that was begun is not disturbed. As long as nothing changed, this costs
+one look at a small table.
 """
 
 from collections.abc import Callable, Sequence
@@ -46,7 +48,8 @@ def renew(
 ) -> Renewed:
     """Renew the links of up to `limit` tasks, those that come first in Label Studio first.
 
-    `works` asks the media server whether a link is good. Raises Unreachable; what was done until then stays done.
+    `works` asks the media server whether a link is good. Raises Unreachable; what was done until then stays
+    done.
     """
     done = Renewed()
     links.remember(ledger, project, media.made_of, media.expires)
@@ -72,7 +75,9 @@ class _Run:
         self.ledger, self.studio, self.project, self.media = ledger, studio, project, media
         self.ls_project_id, self.works, self.done = project.ls_project_id, works, done
         self.failing = 0  # tasks in a row that Label Studio failed for
-        self.judged: dict[tuple[str, str], bool] = {}  # whether links of a base with a fault are left as they are
+        self.judged: dict[
+            tuple[str, str], bool
+        ] = {}  # whether links of a base with a fault are left as they are
 
     def go(self, limit: int) -> None:
         made = self.media.made_of, self.media.renewed_until
@@ -93,7 +98,8 @@ class _Run:
             links.seen(self.ledger, self.project, *made, seen_to)
 
     def _renew(self, some: Sequence[Linked]) -> bool:
-        """Whether all of these tasks were dealt with: none is left as it is because of a doubt about the settings."""
+        """Whether all of these tasks were dealt with: none is left as it is because of a doubt about the
+        settings."""
         there = tasks.data_of(self.studio, self.ls_project_id, [task.ls_task_id for task in some])
         taken, refused = list[UUID](), list[UUID]()
         for task in some:
@@ -110,20 +116,27 @@ class _Run:
     def _put(self, task: Linked, data: dict[str, object]) -> bool:
         try:
             tasks.update_data(self.studio, task.ls_task_id, data)
-        except (Refused, answers.Failing, Uncertain) as trouble:  # this one task: the others go on, and it is tried again
+        except (
+            Refused,
+            answers.Failing,
+            Uncertain,
+        ) as trouble:  # this one task: the others go on, and it is tried again
             if isinstance(trouble, Uncertain) and not trouble.answered:
                 raise
             self.failing += not isinstance(trouble, Refused)
             if self.failing == MOST:
                 raise
-            self.done.problems.append(f"the link of task {task.ls_task_id} was not renewed: {trouble.problem}")
+            self.done.problems.append(
+                f"the link of task {task.ls_task_id} was not renewed: {trouble.problem}"
+            )
             return False
         self.failing = 0
         self.done.renewed += 1
         return True
 
     def _doubt(self, link: Link) -> bool:
-        """Whether links like this one are left as they are, because the settings here may be the wrong ones."""
+        """Whether links like this one are left as they are, because the settings here may be the wrong
+        ones."""
         fault = self.media.fault(link)
         if fault in ("address", "secret") and (link.base, fault) not in self.judged:
             doubt = self._elsewhere(link) if fault == "address" else self._unknown(link)
@@ -159,7 +172,9 @@ def first(ledger: Ledger, studio: LabelStudio, project: Project, media: Media) -
     """
     assert project.ls_project_id is not None
     task = links.open_task(ledger, project)
-    data = tasks.data_of(studio, project.ls_project_id, [task.ls_task_id]).get(task.ls_task_id) if task else None
+    data = (
+        tasks.data_of(studio, project.ls_project_id, [task.ls_task_id]).get(task.ls_task_id) if task else None
+    )
     for link in links_in(data):
         if why := _stale(link, media, task.path if task else None):
             which = f"task {task.ls_task_id if task else ''} of {project.task_type}"

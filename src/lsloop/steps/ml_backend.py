@@ -17,7 +17,8 @@ _POLL = 1.0  # seconds
 
 @dataclass
 class Attached:
-    """The backend as Label Studio knows it. `tested` is what it said of a task; `problem`: why it does not answer."""
+    """The backend as Label Studio knows it. `tested` is what it said of a task; `problem`: why it does not
+    answer."""
 
     url: str
     ls_backend_id: int | None = None
@@ -56,13 +57,19 @@ def attach(
 
 
 def inspect(studio: LabelStudio, project: Project, wanted: Backend) -> str:
-    """What Label Studio says of the backend, and what it answers about a task; changes nothing. Raises LsloopError."""
+    """What Label Studio says of the backend, and what it answers about a task; changes nothing. Raises
+    LsloopError."""
     assert project.ls_project_id is not None
-    there, fix = ml.ours(studio, project.ls_project_id, wanted), f"Run `lsloop setup --task-type {project.task_type}`."
+    there, fix = (
+        ml.ours(studio, project.ls_project_id, wanted),
+        f"Run `lsloop setup --task-type {project.task_type}`.",
+    )
     if there is None:
         raise Refused(f"Label Studio asks no model about {project.task_type}, and there is one.", fix)
     if there["url"] != wanted.url:
-        raise Refused(f"Label Studio asks the model at {there['url']}, and it answers at {wanted.url} now.", fix)
+        raise Refused(
+            f"Label Studio asks the model at {there['url']}, and it answers at {wanted.url} now.", fix
+        )
     if there["state"] != ml.CONNECTED:
         why = there["error_message"] or there["readable_state"]
         problem = f"Label Studio does not reach the model at {wanted.url}: {why}."

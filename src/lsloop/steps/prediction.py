@@ -12,15 +12,17 @@ from lsloop.ledger.predictions import Backlog, Worker
 from lsloop.records import Prediction, Sample
 
 FIRST, MOST = 128, 1024
-"""Samples that are claimed before it is known how fast the model is, and at most at a time. What is claimed is sorted by
-length: like with like, a batch has little padding. So a fast model claims many; what a slow one claims, nobody else can do.
+"""Samples that are claimed before it is known how fast the model is, and at most at a time. What is claimed
+is sorted by length: like with like, a batch has little padding. So a fast model claims many; what a slow one
+claims, nobody else can do.
 """
 
 PIECE = 32
 """Samples that are answered and written down at a time, at first. What a killed worker loses is one piece."""
 
 SHORT, LONG = 3.0, 15.0
-"""Seconds: after a piece that took less the next is twice as large, after one that took more half as large."""
+"""Seconds: after a piece that took less the next is twice as large, after one that took more half as
+large."""
 
 NAMED = 1000
 """So many failures are named; all are counted."""
@@ -51,7 +53,8 @@ def predict(
     expect: Callable[[int], None] = lambda total: None,
     advance: Callable[[int], None] = lambda done: None,
 ) -> Predicted:
-    """Predict for a backlog, oldest sample first. What was written down stays, however this ends; run it again to go on.
+    """Predict for a backlog, oldest sample first. What was written down stays, however this ends; run it
+    again to go on.
 
     `model` is called when there is something to predict. Several may be at work on one backlog.
     """
@@ -66,7 +69,8 @@ def predict(
 
 
 class _Run:
-    """One pass: while the model is at one piece, the one before is written down; the next claim is made meanwhile."""
+    """One pass: while the model is at one piece, the one before is written down; the next claim is made
+    meanwhile."""
 
     def __init__(
         self, worker: Worker, asking: Asking, model: Loaded, done: Predicted, advance: Callable[[int], None]
@@ -88,7 +92,8 @@ class _Run:
                 writing.result()
 
     def _pieces(self, line: ThreadPoolExecutor) -> Iterator[list[Sample]]:
-        """What is claimed, the shortest recordings first. A piece of middle length goes ahead, to tell the model's speed."""
+        """What is claimed, the shortest recordings first. A piece of middle length goes ahead, to tell the
+        model's speed."""
         first = _by_length(self._claim())
         ahead = max(0, len(first) - PIECE) // 2
         if first:

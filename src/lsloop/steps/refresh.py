@@ -1,8 +1,9 @@
 """Refresh: a task that nobody has started shows what its sample is now, in place.
 
-Label Studio is changed first, the ledger after it. Cut off in between, the ledger goes by what the task showed before: an
-answer then makes a conflict at worst, and the next refresh does it again. A page that was opened before a refresh still
-shows the old content; what was begun before the refresh is therefore judged by the old base (`earlier_bases`).
+Label Studio is changed first, the ledger after it. Cut off in between, the ledger goes by what the task
+showed before: an answer then makes a conflict at worst, and the next refresh does it again. A page that was
+opened before a refresh still shows the old content; what was begun before the refresh is therefore judged by
+the old base (`earlier_bases`).
 """
 
 from collections.abc import Callable, Sequence
@@ -33,7 +34,8 @@ Made = Callable[[Sequence[Claim], list[str]], Sequence[dict[str, Any] | Unmade]]
 
 @dataclass
 class Refreshed:
-    """What a refresh did. `started` tasks were left alone because somebody is at them; `problems` were refused."""
+    """What a refresh did. `started` tasks were left alone because somebody is at them; `problems` were
+    refused."""
 
     refreshed: int = 0
     started: int = 0
@@ -135,7 +137,9 @@ def _refresh(
         done.started += 1
         return
     _show(studio, ls_project_id, task.ls_task_id, there["predictions"], content["predictions"])
-    theirs = {k: v for k, v in there["data"].items() if k not in task.moved}  # what people put beside ours stays
+    theirs = {
+        k: v for k, v in there["data"].items() if k not in task.moved
+    }  # what people put beside ours stays
     changed = tasks.update_data(studio, task.ls_task_id, {**theirs, **content["data"]})
     since = datetime.fromisoformat(changed["updated_at"])
     version = next((p["model_version"] for p in content["predictions"]), None)

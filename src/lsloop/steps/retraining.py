@@ -1,4 +1,5 @@
-"""Training: fine-tune on what people accepted, measure old and new model on the frozen test split, keep the better."""
+"""Training: fine-tune on what people accepted, measure old and new model on the frozen test split, keep
+the better."""
 
 import hashlib
 import json
@@ -64,7 +65,8 @@ class Wanted:
 
 @dataclass
 class Done:
-    """What a training did; `why` is one sentence. `trained` is False where there was nothing new to train on."""
+    """What a training did; `why` is one sentence. `trained` is False where there was nothing new to train
+    on."""
 
     training_id: int
     version: str
@@ -86,14 +88,17 @@ SILENT = Progress()
 
 
 def retrain(ledger: Ledger, wanted: Wanted, progress: Progress = SILENT) -> Done:
-    """Train, measure, and promote what is better beyond chance. A killed run goes on from its last checkpoint.
+    """Train, measure, and promote what is better beyond chance. A killed run goes on from its last
+    checkpoint.
 
-    Raises AlreadyAtWork while somebody else trains the task type, LsloopError for what keeps a run from its end: then
-    the ledger says why, and nothing is promoted.
+    Raises AlreadyAtWork while somebody else trains the task type, LsloopError for what keeps a run from its
+    end: then the ledger says why, and nothing is promoted.
     """
 
     def busy() -> None:
-        raise AlreadyAtWork(f"{wanted.task_type} is being trained already.", "`lsloop models list` shows how it ends.")
+        raise AlreadyAtWork(
+            f"{wanted.task_type} is being trained already.", "`lsloop models list` shows how it ends."
+        )
 
     with ledger.in_turn(versions.turn(wanted.task_type), busy):
         run = _Run(ledger, wanted, progress)
@@ -119,7 +124,8 @@ def require_whole(project_dir: Path, version: Version) -> None:
 
 
 class _Base(NamedTuple):
-    """A model to begin with or to compare with: where it is, what it is called, and whether that is a version."""
+    """A model to begin with or to compare with: where it is, what it is called, and whether that is a
+    version."""
 
     path: str
     name: str
@@ -144,7 +150,8 @@ class _Run:
         self.left_out: dict[str, str] = {}  # by sample: why
 
     def _base(self) -> str | None:
-        """The base that is fine-tuned: the one named, else of those in the settings the first that can be trained."""
+        """The base that is fine-tuned: the one named, else of those in the settings the first that can be
+        trained."""
         if self.wanted.base:
             return self.wanted.base
         bases = self.wanted.settings.bases
@@ -171,7 +178,8 @@ class _Run:
         }
 
     def _weights(self, base: str) -> str | None:
-        """None of a hub's model, whose id stands for it, and of what is not there: that is told when it is needed."""
+        """None of a hub's model, whose id stands for it, and of what is not there: that is told when it is
+        needed."""
         try:
             path = Path(self.wanted.find_model(base))
             return folders.fingerprint(path) if path.is_dir() else None
@@ -182,7 +190,9 @@ class _Run:
         """Raises UsageError unless a killed run is there that is the same run."""
         name, was = self.wanted.task_type, versions.unfinished(self.ledger, self.wanted.task_type)
         if was is None:
-            raise UsageError(f"There is no unfinished training of {name}.", "Run it without --resume to start one.")
+            raise UsageError(
+                f"There is no unfinished training of {name}.", "Run it without --resume to start one."
+            )
         changed = [key for key in self.identity if was.get(key) != self.identity[key]]
         if changed:
             raise UsageError(
@@ -226,7 +236,8 @@ class _Run:
         return Done(number, known.version, promoted, why, trained=False, metrics=known.metrics)
 
     def _bases(self) -> tuple[_Base, _Base]:
-        """What is fine-tuned, and what the result is compared with. Raises UsageError for what is not there, or altered."""
+        """What is fine-tuned, and what the result is compared with. Raises UsageError for what is not
+        there, or altered."""
         wanted, in_use = self.wanted, self.in_use
         configured = self._named(self.base)
         before = self._named(in_use.version) if in_use else configured
@@ -258,7 +269,9 @@ class _Run:
                 f"The train split of {wanted.task_type} is empty: {wanted.data_dir} has nothing to train on.",
                 "Have more annotations accepted, then run `lsloop export`.",
             )
-        self.progress.say(f"Training on {counted(len(data.splits['train']), 'sample')}, from {without_secrets(start.name)}.")
+        self.progress.say(
+            f"Training on {counted(len(data.splits['train']), 'sample')}, from {without_secrets(start.name)}."
+        )
         order = process.Order(
             job=wanted.asking.job, base=start.path, data=str(data.folder), data_sha256=data.sha256, out=str(self.work),
             settings=wanted.settings.training, seed=wanted.settings.seed,
@@ -295,7 +308,9 @@ class _Run:
         both = self._in_use(before), [Model(str(trained), version.version, settings)]
         tested = self._tested(data, both)
         reports, verdict = _compared(wanted.asking.kind, tested, wanted.settings.seed)
-        decision = promotion.decide(verdict, len(tested.cases), wanted.settings.minimum_test, wanted.rule, wanted.reason)
+        decision = promotion.decide(
+            verdict, len(tested.cases), wanted.settings.minimum_test, wanted.rule, wanted.reason
+        )
         counts = {split: len(ids) for split, ids in data.splits.items()}
         version.metrics.update(promotion.metrics(*reports, verdict, decision.promote, counts))
         if self.left_out:
@@ -307,30 +322,38 @@ class _Run:
         return Done(number, version.version, decision.promote, decision.why, metrics=version.metrics)
 
     def _in_use(self, before: _Base) -> list[Model]:
-        """What answered until now: the version in use, or the base; of several bases the first that can be used."""
+        """What answered until now: the version in use, or the base; of several bases the first that can be
+        used."""
         wanted, settings = self.wanted, self.wanted.settings
         if before.version or wanted.base or len(settings.bases) < 2:
             return [Model(before.path, before.version, settings.predicting)]
         return [Model(base, None, settings.predicting) for base in settings.bases]
 
     def _tested(self, data: Data, models: Sequence[Sequence[Model]]) -> "_Tested":
-        """The test samples that can be read, and what each of the models says of them: asked as it is served."""
+        """The test samples that can be read, and what each of the models says of them: asked as it is
+        served."""
         cases, broken = data.cases("test")
         answers = [self._answers(data, choice, cases) for choice in models]
         unread = {i: one for said in answers for i, one in enumerate(said) if one.unreadable}
-        self.left_out |= broken | {str(cases[i].sample.sample_id): one.problem or "" for i, one in unread.items()}
+        self.left_out |= broken | {
+            str(cases[i].sample.sample_id): one.problem or "" for i, one in unread.items()
+        }
         if broken or unread:
             self._set_aside(sum(len(ids) for ids in data.splits.values()))
         kept = [i for i in range(len(cases)) if i not in unread]
         groups = [data.groups.get(str(cases[i].sample.sample_id)) for i in kept]
-        return _Tested([cases[i] for i in kept], groups, [[said[i].value or {} for i in kept] for said in answers])
+        return _Tested(
+            [cases[i] for i in kept], groups, [[said[i].value or {} for i in kept] for said in answers]
+        )
 
     def _answers(self, data: Data, choice: Sequence[Model], cases: Sequence[Case]) -> list[Answer]:
         """What the first usable model of a choice answers. It is not shown what people said."""
         if not cases:
             return []
         asking = replace(self.wanted.asking, media_dir=data.folder)
-        loaded = first(choice, lambda one: asking.load(replace(one, place=self.wanted.find_model(one.place)))).loaded
+        loaded = first(
+            choice, lambda one: asking.load(replace(one, place=self.wanted.find_model(one.place)))
+        ).loaded
         parts = [cases[start : start + _AT_ONCE] for start in range(0, len(cases), _AT_ONCE)]
         return [answer for part in parts for answer in asking.ask(loaded, [one.sample for one in part])]
 
@@ -353,7 +376,8 @@ class _Tested(NamedTuple):
 def _compared(
     kind: Kind, tested: _Tested, seed: int
 ) -> tuple[tuple[dict[str, Any], dict[str, Any]], Verdict | None]:
-    """What is measured of the new model and of the old one, overall and per language (per group where none is known)."""
+    """What is measured of the new model and of the old one, overall and per language (per group where none
+    is known)."""
     if not tested.cases:
         return ({}, {}), None
     old, new = tested.answers

@@ -1,7 +1,7 @@
 """Kinds of labelling job: each module here is one, and its file name is its registration.
 
-A job without a kind gets one from its label config (`from_template`). An installed package adds kinds through the
-entry-point group `lsloop.task_types`.
+A job without a kind gets one from its label config (`from_template`). An installed package adds kinds through
+the entry-point group `lsloop.task_types`.
 """
 
 import importlib
@@ -75,13 +75,15 @@ class Kind(Protocol):
         """Both sides' changes of `base` in one value; None where they clash and people must look."""
 
     def question(self, sample: Sample) -> dict[str, Any]:
-        """What a model is told of a sample: nothing in it tells the answer, not even where there is one already."""
+        """What a model is told of a sample: nothing in it tells the answer, not even where there is one
+        already."""
 
     def answer(self, said: Value, sample: Sample) -> Value:
         """What a model said of a sample, as a value. Raises ValueError for what cannot be one."""
 
     def training_rows(self, sample: Sample, value: Value) -> list[dict[str, Any]]:
-        """The neutral rows that export and training share: one, or one for each part of a sample (lines of a page)."""
+        """The neutral rows that export and training share: one, or one for each part of a sample (lines of
+        a page)."""
 
 
 def names() -> list[str]:
@@ -104,12 +106,17 @@ def load(kind: str) -> Kind:
 
 
 def from_template(
-    name: str, label_config: str, reads: Mapping[str, str] | None = None, writes: Mapping[str, str] | None = None
+    name: str,
+    label_config: str,
+    reads: Mapping[str, str] | None = None,
+    writes: Mapping[str, str] | None = None,
 ) -> Kind:
-    """The kind that a label config makes. `reads`: sample fields (or `media`) by variable; `writes`: by control.
+    """The kind that a label config makes. `reads`: sample fields (or `media`) by variable; `writes`: by
+    control.
 
-    Without `reads`, the first variable of an image, a recording, a video or a PDF is the sample's media file, and every
-    other variable the field of its name. Raises UsageError for a label config that is none, or names that it lacks.
+    Without `reads`, the first variable of an image, a recording, a video or a PDF is the sample's media file,
+    and every other variable the field of its name. Raises UsageError for a label config that is none, or
+    names that it lacks.
     """
     from lsloop.task_types._template import made
 
@@ -117,11 +124,14 @@ def from_template(
         return made(label_config, reads or {}, writes or {})
     except ValueError as error:
         problem = str(error).rstrip(".")
-        raise UsageError(f"{name}: {problem}.", "Correct the template, or the entry in params.yaml.") from error
+        raise UsageError(
+            f"{name}: {problem}.", "Correct the template, or the entry in params.yaml."
+        ) from error
 
 
 def measures(kind: Kind) -> Measures:
-    """How answers of a kind are measured against references: its `MEASURES`; without any, by how far they agree."""
+    """How answers of a kind are measured against references: its `MEASURES`; without any, by how far they
+    agree."""
     by_agreement = Measure("agreement", lambda answer, reference: (kind.agree(answer, reference), 1.0))
     found: Measures = getattr(kind, "MEASURES", (by_agreement,))
     return found
@@ -129,7 +139,8 @@ def measures(kind: Kind) -> Measures:
 
 @dataclass(frozen=True)
 class Described:
-    """What a kind reads, writes and is measured by, in words; and whether a model's answer can be shown for all of it."""
+    """What a kind reads, writes and is measured by, in words; and whether a model's answer can be shown
+    for all of it."""
 
     reads: tuple[str, ...]
     writes: tuple[str, ...]
@@ -140,11 +151,14 @@ class Described:
 def described(kind: Kind) -> Described:
     """A kind in words, for whoever has just made it."""
     first = measures(kind)[0].name.replace("_", " ")
-    return Described(tuple(kind.READS), tuple(kind.WRITES), f"{first}, errors in {kind.UNIT}", answers_all(kind))
+    return Described(
+        tuple(kind.READS), tuple(kind.WRITES), f"{first}, errors in {kind.UNIT}", answers_all(kind)
+    )
 
 
 def readable(kind: Kind, value: Value) -> Value:
-    """A value as people read it, where a kind has words for it (`readable`); else, and of what it cannot take, as it is."""
+    """A value as people read it, where a kind has words for it (`readable`); else, and of what it cannot
+    take, as it is."""
     if not hasattr(kind, "readable"):
         return value
     try:
@@ -160,7 +174,8 @@ def answers_all(kind: Kind) -> bool:
 
 
 def knows_impossible(kind: Kind) -> bool:
-    """Whether a kind says of a value that it cannot be of a recording of a certain length: it has `impossible`."""
+    """Whether a kind says of a value that it cannot be of a recording of a certain length: it has
+    `impossible`."""
     return hasattr(kind, "impossible")
 
 
@@ -183,9 +198,11 @@ def misfits(kind: Kind, config: str) -> list[str]:
 
 
 def unreadable(kind: Kind, config: str) -> list[str]:
-    """What answers given with a label config that fits can say and the kind does not take; empty when it takes all.
+    """What answers given with a label config that fits can say and the kind does not take; empty when it
+    takes all.
 
-    Tried on answers made from the label config itself. A kind that does not take the plainest of them is not judged.
+    Tried on answers made from the label config itself. A kind that does not take the plainest of them is not
+    judged.
     """
     plain, others = regions.specimens(config, kind.NEEDS)
     if _refusal(kind, plain, config):

@@ -1,6 +1,7 @@
 """A kind of labelling job made of its label config alone: what its variables show and its controls answer.
 
-For a job without rules of its own. Its values are those of `values.answers`; a part that was not answered is None.
+For a job without rules of its own. Its values are those of `values.answers`; a part that was not answered is
+None.
 """
 
 from collections.abc import Iterable, Mapping
@@ -104,7 +105,8 @@ class TemplateKind:
         return self._shown(sample, (name for name in self.READS if name not in self.WRITES))
 
     def answer(self, said: Value, sample: Sample) -> Value:
-        """What was said under the names of the controls, under those of the fields and in the one form of equal answers."""
+        """What was said under the names of the controls, under those of the fields and in the one form of
+        equal answers."""
         named = {self.answers.renamed.get(name, name): part for name, part in said.items()}
         value = self.answers.given(named)
         regions = self.answers.renamed.get(REGIONS, REGIONS)
@@ -114,8 +116,11 @@ class TemplateKind:
         return {**dict.fromkeys(self.WRITES), **more, **self.answers.normal(value)}
 
     def training_rows(self, sample: Sample, value: Value) -> list[dict[str, Any]]:
-        """What was shown, and what was answered, with relations and what no codec knows where there are any."""
-        beside = [name for part in (RELATIONS, OTHER) if (name := self.answers.renamed.get(part, part)) in value]
+        """What was shown, and what was answered, with relations and what no codec knows where there are
+        any."""
+        beside = [
+            name for part in (RELATIONS, OTHER) if (name := self.answers.renamed.get(part, part)) in value
+        ]
         return [self._shown(sample, self.READS) | {name: value.get(name) for name in (*self.WRITES, *beside)}]
 
     @staticmethod
@@ -132,8 +137,8 @@ class TemplateKind:
 def made(config: str, reads: Mapping[str, str], writes: Mapping[str, str]) -> TemplateKind:
     """The kind of a label config. Raises ValueError for one that is none, or names that it does not have.
 
-    What is shown is not what is answered: a control that has the name of a field that is read writes `<name>_answer`,
-    unless `writes` says that it corrects that field.
+    What is shown is not what is answered: a control that has the name of a field that is read writes
+    `<name>_answer`, unless `writes` says that it corrects that field.
     """
     tags = regions.controls(config)
     if not tags:
@@ -143,7 +148,11 @@ def made(config: str, reads: Mapping[str, str], writes: Mapping[str, str]) -> Te
     shows = _shown(config, reads)
     apart = {name: f"{name}_answer" for name in parts if name in shows.values() and name not in writes}
     answers = _answers(config, tuple(sorted({**apart, **writes}.items())))
-    played = ((name, shows.get(variable)) for name, (tag, variable) in regions.objects(config).items() if tag in PLAYED)
+    played = (
+        (name, shows.get(variable))
+        for name, (tag, variable) in regions.objects(config).items()
+        if tag in PLAYED
+    )
     recordings = frozenset(name for name, field in played if field == "media")
     return TemplateKind(tuple(dict.fromkeys(shows.values())), answers.writes, shows, answers, recordings)
 
@@ -160,7 +169,11 @@ def _sized(record: dict[str, Any], sample: Sample) -> dict[str, Any]:
     """A record with the size of its image, as Label Studio's page writes it beside what people draw."""
     if not sample.width or "x" not in record["where"]:
         return record
-    return {**record, "more": {"original_width": sample.width, "original_height": sample.height} | record["more"]}
+    return {
+        **record,
+        "more": {"original_width": sample.width, "original_height": sample.height} | record["more"],
+    }
+
 
 PLAYED = ("audio", "audioplus", "video")
 

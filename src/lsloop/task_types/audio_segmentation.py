@@ -74,7 +74,8 @@ def upstream_value(sample: Sample) -> Value | None:
 
 
 def _shared(answer: Value, reference: Value, only: str | None = None) -> tuple[int, int]:
-    """The parts of frame F1, of one language or of all: time instead of frames, so that it holds for any frame length."""
+    """The parts of frame F1, of one language or of all: time instead of frames, so that it holds for any
+    frame length."""
     spans = ([m[:3] for m in _marks(v.get("segments")) if only in (None, m[2])] for v in (answer, reference))
     return agreement.time_shared(*spans)
 

@@ -27,7 +27,8 @@ def word_agreement(a: str, b: str) -> float:
 
 
 def word_errors(answer: str, reference: str) -> tuple[int, int]:
-    """Wrong, missing and extra words of `answer`, and all words of `reference`: what a word error rate is made of."""
+    """Wrong, missing and extra words of `answer`, and all words of `reference`: what a word error rate is
+    made of."""
     ours, theirs = words(answer), words(reference)
     if not ours or not theirs:
         return len(ours) + len(theirs), len(theirs)
@@ -112,7 +113,8 @@ def nominal_alpha(units: Iterable[Iterable[str]]) -> float | None:
 
 
 def alpha(units: Sequence[tuple[Sequence[int], int]], level: Literal["nominal", "ordinal"]) -> float | None:
-    """Krippendorff's alpha of units given as (answers per category in their order, how many such units there are).
+    """Krippendorff's alpha of units given as (answers per category in their order, how many such units there
+    are).
 
     None where it is undefined: no two answers to one unit, or all in one category.
     """

@@ -1,4 +1,5 @@
-"""An answer to a label config as one value: read, written, compared, merged and shown by the codecs of its controls.
+"""An answer to a label config as one value: read, written, compared, merged and shown by the codecs of its
+controls.
 
 A value holds each control that answers for the whole task under its name, all `regions` (see records.py), the
 `relations` between them, and under `other`, as it came, what no codec knows. What is empty is not in it.
@@ -34,7 +35,8 @@ class Answers:
 
     @cached_property
     def writes(self) -> tuple[str, ...]:
-        """What an answer may hold: the controls of the whole task, regions where something can be marked, and `other`."""
+        """What an answer may hold: the controls of the whole task, regions where something can be marked,
+        and `other`."""
         marks = any(tag.type in controls.MARKING for tag in self.tags.values())
         own = [self._name(name) for name, tag in self.tags.items() if self._is_for_task(name, tag)]
         parts = ((REGIONS, marks or self._has_regions), (OTHER, bool(self.unknown)))
@@ -59,7 +61,8 @@ class Answers:
         return self.renamed.get(control, control)
 
     def read(self, result: Result) -> Value:
-        """A result as a value. Raises ValueError with one sentence for what a control cannot have answered."""
+        """A result as a value. Raises ValueError with one sentence for what a control cannot have
+        answered."""
         if not isinstance(result, list) or not all(isinstance(item, dict) for item in result):
             raise ValueError("The result is not a list of regions.")
         known = [item for item in result if self._is_known(item)]
@@ -89,7 +92,9 @@ class Answers:
         if given is None:
             return
         if tag.type == "rating" and not (type(given) in (int, float) and given in range(1, tag.most + 1)):
-            raise ValueError(f"The rating {name!r} is {given!r}; it must be a whole number from 1 to {tag.most}.")
+            raise ValueError(
+                f"The rating {name!r} is {given!r}; it must be a whole number from 1 to {tag.most}."
+            )
         if tag.type == "choices" and tag.values:
             steps = [step for one in _listed(given) for step in _listed(one)]
             if alien := [step for step in steps if isinstance(step, str) and step not in tag.values]:
@@ -112,13 +117,17 @@ class Answers:
             except ValueError as error:
                 raise ValueError(f"The answer {name!r} is not understood. {error}") from error
             before = value.get(self._name(name), [])
-            value[self._name(name)] = codec.normal([*before, *answer]) if before and isinstance(before, list) else answer
+            value[self._name(name)] = (
+                codec.normal([*before, *answer]) if before and isinstance(before, list) else answer
+            )
         return {name: answer for name, answer in value.items() if answer != []}
 
     def write(self, value: Value) -> Result:
         """The inverse of `read`. What the label config has no control for is left out, but for `other`."""
         own = [part for name in self.tags for part in self._written(name, value.get(self._name(name)))]
-        types = {name: tag.type for name, tag in self.tags.items()}  # of a chat, too: the page says `chatmessage`
+        types = {
+            name: tag.type for name, tag in self.tags.items()
+        }  # of a chat, too: the page says `chatmessage`
         regions = value.get(self._name(REGIONS), [])
         marked = [
             item
@@ -141,7 +150,8 @@ class Answers:
         return self.read(self.write(value))
 
     def given(self, value: Value) -> Value:
-        """A value that somebody wrote by hand, in the form that is compared. Raises ValueError as `read` does."""
+        """A value that somebody wrote by hand, in the form that is compared. Raises ValueError as `read`
+        does."""
         return {name: self._given(name, part) for name, part in value.items() if part is not None}
 
     def _given(self, name: str, part: Any) -> Any:
@@ -164,7 +174,9 @@ class Answers:
         return self._codec(name).agree(a, b)
 
     def _parts(self, *values: Value) -> list[str]:
-        names = dict.fromkeys(name for value in values for name, part in value.items() if part not in (None, []))
+        names = dict.fromkeys(
+            name for value in values for name, part in value.items() if part not in (None, [])
+        )
         return sorted(names)
 
     def _codec(self, name: str) -> Codec:
@@ -179,7 +191,8 @@ class Answers:
 
     @cached_property
     def unit(self) -> str:
-        """What errors are counted in: the unit that all parts share, else `fields`, each of which is right or wrong.
+        """What errors are counted in: the unit that all parts share, else `fields`, each of which is right or
+        wrong.
 
         A region counts as one of `fields`, and a relation as one of `regions`.
         """
@@ -191,7 +204,10 @@ class Answers:
 
     def errors(self, answer: Value, reference: Value) -> Pair:
         """Wrong, missing and extra units, and all units of the reference."""
-        counted = [self._counted(name, answer.get(name), reference.get(name)) for name in self._parts(answer, reference)]
+        counted = [
+            self._counted(name, answer.get(name), reference.get(name))
+            for name in self._parts(answer, reference)
+        ]
         return sum(wrong for wrong, _ in counted), sum(total for _, total in counted)
 
     def _counted(self, name: str, answer: Any, reference: Any) -> Pair:
@@ -216,7 +232,10 @@ class Answers:
         if ours == base:
             return self._filled(theirs)
         was, a, b = map(self._named, (base, ours, theirs))
-        merged = {name: self._merged(name, was.get(name), a.get(name), b.get(name)) for name in self._parts(was, a, b)}
+        merged = {
+            name: self._merged(name, was.get(name), a.get(name), b.get(name))
+            for name in self._parts(was, a, b)
+        }
         return None if _CLASH in merged.values() else self._placed(self._filled(merged))
 
     @staticmethod
@@ -282,7 +301,13 @@ _CLASH = object()
 _UNKNOWN = controls.verbatim("")
 
 _LISTS = Codec(
-    "", "relations", controls.anything, controls.dice, controls.set_errors, controls.merged_set, controls.plain
+    "",
+    "relations",
+    controls.anything,
+    controls.dice,
+    controls.set_errors,
+    controls.merged_set,
+    controls.plain,
 )
 
 
@@ -309,4 +334,9 @@ def _related(relation: Mapping[str, Any], regions: int) -> dict[str, Any]:
     if not all(isinstance(end, int) and 0 <= end < regions for end in ends):
         raise ValueError(f"A relation names region {ends[0]} and {ends[1]}; there are {regions}.")
     rest = {key: part for key, part in relation.items() if key not in ("from", "to")}
-    return {"type": "relation", "from_id": records.name_of(ends[0]), "to_id": records.name_of(ends[1]), **rest}
+    return {
+        "type": "relation",
+        "from_id": records.name_of(ends[0]),
+        "to_id": records.name_of(ends[1]),
+        **rest,
+    }

@@ -1,6 +1,7 @@
 """A codec per Label Studio control: an answer in one form, compared, counted, merged and shown.
 
-Formats: Label Studio 1.23, "Tags" in its documentation; `key` is where the answer stands in a result's `value`.
+Formats: Label Studio 1.23, "Tags" in its documentation; `key` is where the answer stands in a result's
+`value`.
 """
 
 import json
@@ -19,10 +20,11 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class Codec:
-    """How one kind of control is understood. `normal` raises ValueError for what the control cannot have answered.
+    """How one kind of control is understood. `normal` raises ValueError for what the control cannot have
+    answered.
 
-    `agree` is symmetric, in [0, 1], and 1 for equal answers. `merge` answers None where both sides changed the
-    same part in different ways.
+    `agree` is symmetric, in [0, 1], and 1 for equal answers. `merge` answers None where both sides changed
+    the same part in different ways.
     """
 
     key: str
@@ -167,7 +169,9 @@ def _whole(key: str, unit: str, normal: Callable[[Any], Any]) -> Codec:
 
 def _ranking(value: Any) -> Any:
     """A list in order, or a bucket's name → its list in order."""
-    if isinstance(value, list) or (isinstance(value, dict) and all(isinstance(v, list) for v in value.values())):
+    if isinstance(value, list) or (
+        isinstance(value, dict) and all(isinstance(v, list) for v in value.values())
+    ):
         return value
     raise ValueError("A ranking is expected.")
 

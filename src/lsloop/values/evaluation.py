@@ -26,7 +26,8 @@ class Measure:
 
 @dataclass(frozen=True)
 class Corpus:
-    """A measure of all answers at once, the higher the better. It does not decide: no interval is taken of it."""
+    """A measure of all answers at once, the higher the better. It does not decide: no interval is taken of
+    it."""
 
     name: str
     score: Callable[[Sequence[Value], Sequence[Value]], float]
@@ -37,13 +38,16 @@ Measures = tuple[Measure | Corpus, ...]
 
 
 def word_error_rate(field: str) -> Measure:
-    """Wrong, missing and extra words ÷ words of the references, in normal form C; see agreement.word_errors."""
+    """Wrong, missing and extra words ÷ words of the references, in normal form C; see
+    agreement.word_errors."""
     return Measure("wer", lambda a, r: agreement.word_errors(clean(a.get(field)), clean(r.get(field))), True)
 
 
 def character_error_rate(field: str) -> Measure:
     """Wrong, missing and extra characters ÷ characters of the references, in normal form C."""
-    return Measure("cer", lambda a, r: agreement.character_errors(clean(a.get(field)), clean(r.get(field))), True)
+    return Measure(
+        "cer", lambda a, r: agreement.character_errors(clean(a.get(field)), clean(r.get(field))), True
+    )
 
 
 def sentence_chrf(field: str) -> Measure:
@@ -51,17 +55,25 @@ def sentence_chrf(field: str) -> Measure:
 
     chrF: Popović, "chrF: character n-gram F-score for automatic MT evaluation", WMT 2015.
     """
-    return Measure("sentence_chrf", lambda a, r: (_sentence_chrf(clean(a.get(field)), clean(r.get(field))), 1.0))
+    return Measure(
+        "sentence_chrf", lambda a, r: (_sentence_chrf(clean(a.get(field)), clean(r.get(field))), 1.0)
+    )
 
 
 def corpus_chrf(field: str) -> Corpus:
     """chrF of all sentences together, as sacrebleu reports it: in [0, 100]."""
-    return Corpus("chrf", lambda answers, references: _of_corpus("CHRF", _texts(field, answers), _texts(field, references)))
+    return Corpus(
+        "chrf",
+        lambda answers, references: _of_corpus("CHRF", _texts(field, answers), _texts(field, references)),
+    )
 
 
 def bleu(field: str) -> Corpus:
     """BLEU of all sentences together, as sacrebleu reports it: in [0, 100]. Post, WMT 2018."""
-    return Corpus("bleu", lambda answers, references: _of_corpus("BLEU", _texts(field, answers), _texts(field, references)))
+    return Corpus(
+        "bleu",
+        lambda answers, references: _of_corpus("BLEU", _texts(field, answers), _texts(field, references)),
+    )
 
 
 def _sentence_chrf(answer: str, reference: str) -> float:
@@ -95,9 +107,14 @@ def report(measures: Measures, answers: Sequence[Value], references: Sequence[Va
 
 
 def by_group(
-    measures: Measures, answers: Sequence[Value], references: Sequence[Value], groups: Sequence[str | None], most: int = 20
+    measures: Measures,
+    answers: Sequence[Value],
+    references: Sequence[Value],
+    groups: Sequence[str | None],
+    most: int = 20,
 ) -> dict[str, dict[str, float]]:
-    """A report per group, with how many samples it has. Nothing when there is one group, or more than `most`."""
+    """A report per group, with how many samples it has. Nothing when there is one group, or more than
+    `most`."""
     members: dict[str, list[int]] = {}
     for place, group in enumerate(groups):
         members.setdefault(group or "other", []).append(place)
@@ -140,10 +157,12 @@ def compare(
     seed: int = 0,
     resamples: int = 2000,
 ) -> Verdict:
-    """The gain of `new` over `old` on the same samples, with the 95 % interval of a paired bootstrap over samples.
+    """The gain of `new` over `old` on the same samples, with the 95 % interval of a paired bootstrap over
+    samples.
 
-    Raises ValueError when there are no samples, or nothing that can be measured. Paired bootstrap: Koehn, "Statistical
-    significance tests for machine translation evaluation", EMNLP 2004; Bisani and Ney, ICASSP 2004, for error rates.
+    Raises ValueError when there are no samples, or nothing that can be measured. Paired bootstrap: Koehn,
+    "Statistical significance tests for machine translation evaluation", EMNLP 2004; Bisani and Ney, ICASSP
+    2004, for error rates.
     """
     import numpy
 
@@ -154,14 +173,17 @@ def compare(
     sign = -1 if measure.lower_is_better else 1
     gains = numpy.concatenate([sign * (b - a) for a, b in _resampled(parts, seed, resamples)])
     low, high = numpy.quantile(gains, [0.025, 0.975])
-    old_rate, new_rate, gain, low, high = (round(float(x), 6) + 0.0 for x in (was, now, sign * (now - was), low, high))
+    old_rate, new_rate, gain, low, high = (
+        round(float(x), 6) + 0.0 for x in (was, now, sign * (now - was), low, high)
+    )
     return Verdict(measure.name, old_rate, new_rate, gain, low, high, len(references))
 
 
 def _resampled(
     parts: "numpy.ndarray[Any, Any]", seed: int, resamples: int
 ) -> "Iterator[numpy.ndarray[Any, Any]]":
-    """The old and the new rate of each resample; both are of the same samples. Some resamples at a time, for memory."""
+    """The old and the new rate of each resample; both are of the same samples. Some resamples at a time,
+    for memory."""
     import numpy
 
     chance, samples = numpy.random.default_rng(seed), parts.shape[1]

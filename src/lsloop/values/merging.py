@@ -36,7 +36,8 @@ def items(base: Sequence[str] | None, ours: Sequence[str] | None, theirs: Sequen
 
 
 def changes(base: Sequence[str], side: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """What `side` made of `base`, in runs: (`-`, what it took out), (`+`, what it put in), ("", what it left)."""
+    """What `side` made of `base`, in runs: (`-`, what it took out), (`+`, what it put in), ("", what it
+    left)."""
     runs: list[tuple[str, list[str]]] = []
     for what, i, j, k, m in difflib.SequenceMatcher(None, base, side, autojunk=False).get_opcodes():
         if what == "equal":

@@ -14,7 +14,11 @@ def shown(record: Record, codecs: Mapping[str, Codec]) -> str:
         for name, answer in record["answers"].items()
         if name in codecs and answer is not None
     ]
-    page = [f"page {record['more']['item_index'] + 1}"] if isinstance(record["more"].get("item_index"), int) else []
+    page = (
+        [f"page {record['more']['item_index'] + 1}"]
+        if isinstance(record["more"].get("item_index"), int)
+        else []
+    )
     return f"{', '.join(filter(None, said)) or 'region'} at {', '.join([*page, place(record['where'])])}"
 
 
@@ -35,7 +39,11 @@ def place(where: Mapping[str, Any]) -> str:
     if frames := _frames(where):
         return f"frames {frames}"
     if {"x", "y"} <= where.keys():
-        size = f", {_digits(where['width'])} × {_digits(where['height'])}" if {"width", "height"} <= where.keys() else ""
+        size = (
+            f", {_digits(where['width'])} × {_digits(where['height'])}"
+            if {"width", "height"} <= where.keys()
+            else ""
+        )
         return f"{_digits(where['x'])}, {_digits(where['y'])}{size} %"
     if isinstance(where.get("points"), list):
         return " ".join(f"({_digits(x)}, {_digits(y)})" for x, y in where["points"]) + " %"

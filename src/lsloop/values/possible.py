@@ -13,7 +13,8 @@ from lsloop.values.records import Record
 Geometry = Mapping[str, Any]
 
 PADDING = 0.25, 0.02
-"""Seconds, and share of the length: a player counts the padding of a compressed recording, which a header leaves out."""
+"""Seconds, and share of the length: a player counts the padding of a compressed recording, which a header
+leaves out."""
 
 
 def why_not(record: Record) -> str:
@@ -59,7 +60,11 @@ def _of_span(where: Geometry) -> str:
         return _of_pair(where["globalOffsets"], "start", "end", is_text=True)
     if "startOffset" in where:
         is_one = where.get("start") == where.get("end")
-        return _of_pair(where, "startOffset", "endOffset", is_text=True) if is_one else _of_pair(where, "start", "end")
+        return (
+            _of_pair(where, "startOffset", "endOffset", is_text=True)
+            if is_one
+            else _of_pair(where, "start", "end")
+        )
     return _of_pair(where, "start", "end", is_text="text" in where) if "start" in where else ""
 
 
@@ -69,7 +74,9 @@ def _of_pair(pair: Geometry, first: str, last: str, *, is_text: bool = False) ->
         return ""  # a path in a page: only the browser knows what comes before what
     if end < start or start < 0:
         return "ends before it starts"
-    return "holds nothing" if start == end and not pair.get("instant") and (is_text or first == "start") else ""
+    return (
+        "holds nothing" if start == end and not pair.get("instant") and (is_text or first == "start") else ""
+    )
 
 
 def _of_track(where: Geometry) -> str:
@@ -78,7 +85,9 @@ def _of_track(where: Geometry) -> str:
         return "ends before it starts"
     if "sequence" not in where:
         return ""
-    told = (_of_extent(frame) or _of_picture(frame) for frame in where["sequence"] if frame.get("enabled", True))
+    told = (
+        _of_extent(frame) or _of_picture(frame) for frame in where["sequence"] if frame.get("enabled", True)
+    )
     return next(filter(None, told), "") if where["sequence"] else "is in no frame"
 
 

@@ -28,7 +28,9 @@ def decide(verdict: Verdict | None, samples: int, minimum: int, rule: Rule, reas
         few = "is empty" if not samples else f"has only {samples:,} sample{'s' if samples > 1 else ''}"
         return Decision(False, f"Not promoted: the test split {few}, and minimum_test asks for {minimum:,}.")
     if verdict is None:
-        return Decision(False, "Not promoted: there is nothing in the test split that models can be compared by.")
+        return Decision(
+            False, "Not promoted: there is nothing in the test split that models can be compared by."
+        )
     if verdict.is_better:
         return Decision(True, f"Promoted: {compared}.")
     if verdict.gain > 0:
@@ -46,10 +48,18 @@ def told(verdict: Verdict) -> str:
 
 
 def metrics(
-    new: dict[str, Any], old: dict[str, Any], verdict: Verdict | None, promoted: bool, samples: Mapping[Any, int]
+    new: dict[str, Any],
+    old: dict[str, Any],
+    verdict: Verdict | None,
+    promoted: bool,
+    samples: Mapping[Any, int],
 ) -> dict[str, Any]:
-    """What `dvc metrics` shows: the model in use after the training, the new one, the old one, and the gain."""
+    """What `dvc metrics` shows: the model in use after the training, the new one, the old one, and the
+    gain."""
     gain: dict[str, Any] = {}
     if verdict is not None:
-        gain = {"measure": verdict.measure, "gain": {"value": verdict.gain, "low": verdict.low, "high": verdict.high}}
+        gain = {
+            "measure": verdict.measure,
+            "gain": {"value": verdict.gain, "low": verdict.low, "high": verdict.high},
+        }
     return {"in_use": new if promoted else old, "new": new, "old": old, **gain, "samples": dict(samples)}

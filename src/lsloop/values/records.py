@@ -1,8 +1,9 @@
-"""Regions as records: everything that Label Studio stores under one id, with where it is and what was said of it.
+"""Regions as records: everything that Label Studio stores under one id, with where it is and what was said of
+it.
 
-A record: `on` (the name of the object tag), `where` (geometry), `answers` (control → answer; None of a control that
-only draws), and `more` (what Label Studio adds and that carries meaning). Ids are not part of it: a relation, or a region
-inside another, names records by their place in the list.
+A record: `on` (the name of the object tag), `where` (geometry), `answers` (control → answer; None of a
+control that only draws), and `more` (what Label Studio adds and that carries meaning). Ids are not part of
+it: a relation, or a region inside another, names records by their place in the list.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,20 +31,27 @@ def gathered(items: Iterable[Mapping[str, Any]], codecs: Mapping[str, Codec]) ->
     """The records of a result's region items by Label Studio's id; `codecs` by the name of the control."""
     found: dict[str, Record] = {}
     for number, item in enumerate(items):
-        record = found.setdefault(str(item.get("id") or f"item {number}"), {"where": {}, "answers": {}, "more": {}})
+        record = found.setdefault(
+            str(item.get("id") or f"item {number}"), {"where": {}, "answers": {}, "more": {}}
+        )
         name, value = str(item["from_name"]), dict(item["value"])
         codec = codecs.get(name)
         record["on"] = str(item.get("to_name") or "")
         answer = value.pop(codec.key, None) if codec else None
         record["answers"][name] = codec.normal(answer) if codec and answer is not None else None
         record["where"] |= rounded(value)
-        record["more"] |= {key: item[key] for key in KEPT if item.get(key) is not None and item[key] is not False}
+        record["more"] |= {
+            key: item[key] for key in KEPT if item.get(key) is not None and item[key] is not False
+        }
     return found
 
 
 def given(record: Any, codecs: Mapping[str, Codec]) -> Record:
-    """A record that somebody wrote by hand, in the form that is compared. Raises ValueError for what is none."""
-    parts: Record = {"on": "", "where": {}, "answers": {}, "more": {}} | (record if isinstance(record, dict) else {})
+    """A record that somebody wrote by hand, in the form that is compared. Raises ValueError for what is
+    none."""
+    parts: Record = {"on": "", "where": {}, "answers": {}, "more": {}} | (
+        record if isinstance(record, dict) else {}
+    )
     if not parts["on"] or any(not isinstance(parts[name], dict) for name in ("where", "answers", "more")):
         raise ValueError("A region is an object with `on`, `where` and `answers`.")
     said = {
@@ -54,7 +62,8 @@ def given(record: Any, codecs: Mapping[str, Codec]) -> Record:
 
 
 def ordered(found: Mapping[str, Record]) -> tuple[list[Record], dict[str, int]]:
-    """Records sorted by what they are (messages by when they were written), and the place of each id among them."""
+    """Records sorted by what they are (messages by when they were written), and the place of each id among
+    them."""
     ids = sorted(found, key=lambda i: (_moment(found[i]), identity(found[i]), canonical(found[i]["more"])))
     places = {region_id: place for place, region_id in enumerate(ids)}
     return [_placed(found[region_id], places) for region_id in ids], places
@@ -93,7 +102,9 @@ def name_of(place: int) -> str:
 
 def identity(record: Record) -> str:
     """What a record is, without how it came to be: equal for two that say the same."""
-    more = {key: value for key, value in record.get("more", {}).items() if key not in (*PROVENANCE, "parentID")}
+    more = {
+        key: value for key, value in record.get("more", {}).items() if key not in (*PROVENANCE, "parentID")
+    }
     return canonical([record["on"], record["where"], record["answers"], more])
 
 
@@ -110,11 +121,18 @@ def _said(a: Mapping[str, Any], b: Mapping[str, Any], name: str, codecs: Mapping
     ours, theirs = a.get(name), b.get(name)
     if ours == theirs:
         return 1.0
-    return codecs[name].agree(ours, theirs) if name in codecs and ours is not None and theirs is not None else 0.0
+    return (
+        codecs[name].agree(ours, theirs)
+        if name in codecs and ours is not None and theirs is not None
+        else 0.0
+    )
 
 
-def matched(a: Sequence[Record], b: Sequence[Record], codecs: Mapping[str, Codec]) -> list[tuple[int, int, float]]:
-    """(place in a, place in b, likeness) of the pairs that make the sum of likeness largest; unlike ones are no pair.
+def matched(
+    a: Sequence[Record], b: Sequence[Record], codecs: Mapping[str, Codec]
+) -> list[tuple[int, int, float]]:
+    """(place in a, place in b, likeness) of the pairs that make the sum of likeness largest; unlike ones are
+    no pair.
 
     Kuhn, "The Hungarian method for the assignment problem" (1955).
     """
@@ -135,7 +153,9 @@ def agree(a: Sequence[Record], b: Sequence[Record], codecs: Mapping[str, Codec])
     return min(1.0, 2 * sum(score for *_, score in matched(a, b, codecs)) / (len(a) + len(b)))
 
 
-def errors(answer: Sequence[Record], reference: Sequence[Record], codecs: Mapping[str, Codec]) -> tuple[int, int]:
+def errors(
+    answer: Sequence[Record], reference: Sequence[Record], codecs: Mapping[str, Codec]
+) -> tuple[int, int]:
     """Records that are missing, too many or half unlike, and all records of the reference."""
     right = sum(score >= 0.5 for *_, score in matched(answer, reference, codecs))
     return max(len(answer), len(reference)) - right, len(reference)
@@ -156,7 +176,9 @@ def merge(base: Sequence[Record], ours: Sequence[Record], theirs: Sequence[Recor
 
 def with_parents_named(side: Sequence[Record]) -> list[Record]:
     """Records whose `parentID` says what the parent is instead of its place, which a merge changes."""
-    return [_with_parent(one, lambda place: identity(side[place]) if place < len(side) else None) for one in side]
+    return [
+        _with_parent(one, lambda place: identity(side[place]) if place < len(side) else None) for one in side
+    ]
 
 
 def with_parents_placed(merged: Sequence[Record]) -> list[Record]:
@@ -182,7 +204,9 @@ def _with_parent(record: Record, known_as: Callable[[Any], Any]) -> Record:
 def _clash(ours: Sequence[Record], theirs: Sequence[Record]) -> bool:
     """Whether a change of one side meets another change of the other side."""
     return any(
-        identity(one) != identity(other) and one["on"] == other["on"] and shapes.may_meet(one["where"], other["where"])
+        identity(one) != identity(other)
+        and one["on"] == other["on"]
+        and shapes.may_meet(one["where"], other["where"])
         for one in ours
         for other in theirs
     )

@@ -43,7 +43,8 @@ def controls(config: str) -> Mapping[str, Control]:
 def variables(config: str) -> frozenset[str]:
     """The keys that every task's data must have: `audio` for `$audio`. Raises as `controls` does.
 
-    Label Studio asks for the first variable in the value of each tag with a name, and refuses tasks without it.
+    Label Studio asks for the first variable in the value of each tag with a name, and refuses tasks without
+    it.
     """
     values = (tag.get("value", "") for tag in _parse(config).iter() if tag.get("name"))
     return frozenset(found[1] for value in values if (found := re.search(r"\$(\w+)", value)))
@@ -51,12 +52,15 @@ def variables(config: str) -> frozenset[str]:
 
 @lru_cache(maxsize=64)
 def shown(config: str) -> frozenset[str]:
-    """All variables of a label config: those that Label Studio asks for, and what else is shown. Raises as `controls` does.
+    """All variables of a label config: those that Label Studio asks for, and what else is shown. Raises as
+    `controls` does.
 
-    A heading without a name shows what it finds, and so do the lists of pages (`valueList`) and of choices. A number that
-    limits the editor (`maxMessages="$max"`) is not shown.
+    A heading without a name shows what it finds, and so do the lists of pages (`valueList`) and of choices. A
+    number that limits the editor (`maxMessages="$max"`) is not shown.
     """
-    given = (value for tag in _parse(config).iter() for key, value in tag.attrib.items() if key.lower() in _SHOWING)
+    given = (
+        value for tag in _parse(config).iter() for key, value in tag.attrib.items() if key.lower() in _SHOWING
+    )
     return variables(config) | {found[1] for value in given if (found := _VARIABLE.fullmatch(value.strip()))}
 
 
@@ -72,15 +76,19 @@ MEDIA = ("image", "audio", "audioplus", "video", "pdf", "timeseries")
 
 @lru_cache(maxsize=64)
 def objects(config: str) -> Mapping[str, tuple[str, str]]:
-    """What is shown by name: its tag in small letters, and the variable of its value. Raises as `controls` does."""
+    """What is shown by name: its tag in small letters, and the variable of its value. Raises as `controls`
+    does."""
     tags = [tag for tag in _parse(config).iter() if tag.get("name") and not tag.get("toName")]
     found = ((tag, _VARIABLE.fullmatch(tag.get("value", "").strip())) for tag in tags)
-    return MappingProxyType({tag.attrib["name"]: (tag.tag.lower(), value[1] if value else "") for tag, value in found})
+    return MappingProxyType(
+        {tag.attrib["name"]: (tag.tag.lower(), value[1] if value else "") for tag, value in found}
+    )
 
 
 @lru_cache(maxsize=64)
 def media_variables(config: str) -> tuple[str, ...]:
-    """The variables that hold the address of a media file, in the order of the label config. Raises as `controls` does."""
+    """The variables that hold the address of a media file, in the order of the label config. Raises as
+    `controls` does."""
     tags = [tag for tag in _parse(config).iter() if tag.tag.lower() in MEDIA and tag.get("name")]
     found = (re.fullmatch(r"\$(\w+)", tag.get("value", "")) for tag in tags)
     return tuple(dict.fromkeys(match[1] for match in found if match))
@@ -218,7 +226,9 @@ def _control(tag: ElementTree.Element) -> Control:
     per_region = tag.get("perRegion", "").lower() == "true"
     stars = tag.get("maxRating", "").strip()
     most = int(stars) if stars.isdecimal() else 5
-    return Control(tag.tag.lower(), tag.attrib["toName"].split(",")[0], tuple(filter(None, options)), per_region, most)
+    return Control(
+        tag.tag.lower(), tag.attrib["toName"].split(",")[0], tuple(filter(None, options)), per_region, most
+    )
 
 
 def _misfit(name: str, found: Control | None, need: Control) -> list[str]:

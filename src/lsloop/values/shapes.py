@@ -1,7 +1,7 @@
 """How far two regions lie in one place: the overlap of boxes, polygons, spans and tracks, in [0, 1].
 
-Geometry is as Label Studio has it: percent of the width and height, rotation in degrees around the upper left corner,
-seconds in recordings, characters in texts, frames in videos. Symmetric; 1 for equal regions.
+Geometry is as Label Studio has it: percent of the width and height, rotation in degrees around the upper left
+corner, seconds in recordings, characters in texts, frames in videos. Symmetric; 1 for equal regions.
 """
 
 import math
@@ -50,7 +50,8 @@ def _is_understood(geometry: Geometry) -> bool:
 
 
 def is_in_picture(geometry: Geometry) -> bool:
-    """Whether some part of a region lies in the picture. Raises ValueError for a region without an outline."""
+    """Whether some part of a region lies in the picture. Raises ValueError for a region without an
+    outline."""
     import shapely
 
     if _is_key_point(geometry):
@@ -58,7 +59,9 @@ def is_in_picture(geometry: Geometry) -> bool:
     outline = _outline(geometry)
     if not outline or not all(math.isfinite(side) for point in outline for side in point):
         raise ValueError("no outline")
-    return bool(shapely.box(-EDGE, -EDGE, 100 + EDGE, 100 + EDGE).intersects(shapely.MultiPoint(outline).convex_hull))
+    return bool(
+        shapely.box(-EDGE, -EDGE, 100 + EDGE, 100 + EDGE).intersects(shapely.MultiPoint(outline).convex_hull)
+    )
 
 
 EDGE = 1e-6
@@ -114,7 +117,8 @@ def _span(geometry: Geometry) -> tuple[str, float, float] | None:
 
 
 def _span_of_paragraphs(geometry: Geometry) -> tuple[str, float, float] | None:
-    """Within one paragraph by characters; over several, whose lengths are not known here, mostly by paragraphs."""
+    """Within one paragraph by characters; over several, whose lengths are not known here, mostly by
+    paragraphs."""
     first, last = (moment(geometry[name]) for name in ("start", "end"))
     if first is None or last is None:
         path = str(geometry["start"])

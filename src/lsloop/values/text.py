@@ -16,7 +16,8 @@ _SHOWN = {code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" for code in
 
 
 def visible(text: str) -> str:
-    """`text` for a terminal: characters that would act there, or hide what stands there, are shown as escapes."""
+    """`text` for a terminal: characters that would act there, or hide what stands there, are shown as
+    escapes."""
     return text.translate(_SHOWN)
 
 
@@ -43,7 +44,8 @@ _SHOWING_NOTHING = frozenset(("Cc", "Cf", "Cs", "Zs", "Zl", "Zp", "Mn", "Mc", "M
 
 
 def is_blank(text: str) -> bool:
-    """Whether `text` shows nothing: blanks, controls, invisible characters, accents without a letter under them."""
+    """Whether `text` shows nothing: blanks, controls, invisible characters, accents without a letter under
+    them."""
     return all(unicodedata.category(each) in _SHOWING_NOTHING or each in _BLANK_SIGNS for each in text)
 
 

@@ -109,7 +109,9 @@ def test_a_letter_means_the_same_in_every_command() -> None:
     assert meanings["-n"] == {"--limit"}
 
 
-def test_every_help_fits_80_columns(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_help_fits_80_columns(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     for name, _ in every_command():
         assert main([*name.split(), "--help"]) == 0

@@ -27,7 +27,9 @@ def inside(project: Path) -> Path:
     "task_types:\n  transcript_correction: {}\n", "# settings\n{'task_types': {}}", '"task_types" : {}',
     "push: {}\r\ntask_types: [",
 ])  # fmt: skip
-def test_a_project_is_found_from_every_folder_in_it_also_when_its_params_are_broken(tmp_path: Path, text: str) -> None:
+def test_a_project_is_found_from_every_folder_in_it_also_when_its_params_are_broken(
+    tmp_path: Path, text: str
+) -> None:
     (tmp_path / "params.yaml").write_text(text)
     deep = inside(tmp_path)
     for folder in (deep, deep.parent, tmp_path):

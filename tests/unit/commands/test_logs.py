@@ -23,7 +23,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_logs_are_listed_and_their_last_lines_shown(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_logs_are_listed_and_their_last_lines_shown(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (project / "data").mkdir()
     assert main(["-C", str(project / "data"), "logs"]) == 0
     shown = capsys.readouterr().out
@@ -39,7 +41,9 @@ def test_logs_are_listed_and_their_last_lines_shown(project: Path, capsys: pytes
     assert "Use one of: label-studio, worker." in capsys.readouterr().err
 
 
-def test_lines_without_a_service_are_refused_in_words(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_lines_without_a_service_are_refused_in_words(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(["-C", str(project), "logs", "--lines", "5"]) == 2
     assert "Use one of: " in capsys.readouterr().err
 

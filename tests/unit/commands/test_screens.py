@@ -26,7 +26,9 @@ def rendered(part: str | Table, width: int) -> list[str]:
     if isinstance(part, str):
         return wrapped(part, width).split("\n")
     screen = io.StringIO()
-    Console(file=screen, width=width, markup=False, emoji=False, highlight=False).print(drawn(part, width=width))
+    Console(file=screen, width=width, markup=False, emoji=False, highlight=False).print(
+        drawn(part, width=width)
+    )
     return screen.getvalue().split("\n")
 
 
@@ -37,7 +39,8 @@ def task_row(name: str, **states: int) -> dict[str, Any]:
 
 
 BUSY = dict.fromkeys(
-    ("claimed", "open", "annotated", "conflicted", "accepted", "probed", "cancelled", "skipped", "parked"), 12_345
+    ("claimed", "open", "annotated", "conflicted", "accepted", "probed", "cancelled", "skipped", "parked"),
+    12_345,
 ) | {"to_decide": 17, "to_review": 1}
 STATUS: dict[str, Any] = {
     "services": {
@@ -107,7 +110,9 @@ def test_the_status_fits_and_names_what_needs_somebody(width: int) -> None:
     first = text.partition("task type")[0]
     for needed in ("12,345 conflicts of", "1 task of", "17 tasks of", "1 event of Label Studio given up"):
         assert needed in first
-    assert "transcript_correction is answered by base-3fa9c1d20b7e: data/large cannot be loaded" in " ".join(first.split())
+    assert "transcript_correction is answered by base-3fa9c1d20b7e: data/large cannot be loaded" in " ".join(
+        first.split()
+    )
     assert re.search(r"samples +123,456, 3 deleted, 40 gold", text)
     assert "samples: samples" not in text
 
@@ -119,14 +124,18 @@ def test_the_status_of_an_idle_project_is_short() -> None:
     }  # fmt: skip
     text = "\n".join(line for part in _status.shown(quiet) for line in rendered(part, 80))
     assert "Somebody" not in text
-    assert "also" not in rendered(_status.shown(quiet)[1], 60)[1], "columns without a value go where room is scarce"
+    assert "also" not in rendered(_status.shown(quiet)[1], 60)[1], (
+        "columns without a value go where room is scarce"
+    )
 
 
 def test_watching_fits_a_window_of_24_lines_and_keeps_the_services(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_output, "_is_terminal", lambda stream: True)
-    monkeypatch.setattr(_output, "console", lambda stream: Console(file=stream, width=80, height=24, markup=False))
+    monkeypatch.setattr(
+        _output, "console", lambda stream: Console(file=stream, width=80, height=24, markup=False)
+    )
     Output().again(STATUS, *_status.shown(STATUS))
     screen = capsys.readouterr().out
     lines = screen.removeprefix("\x1b[H").removesuffix("\x1b[J").split("\x1b[K\n")[:-1]

@@ -16,7 +16,9 @@ AWAY = {
 
 def test_each_refresh_is_one_line_of_json(tmp_path: Path) -> None:
     words = command(["-C", str(tmp_path), "status", "--watch", "--json"])
-    process = subprocess.Popen(words, env=environment(**AWAY), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        words, env=environment(**AWAY), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
     assert process.stdout
     patience = threading.Timer(30, process.kill)
     patience.start()
@@ -31,13 +33,18 @@ def test_each_refresh_is_one_line_of_json(tmp_path: Path) -> None:
 def test_a_service_that_up_left_down_is_told(tmp_path: Path) -> None:
     (tmp_path / ".lsloop").mkdir()
     said = "The worker ended by itself (SIGKILL). That was 6 times within 10 minutes: it is left down, and the others go on."
-    (tmp_path / ".lsloop" / "stack.json").write_text(json.dumps({"left_down": {"worker": said, "postgres": "It is down."}}))
+    (tmp_path / ".lsloop" / "stack.json").write_text(
+        json.dumps({"left_down": {"worker": said, "postgres": "It is down."}})
+    )
     words = command(["-C", str(tmp_path), "status", "--json"])
     done = subprocess.run(words, env=environment(**AWAY), capture_output=True, text=True)
     services = json.loads(done.stdout)["services"]
     assert (done.returncode, services["worker"]["problem"]) == (3, said)
     assert "lsloop logs worker" in services["worker"]["fix"]
     assert services["postgresql"]["problem"] == "It is down."
-    assert "Worker        FAILS     The worker ended" in subprocess.run(
-        command(["-C", str(tmp_path), "status"]), env=environment(**AWAY), capture_output=True, text=True
-    ).stdout
+    assert (
+        "Worker        FAILS     The worker ended"
+        in subprocess.run(
+            command(["-C", str(tmp_path), "status"]), env=environment(**AWAY), capture_output=True, text=True
+        ).stdout
+    )

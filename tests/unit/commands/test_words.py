@@ -12,7 +12,12 @@ from lsloop.values.text import counted
 
 ROOT = Path(__file__).parents[3]
 SOURCES = sorted((ROOT / "src" / "lsloop").rglob("*.py"))
-PAGES = [ROOT / "README.md", ROOT / ".env.example", ROOT / "params.yaml", *sorted((ROOT / "docs" / "guides").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / ".env.example",
+    ROOT / "params.yaml",
+    *sorted((ROOT / "docs" / "guides").glob("*.md")),
+]
 
 RIDDLES = (
     "events: told", "none speaks for it yet", "Beside them", "the token of its API", "Mend ", "or mend", "; mend",
@@ -45,7 +50,9 @@ def strings(path: Path) -> Iterator[tuple[int, str]]:
 
 
 def test_no_text_of_a_module_is_a_riddle() -> None:
-    assert [(path, line, text) for path in SOURCES for line, text in strings(path) if RIDDLE.search(text)] == []
+    assert [
+        (path, line, text) for path in SOURCES for line, text in strings(path) if RIDDLE.search(text)
+    ] == []
 
 
 @pytest.mark.parametrize("path", PAGES, ids=lambda path: path.name)

@@ -1,4 +1,5 @@
-"""Each broken promise about tasks is found: a small world in which all hold, broken in one place at a time."""
+"""Each broken promise about tasks is found: a small world in which all hold, broken in one place at a
+time."""
 
 import threading
 from collections.abc import Iterator

@@ -13,7 +13,9 @@ BEFORE = Line(0, "wer", 0.5, None, 100)
 ROUNDS = [
     Line(1, "wer", 0.3, GAIN, 100, 40, 40, 0.1, 90, 0.6, True, "Promoted.", "words", 90),
     Line(2, "wer", 0.2, GAIN, 100, 40, 40, 0.3, 50, 0.3, True, "Promoted.", "words", 50),
-    Line(3, "wer", 0.2, GAIN, 100, 40, 40, 0.5, 20, 0.1, False, "Not promoted: it may be chance.", "words", 20),
+    Line(
+        3, "wer", 0.2, GAIN, 100, 40, 40, 0.5, 20, 0.1, False, "Not promoted: it may be chance.", "words", 20
+    ),
 ]
 
 
@@ -30,13 +32,23 @@ def test_a_model_that_learns_keeps_every_promise() -> None:
 
 def test_each_promise_can_be_broken() -> None:
     one, two, three = ROUNDS
-    assert broken(BEFORE, one, two, replace(three, value=0.25)) == ["WER on held-out speakers halved and more"]
-    assert broken(BEFORE, one, two, replace(three, words_changed=50)) == ["people changed fewer words each round"]
-    assert broken(BEFORE, one, two, replace(three, acceptance=0.3)) == ["people submitted more as it was each round"]
+    assert broken(BEFORE, one, two, replace(three, value=0.25)) == [
+        "WER on held-out speakers halved and more"
+    ]
+    assert broken(BEFORE, one, two, replace(three, words_changed=50)) == [
+        "people changed fewer words each round"
+    ]
+    assert broken(BEFORE, one, two, replace(three, acceptance=0.3)) == [
+        "people submitted more as it was each round"
+    ]
 
 
-def test_what_is_too_little_to_show_a_trend_is_not_judged_and_more_rounds_are_judged_by_the_first_three() -> None:
-    worse = Line(4, "wer", 0.9, GAIN, 100, 40, 40, 0.0, 99, 0.9, False, "Not promoted: it may be chance.", "words", 99)
+def test_what_is_too_little_to_show_a_trend_is_not_judged_and_more_rounds_are_judged_by_the_first_three() -> (
+    None
+):
+    worse = Line(
+        4, "wer", 0.9, GAIN, 100, 40, 40, 0.0, 99, 0.9, False, "Not promoted: it may be chance.", "words", 99
+    )
     for few in ([], [BEFORE], [BEFORE, ROUNDS[2]], [BEFORE, ROUNDS[2], ROUNDS[0]]):
         assert learning(few, 60) == []
     assert learning([BEFORE, worse, worse, worse], 59) == []

@@ -67,7 +67,9 @@ def test_a_demos_settings_are_those_that_are_shipped_but_for_what_it_needs(tmp_p
     assert own.gold == shipped.gold.model_copy(update={"ratio": 0.25})
     assert own.push == shipped.push.model_copy(update={"loading_seconds": 0})
     assert own.task_types["translation_review"].overlap == 2
-    others = [params.model_dump(exclude={"gold", "push", "retrain", "task_types"}) for params in (own, shipped)]
+    others = [
+        params.model_dump(exclude={"gold", "push", "retrain", "task_types"}) for params in (own, shipped)
+    ]
     assert others[0] == others[1]
     assert own.task_types["audio_segmentation"] == shipped.task_types["audio_segmentation"]
 

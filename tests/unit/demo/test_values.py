@@ -1,4 +1,5 @@
-"""Each broken promise about answers and values is found: a small world in which all hold, broken in one place."""
+"""Each broken promise about answers and values is found: a small world in which all hold, broken in one
+place."""
 
 from collections.abc import Callable
 from dataclasses import replace

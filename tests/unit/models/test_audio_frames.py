@@ -1,4 +1,5 @@
-"""A frame classifier learns who speaks which language when, and answers in segments that the task type takes."""
+"""A frame classifier learns who speaks which language when, and answers in segments that the task type
+takes."""
 
 from itertools import pairwise
 from pathlib import Path

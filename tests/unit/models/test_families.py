@@ -1,4 +1,5 @@
-"""How the code of a family comes into a process: once, with torch, and the garbage collector rests meanwhile."""
+"""How the code of a family comes into a process: once, with torch, and the garbage collector rests
+meanwhile."""
 
 import gc
 from collections.abc import Iterator

@@ -27,8 +27,16 @@ def damaged(folder: Path) -> dict[str, Path]:
         made[f"cut {suffix}"] = there = folder / f"cut.{suffix}"
         soundfile.write(there, np.tile(wave, 4), 16_000)
         whole = there.read_bytes()
-        there.write_bytes(whole[: len(whole) // 2] if suffix != "mp3" else whole[:5000] + bytes(2048) + whole[7048:])
-    plain = {"empty": b"", "text": b"hello", "riff": b"RIFF" + bytes(100), "json": b"{}", "zip": b"PK\x03\x04" + bytes(50)}
+        there.write_bytes(
+            whole[: len(whole) // 2] if suffix != "mp3" else whole[:5000] + bytes(2048) + whole[7048:]
+        )
+    plain = {
+        "empty": b"",
+        "text": b"hello",
+        "riff": b"RIFF" + bytes(100),
+        "json": b"{}",
+        "zip": b"PK\x03\x04" + bytes(50),
+    }
     for name, content in plain.items():
         made[name] = folder / f"{name}.wav"
         made[name].write_bytes(content)
@@ -86,8 +94,12 @@ def test_sentences_that_cannot_be_learnt_from_are_named(marian: str, tmp_path: P
     assert len(left_out(tmp_path / "run")) == len(bad)
 
 
-def test_a_training_ends_when_most_of_the_recordings_cannot_be_read(ctc: str, rows: list[Row], out: Path) -> None:
+def test_a_training_ends_when_most_of_the_recordings_cannot_be_read(
+    ctc: str, rows: list[Row], out: Path
+) -> None:
     gone = [{**row, "media": f"/nowhere/{i}.wav"} for i, row in enumerate(rows)]
-    with pytest.raises(LsloopError, match=r"Of 42 samples, 40 cannot be read. The first: The recording 0.wav is missing"):
+    with pytest.raises(
+        LsloopError, match=r"Of 42 samples, 40 cannot be read. The first: The recording 0.wav is missing"
+    ):
         speech_ctc.train([*gone, *rows[:2]], [], Training(ctc, out, ONE))
     assert len(json.loads((out / process.LEFT_OUT).read_text())) == 40

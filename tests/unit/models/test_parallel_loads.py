@@ -8,7 +8,8 @@ from lsloop.models.families import speech_ctc, speech_seq2seq
 
 
 def test_three_threads_load_a_whisper_six_times_each(whisper: str, ctc: str) -> None:
-    """transformers changes PreTrainedModel while it loads; two loads at once would leave it changed for good."""
+    """transformers changes PreTrainedModel while it loads; two loads at once would leave it changed for
+    good."""
     before = transformers.PreTrainedModel.tie_weights
 
     def load(number: int) -> bool:

@@ -11,7 +11,9 @@ from lsloop.models.training import process
 
 def test_a_process_that_knows_why_is_quoted(out: Path) -> None:
     out.mkdir()
-    (out / "error.json").write_text(json.dumps({"problem": "The loss is no longer a number.", "fix": "Lower it."}))
+    (out / "error.json").write_text(
+        json.dumps({"problem": "The loss is no longer a number.", "fix": "Lower it."})
+    )
     told = process._failure(out)
     assert (told.problem, told.fix) == ("The loss is no longer a number.", "Lower it.")
 

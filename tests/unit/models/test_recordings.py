@@ -1,4 +1,5 @@
-"""Recordings as models hear them: any rate, any number of channels, and one sentence for what cannot be heard."""
+"""Recordings as models hear them: any rate, any number of channels, and one sentence for what cannot be
+heard."""
 
 from pathlib import Path
 

@@ -45,7 +45,9 @@ def test_it_answers_every_row_in_order_and_the_same_in_any_batch(
 def test_a_model_that_hears_nothing_does_not_claim_that_nobody_speaks(
     ctc: str, rows: list[Row], out: Path, tmp_path: Path
 ) -> None:
-    mute = speech_ctc.train(rows, [], Training(ctc, out, {"max_steps": 5, "learning_rate": 4e-3, "save_steps": 0}))
+    mute = speech_ctc.train(
+        rows, [], Training(ctc, out, {"max_steps": 5, "learning_rate": 4e-3, "save_steps": 0})
+    )
     guesses = speech_ctc.load(str(mute)).predict(rows[:4])
     assert {guess.problem for guess in guesses} == {"The model heard no words."}
     assert [guess.value for guess in guesses] == [None] * 4
@@ -56,7 +58,9 @@ def wav2vec2(folder: Path, norm: str) -> str:
     folder.mkdir()
     symbols = ["<pad>", "<unk>", "|", *tiny_models.ALPHABET]
     (folder / "vocab.json").write_text(json.dumps({symbol: number for number, symbol in enumerate(symbols)}))
-    tokenizer = transformers.Wav2Vec2CTCTokenizer(str(folder / "vocab.json"), pad_token="<pad>", unk_token="<unk>")
+    tokenizer = transformers.Wav2Vec2CTCTokenizer(
+        str(folder / "vocab.json"), pad_token="<pad>", unk_token="<unk>"
+    )
     masked = norm == "layer"
     extractor = transformers.Wav2Vec2FeatureExtractor(return_attention_mask=masked)
     config = transformers.Wav2Vec2Config(
@@ -71,7 +75,9 @@ def wav2vec2(folder: Path, norm: str) -> str:
 
 
 @pytest.mark.parametrize("norm", ["layer", "group"])
-def test_models_of_raw_sound_learn_and_answer_too(rows: list[Row], out: Path, tmp_path: Path, norm: str) -> None:
+def test_models_of_raw_sound_learn_and_answer_too(
+    rows: list[Row], out: Path, tmp_path: Path, norm: str
+) -> None:
     logged: list[Any] = []
     told = {"max_steps": 6, "learning_rate": 1e-3, "save_steps": 0, "log_steps": 1, "batch_size": 4}
     base = wav2vec2(tmp_path / norm, norm)

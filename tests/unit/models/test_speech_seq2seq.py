@@ -69,7 +69,9 @@ def test_a_long_recording_is_heard_in_pieces(
 
 
 @pytest.mark.parametrize("beams", [1, 2])
-def test_a_prompt_is_no_part_of_the_answer(trained: tuple[str, list[Any]], rows: list[Row], beams: int) -> None:
+def test_a_prompt_is_no_part_of_the_answer(
+    trained: tuple[str, list[Any]], rows: list[Row], beams: int
+) -> None:
     predictor = speech_seq2seq.load(trained[0], "cpu", {"num_beams": beams})
     prompts = ["qzw", None, "qzw " * 90]  # letters that nobody says
     asked = [{**row, "prompt": prompt} for row, prompt in zip(rows[:3], prompts, strict=True)]

@@ -1,4 +1,5 @@
-"""A training run: what ends it, what survives a kill, and that nothing but the data decides what is learnt."""
+"""A training run: what ends it, what survives a kill, and that nothing but the data decides what is
+learnt."""
 
 import json
 import multiprocessing
@@ -31,7 +32,9 @@ def settings(**more: Any) -> dict[str, Any]:
 
 def killed(rows: list[Row], training: Training, validation: Sequence[Row] = ()) -> int:
     """Train in a process of its own; the signal that ended it."""
-    child = multiprocessing.get_context("fork").Process(target=speech_ctc.train, args=(rows, validation, training))
+    child = multiprocessing.get_context("fork").Process(
+        target=speech_ctc.train, args=(rows, validation, training)
+    )
     child.start()
     child.join(60)
     assert child.exitcode is not None
@@ -86,7 +89,9 @@ def test_a_run_killed_between_checkpoints_goes_on_to_the_same_weights(
     model = speech_ctc.train(rows, [], Training(ctc, out, SETTINGS, resume=True, log=logged.append))
     assert models.fingerprint(model) == unbroken[0]
     assert tiny_models.losses(logged) == unbroken[1][4:]  # it went on from the checkpoint of step 4
-    assert speech_ctc.train(rows, [], Training(ctc, out, SETTINGS, resume=True)) == model  # nothing is left to do
+    assert (
+        speech_ctc.train(rows, [], Training(ctc, out, SETTINGS, resume=True)) == model
+    )  # nothing is left to do
 
 
 @pytest.mark.parametrize("half_written", ["_save_optimizer_and_scheduler", "_save_rng_state"])
@@ -135,7 +140,9 @@ def test_it_stops_when_the_validation_loss_no_longer_falls_and_keeps_the_best_ev
     ctc: str, rows: list[Row], out: Path, tmp_path: Path
 ) -> None:
     logged: list[Any] = []
-    wrong = [{**row, "transcript": "q" * 9} for row in rows[:4]]  # the more it learns, the worse it does on these
+    wrong = [
+        {**row, "transcript": "q" * 9} for row in rows[:4]
+    ]  # the more it learns, the worse it does on these
     told = settings(early_stopping=3, max_steps=40, save_steps=2)
     model = speech_ctc.train(rows, wrong, Training(ctc, out, told, log=logged.append))
     watched = [(entry["eval_loss"], entry["step"]) for entry in logged if "eval_loss" in entry]
@@ -188,7 +195,9 @@ def test_a_recording_that_is_damaged_within_ends_the_run_by_its_name(
     content = (tmp_path / "damaged.flac").read_bytes()
     (tmp_path / "damaged.flac").write_bytes(content[: len(content) // 2])  # its header is whole
     with pytest.raises(LsloopError, match=r"damaged\.flac cannot be read"):
-        speech_ctc.train([{**rows[0], "media": str(tmp_path / "damaged.flac")}], [], Training(ctc, out, SETTINGS))
+        speech_ctc.train(
+            [{**rows[0], "media": str(tmp_path / "damaged.flac")}], [], Training(ctc, out, SETTINGS)
+        )
 
 
 @pytest.fixture
@@ -220,7 +229,9 @@ def test_training_with_less_memory_learns_the_same_in_smaller_parts(
     assert tiny_models.losses(logged) == pytest.approx(certain[1], rel=1e-3)
 
 
-def test_no_memory_for_a_single_row_ends_the_run(ctc: str, rows: list[Row], out: Path, small_memory: Any) -> None:
+def test_no_memory_for_a_single_row_ends_the_run(
+    ctc: str, rows: list[Row], out: Path, small_memory: Any
+) -> None:
     small_memory(0)
     with pytest.raises(LsloopError, match="more memory than there is"):
         speech_ctc.train(rows, [], Training(ctc, out, SETTINGS))
@@ -283,7 +294,9 @@ def test_two_processes_learn_what_one_learns(
     )
     assert done.returncode == 0, done.stderr[-2000:]
     logged = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
-    assert [entry["step"] for entry in logged].count(12) == 2  # only one of them tells: the last loss, and the end
+    assert [entry["step"] for entry in logged].count(
+        12
+    ) == 2  # only one of them tells: the last loss, and the end
     assert tiny_models.losses(logged) == pytest.approx(certain[1], rel=1e-3)
     checkpoint.check(str(out / "model"))
     assert sorted(path.name for path in out.iterdir()) == ["model", "run.json"]

@@ -20,7 +20,12 @@ def test_a_user_without_a_name_has_one_in_a_namespace_or_is_told_how_to_get_one(
     program = postgres.binary("postgres")
     nobody = pwd.getpwnam("nobody").pw_uid
     try:
-        assert accounts.for_postgres(tmp_path, program).prefix == ("unshare", "--user", f"--map-user={nobody}", "--")
+        assert accounts.for_postgres(tmp_path, program).prefix == (
+            "unshare",
+            "--user",
+            f"--map-user={nobody}",
+            "--",
+        )
     except LsloopError as refused:  # where user namespaces are not allowed
         told = refused.problem + refused.fix
         assert "uid 54321 has none" in told

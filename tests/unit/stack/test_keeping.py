@@ -1,4 +1,5 @@
-"""A service that ends by itself is started again, until it has ended too often. Real processes, short patience."""
+"""A service that ends by itself is started again, until it has ended too often. Real processes, short
+patience."""
 
 import signal
 import sys
@@ -89,10 +90,16 @@ def test_it_is_started_again_and_written_down_ever_later_until_it_ended_too_ofte
     assert kept.service.child is None
 
 
-def test_one_that_cannot_start_or_does_not_answer_is_told_and_left_down_in_the_end(kept: Kept, tmp_path: Path) -> None:
+def test_one_that_cannot_start_or_does_not_answer_is_told_and_left_down_in_the_end(
+    kept: Kept, tmp_path: Path
+) -> None:
     kept.script = "raise SystemExit(7)"
     kept.kill()
-    assert [line.partition(" (")[2].partition(")")[0] for line in kept.said] == ["SIGKILL", "exit code 7", "exit code 7"]
+    assert [line.partition(" (")[2].partition(")")[0] for line in kept.said] == [
+        "SIGKILL",
+        "exit code 7",
+        "exit code 7",
+    ]
 
     silent = kept_in(tmp_path / "silent", "import time; time.sleep(600)", seconds=0.05)
     silent.kill()
@@ -117,4 +124,3 @@ def test_a_port_that_somebody_else_took_is_named_and_waited_for(tmp_path: Path) 
         kept.look_until(lambda: f"somebody else has taken its port {taken}" in str(kept.said))
     kept.look_until(lambda: kept.said[-1] == "Helper is there again.")
     children.stop([kept.service.running])
-

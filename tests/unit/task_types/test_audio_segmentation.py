@@ -114,7 +114,16 @@ def test_segments_as_a_crawler_gives_them_are_put_in_order() -> None:
 
 @pytest.mark.parametrize(
     "segments",
-    [["vi"], [{"start": 0, "end": 1}], [{"start": "a", "end": 1, "language": VI}], [7], "vi", 7, True, {"start": 0}],
+    [
+        ["vi"],
+        [{"start": 0, "end": 1}],
+        [{"start": "a", "end": 1, "language": VI}],
+        [7],
+        "vi",
+        7,
+        True,
+        {"start": 0},
+    ],
 )
 def test_segments_that_make_no_sense_are_named(segments: Any) -> None:
     with pytest.raises(ValueError, match="A segment needs"):

@@ -103,7 +103,9 @@ def test_agreement_is_full_with_oneself_symmetric_and_between_0_and_1(name: str,
 @kinds
 @brief
 @given(data=st.data())
-def test_an_answer_has_no_errors_against_itself_and_the_total_is_the_references(name: str, data: st.DataObject) -> None:
+def test_an_answer_has_no_errors_against_itself_and_the_total_is_the_references(
+    name: str, data: st.DataObject
+) -> None:
     kind, _ = loaded(name)
     a, b = data.draw(VALUES[name]), data.draw(VALUES[name])
     assert kind.UNIT in ("words", "characters", "milliseconds")
@@ -197,7 +199,9 @@ def test_a_question_does_not_tell_the_answer(name: str, data: st.DataObject) -> 
     kind, _ = loaded(name)
     value = data.draw(VALUES[name])
     answered = replace(SAMPLE, fields=SAMPLE.fields | {field: value[field] for field in kind.WRITES})
-    bare = replace(SAMPLE, fields={name: one for name, one in SAMPLE.fields.items() if name not in kind.WRITES})
+    bare = replace(
+        SAMPLE, fields={name: one for name, one in SAMPLE.fields.items() if name not in kind.WRITES}
+    )
     assert kind.question(answered) == kind.question(bare)
     (row,) = kind.training_rows(answered, value)
     assert kind.question(answered).items() <= row.items()
@@ -259,7 +263,12 @@ CANNOT_BE_READ = {
     "ten stars": ("transcript_correction", 'maxRating="5"', 'maxRating="10"', "confidence"),
     "ten stars of a translation": ("translation_review", 'maxRating="5"', 'maxRating="10"', "rating"),
     "ten stars of a recording": ("audio_segmentation", 'maxRating="5"', 'maxRating="10"', "audio_quality"),
-    "a number": ("transcript_correction", '<Rating name="confidence"', '<Number name="confidence"', "confidence"),
+    "a number": (
+        "transcript_correction",
+        '<Rating name="confidence"',
+        '<Number name="confidence"',
+        "confidence",
+    ),
     "flags as a tree": ("transcript_correction", "Choices", "Taxonomy", "quality_flags"),
     "issues as a tree": ("translation_review", "Choices", "Taxonomy", "issues"),
     "flags as text": ("transcript_correction", "Choices", "TextArea", "quality_flags"),

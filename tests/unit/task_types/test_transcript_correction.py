@@ -16,7 +16,8 @@ def area(name: str, **value: object) -> dict[str, object]:
 
 
 def test_what_label_studios_page_sends_is_understood() -> None:
-    # As Label Studio 1.23.2 sent it when an annotator corrected a prediction, ticked a flag and gave two stars.
+    # As Label Studio 1.23.2 sent it when an annotator corrected a prediction, ticked a flag and gave two
+    # stars.
     result = [
         {
             "value": {"text": ["văn bản gốc số 3 sửa"]},

@@ -1,4 +1,5 @@
-"""Answers to a label config: they come back as they went, agree with themselves, and merge where that is safe."""
+"""Answers to a label config: they come back as they went, agree with themselves, and merge where that is
+safe."""
 
 import copy
 from typing import Any
@@ -66,8 +67,14 @@ def results(draw: st.DrawFn) -> list[dict[str, Any]]:
     count = draw(st.integers(0, 4))
     made = [one for number in range(count) for one in draw(boxes(number))]
     whole = {
-        "weather": ("choices", {"choices": draw(st.lists(st.sampled_from(["rain", "sun"]), min_size=1, unique=True))}),
-        "place": ("taxonomy", {"taxonomy": draw(st.lists(st.sampled_from(PATHS), min_size=1, unique_by=tuple))}),
+        "weather": (
+            "choices",
+            {"choices": draw(st.lists(st.sampled_from(["rain", "sun"]), min_size=1, unique=True))},
+        ),
+        "place": (
+            "taxonomy",
+            {"taxonomy": draw(st.lists(st.sampled_from(PATHS), min_size=1, unique_by=tuple))},
+        ),
         "caption": ("textarea", {"text": draw(st.lists(TEXTS, max_size=2))}),
         "quality": ("rating", {"rating": draw(st.integers(1, 5))}),
         "count": ("number", {"number": draw(st.integers(-9, 9) | st.floats(-9, 9))}),
@@ -77,7 +84,9 @@ def results(draw: st.DrawFn) -> list[dict[str, Any]]:
     for name in draw(st.sets(st.sampled_from(sorted(whole)))):
         made.append(item(name, whole[name][0], f"w {name}", whole[name][1]))
     if count > 1 and draw(st.booleans()):
-        made.append({"type": "relation", "from_id": "r0", "to_id": "r1", "direction": "right", "labels": ["behind"]})
+        made.append(
+            {"type": "relation", "from_id": "r0", "to_id": "r1", "direction": "right", "labels": ["behind"]}
+        )
     return made
 
 
@@ -93,7 +102,9 @@ def test_a_value_comes_back_as_it_went(result: list[dict[str, Any]]) -> None:
 
 @brief
 @given(result=results(), data=st.data())
-def test_ids_and_the_order_of_regions_do_not_matter(result: list[dict[str, Any]], data: st.DataObject) -> None:
+def test_ids_and_the_order_of_regions_do_not_matter(
+    result: list[dict[str, Any]], data: st.DataObject
+) -> None:
     known = [one for one in result if one["type"] not in ("reactcode", "relation")]
     renamed = [{**one, "id": f"other {one['id']}"} for one in data.draw(st.permutations(known))]
     assert ANSWERS.read(renamed) == ANSWERS.read(known)
@@ -141,7 +152,9 @@ def test_no_region_is_lost_by_a_merge(base: Any, ours: Any, theirs: Any) -> None
 
 LEAF = st.none() | st.booleans() | st.integers(-2, 9) | st.floats() | st.text(max_size=3)
 JSON = LEAF | st.lists(LEAF, max_size=2) | st.dictionaries(st.text(max_size=3), LEAF, max_size=2)
-KEYS = st.sampled_from(["x", "y", "width", "height", "radiusX", "text", "choices", "rating", "rectanglelabels", "taxonomy"])
+KEYS = st.sampled_from(
+    ["x", "y", "width", "height", "radiusX", "text", "choices", "rating", "rectanglelabels", "taxonomy"]
+)
 
 
 @settings(max_examples=100, deadline=None)
@@ -214,7 +227,9 @@ def test_errors_are_counted_in_the_unit_that_all_parts_share_else_in_fields(
 
 
 def test_an_empty_text_misses_every_word_of_its_reference_and_a_reference_may_be_written_by_hand() -> None:
-    text = Answers(regions.controls('<View><Text name="t" value="$t"/><TextArea name="said" toName="t"/></View>'))
+    text = Answers(
+        regions.controls('<View><Text name="t" value="$t"/><TextArea name="said" toName="t"/></View>')
+    )
     assert (text.unit, text.errors({}, text.given({"said": "xin chào bạn"}))) == ("words", (3, 3))
     assert text.errors({"said": ["xin chào bạn"]}, text.given({"said": "xin  chào bạn"}))[0] == 0
     a = ANSWERS.read([box(0)])

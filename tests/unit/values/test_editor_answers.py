@@ -1,4 +1,5 @@
-"""Whatever Label Studio's editor makes of any of its controls is read, written, compared, merged, shown, and never lost."""
+"""Whatever Label Studio's editor makes of any of its controls is read, written, compared, merged, shown,
+and never lost."""
 
 import json
 import random
@@ -80,7 +81,10 @@ def test_there_is_a_control_of_every_kind_that_has_a_codec() -> None:
     tags = {tag.type for tag in regions.controls(CONFIG).values()}
     from lsloop.values import controls
 
-    assert (controls.CODECS.keys() | set(controls.DRAWN)) - tags == {"bitmask", "magicwand"}  # one more way to draw
+    assert (controls.CODECS.keys() | set(controls.DRAWN)) - tags == {
+        "bitmask",
+        "magicwand",
+    }  # one more way to draw
 
 
 @brief
@@ -106,7 +110,12 @@ def test_two_answers_are_compared_counted_and_shown(chance: random.Random) -> No
     wrong, total = KIND.errors(a, b)
     assert wrong >= 0
     assert total > 0
-    assert "{" not in showing.html([{name: part for name, part in a.items() if name != "other"}, b], ()).split("other")[0]
+    assert (
+        "{"
+        not in showing.html([{name: part for name, part in a.items() if name != "other"}, b], ()).split(
+            "other"
+        )[0]
+    )
 
 
 @brief
@@ -127,16 +136,37 @@ def region(name: str, kind: str, place: str, **value: Any) -> dict[str, Any]:
 
 BOX = {"rectanglelabels": ["car"], "x": 10, "y": 10, "width": 10, "height": 10}
 IMPOSSIBLE = {
-    "no width": (region("boxes", "rectanglelabels", "image", **BOX | {"width": 0}), "has no width or no height"),
-    "a width below zero": (region("boxes", "rectanglelabels", "image", **BOX | {"width": -3}), "has no width"),
-    "no number": (region("boxes", "rectanglelabels", "image", **BOX | {"x": "left"}), "not where a region can be"),
+    "no width": (
+        region("boxes", "rectanglelabels", "image", **BOX | {"width": 0}),
+        "has no width or no height",
+    ),
+    "a width below zero": (
+        region("boxes", "rectanglelabels", "image", **BOX | {"width": -3}),
+        "has no width",
+    ),
+    "no number": (
+        region("boxes", "rectanglelabels", "image", **BOX | {"x": "left"}),
+        "not where a region can be",
+    ),
     "outside": (region("boxes", "rectanglelabels", "image", **BOX | {"x": 101}), "lies outside the picture"),
     "a point outside": (region("point", "keypoint", "image", x=-5, y=3, width=1), "lies outside the picture"),
-    "two corners": (region("outline", "polygon", "image", points=[[1, 1], [2, 2]]), "fewer than three corners"),
-    "back in time": (region("speaker", "labels", "audio", start=3, end=2, labels=["A"]), "ends before it starts"),
+    "two corners": (
+        region("outline", "polygon", "image", points=[[1, 1], [2, 2]]),
+        "fewer than three corners",
+    ),
+    "back in time": (
+        region("speaker", "labels", "audio", start=3, end=2, labels=["A"]),
+        "ends before it starts",
+    ),
     "no time": (region("speaker", "labels", "audio", start=2, end=2, labels=["A"]), "holds nothing"),
-    "no characters": (region("entity", "labels", "text", start=4, end=4, text="", labels=["PER"]), "holds nothing"),
-    "frames": (region("scene", "timelinelabels", "video", ranges=[{"start": 9, "end": 3}]), "ends before it starts"),
+    "no characters": (
+        region("entity", "labels", "text", start=4, end=4, text="", labels=["PER"]),
+        "holds nothing",
+    ),
+    "frames": (
+        region("scene", "timelinelabels", "video", ranges=[{"start": 9, "end": 3}]),
+        "ends before it starts",
+    ),
 }
 
 
@@ -162,7 +192,9 @@ def test_a_region_that_is_longer_than_its_recording_is_no_answer() -> None:
         ("quality", "rating", {"rating": 6}, "must be a whole number from 1 to 5"),
     ],
 )
-def test_an_answer_that_is_not_offered_is_refused(name: str, kind: str, value: dict[str, Any], says: str) -> None:
+def test_an_answer_that_is_not_offered_is_refused(
+    name: str, kind: str, value: dict[str, Any], says: str
+) -> None:
     with pytest.raises(ValueError, match=says):
         KIND.from_result([{"from_name": name, "to_name": "text", "type": kind, "value": value}], CONFIG)
 

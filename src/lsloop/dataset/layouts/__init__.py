@@ -1,7 +1,8 @@
-"""Layouts: how reviewed samples lie in a folder. Each module here is one, and its file name is what `--format` takes.
+"""Layouts: how reviewed samples lie in a folder. Each module here is one, and its file name is what
+`--format` takes.
 
-A unit is the file or folder that a sample's content goes into; samples of one unit are written together. What belongs
-to unchanged units is linked from the export before.
+A unit is the file or folder that a sample's content goes into; samples of one unit are written together. What
+belongs to unchanged units is linked from the export before.
 """
 
 import importlib
@@ -23,7 +24,8 @@ Write = Callable[[Reviewed], None]
 
 
 class Unfit(Exception):
-    """Why a sample cannot be written in a layout. `everywhere`: what is wrong when that is so of every sample."""
+    """Why a sample cannot be written in a layout. `everywhere`: what is wrong when that is so of every
+    sample."""
 
     def __init__(self, reason: str, everywhere: UsageError | None = None) -> None:
         super().__init__(reason)
@@ -37,10 +39,11 @@ class Layout(Protocol):
     """Its name and version. A new version writes everything anew."""
 
     def unit(self, entry: dict[str, Any]) -> str | None:
-        """Where a sample goes, relative to the folder of its task type; None: nowhere. From `sample_id`, `arrival`, `split`
-        and `gold` of its index entry: the others need not be there."""
+        """Where a sample goes, relative to the folder of its task type; None: nowhere. From `sample_id`,
+        `arrival`, `split` and `gold` of its index entry: the others need not be there."""
 
-    # A layout with `CONVERTED` needs results, and what it wrote is then converted to that: see `labelstudio.conversion`.
+    # A layout with `CONVERTED` needs results, and what it wrote is then converted to that: see
+    # `labelstudio.conversion`.
 
     def writer(self, folder: Path, task_type: str, place: Place) -> AbstractContextManager[Write]:
         """What writes samples into their units, given in the order of their arrival.
@@ -62,7 +65,8 @@ def load(name: str) -> Layout:
 
 
 def converted(layout: Layout) -> str | None:
-    """The format that Label Studio's converter makes of each unit; empty: none, but results are wanted; None: neither."""
+    """The format that Label Studio's converter makes of each unit; empty: none, but results are wanted;
+    None: neither."""
     found: str | None = getattr(layout, "CONVERTED", None)
     return found
 
@@ -73,12 +77,14 @@ def line(row: dict[str, Any] | list[dict[str, Any]]) -> bytes:
 
 
 def is_for_training(entry: dict[str, Any]) -> bool:
-    """Whether a model may meet it: gold would measure annotators no more, and a sample without split may leak."""
+    """Whether a model may meet it: gold would measure annotators no more, and a sample without split may
+    leak."""
     return entry["split"] is not None and not entry["gold"]
 
 
 class Folders:
-    """Folders that are made when the first row goes into one, each with its rows in one file of JSON lines."""
+    """Folders that are made when the first row goes into one, each with its rows in one file of JSON
+    lines."""
 
     def __init__(self, folder: Path, file_name: str) -> None:
         self._folder, self._file_name = folder, file_name

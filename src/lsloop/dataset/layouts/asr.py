@@ -1,7 +1,8 @@
-"""The manifest that speech toolkits read (NeMo and others), one folder per split with its recordings: a line has
-`audio_filepath` (relative to the manifest), `duration` in seconds and `text`.
+"""The manifest that speech toolkits read (NeMo and others), one folder per split with its recordings: a line
+has `audio_filepath` (relative to the manifest), `duration` in seconds and `text`.
 
-Written from the ledger: Label Studio's own converter opens each file as WAV and leaves out what it cannot read.
+Written from the ledger: Label Studio's own converter opens each file as WAV and leaves out what it cannot
+read.
 """
 
 from collections.abc import Iterator
@@ -34,7 +35,9 @@ def writer(folder: Path, task_type: str, place: Place) -> Iterator[Write]:
             if sample.media is None or not {"duration", "transcript"} <= row.keys():
                 raise Unfit("It is no recording with a transcript.", nothing)
             if not row["duration"]:
-                raise Unfit("How long it lasts is not known: it is no sound that can be decoded, or a damaged one.")
+                raise Unfit(
+                    "How long it lasts is not known: it is no sound that can be decoded, or a damaged one."
+                )
             audio, media = f"{sample.sample_id}{sample.media_suffix}", sample.media
             told = {"audio_filepath": audio, "duration": row["duration"], "text": row["transcript"]}
             folders.add(str(sample.split), [told], lambda there: place(media, str(there / audio)))

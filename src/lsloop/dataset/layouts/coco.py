@@ -1,4 +1,5 @@
-"""COCO, with polygons, too: a folder per split with `images/`, converted by what Label Studio itself has for it."""
+"""COCO, with polygons, too: a folder per split with `images/`, converted by what Label Studio itself has
+for it."""
 
 from lsloop.dataset.layouts import images
 

@@ -1,5 +1,6 @@
-"""What Hugging Face's `load_dataset("audiofolder"|"imagefolder", data_dir=…/dataset)` reads: a folder per split with
-`metadata.jsonl` and the media files it names. Without media: `rows.jsonl`, which `load_dataset(…/dataset)` reads.
+"""What Hugging Face's `load_dataset("audiofolder"|"imagefolder", data_dir=…/dataset)` reads: a folder per
+split with `metadata.jsonl` and the media files it names. Without media: `rows.jsonl`, which
+`load_dataset(…/dataset)` reads.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,5 @@
-"""A folder per split with `images/` and `tasks.json`, as Label Studio exports tasks: what its converter reads."""
+"""A folder per split with `images/` and `tasks.json`, as Label Studio exports tasks: what its converter
+reads."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,7 +34,11 @@ def writer(folder: Path, task_type: str, place: Place) -> Iterator[Write]:
             )
         there, name = folder / str(sample.split), f"images/{sample.sample_id}{sample.media_suffix}"
         (there / "images").mkdir(parents=True, exist_ok=True)
-        task = {"id": sample.arrival, "data": {"image": name}, "annotations": [{"result": list(sample.result)}]}
+        task = {
+            "id": sample.arrival,
+            "data": {"image": name},
+            "annotations": [{"result": list(sample.result)}],
+        }
         orjson.dumps(task)  # raises here for what cannot be written
         place(sample.media, str(there / name))
         tasks.setdefault(str(sample.split), []).append(task)

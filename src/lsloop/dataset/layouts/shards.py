@@ -1,7 +1,8 @@
-"""Tar files of up to a thousand samples, each as `<sample_id>.json` and `<sample_id>.<media>`, as WebDataset reads them.
+"""Tar files of up to a thousand samples, each as `<sample_id>.json` and `<sample_id>.<media>`, as WebDataset
+reads them.
 
-For data sets that DVC and file systems are slow with as small files. A sample's shard follows from when it came in, so
-that a change writes one shard anew.
+For data sets that DVC and file systems are slow with as small files. A sample's shard follows from when it
+came in, so that a change writes one shard anew.
 """
 
 import io

@@ -15,6 +15,7 @@ from lsloop.records import Reviewed
 
 NAME = "tree/1"
 
+
 def unit(entry: dict[str, Any]) -> str | None:
     """The sample's own folder; gold has one, too, and is marked."""
     return str(entry["sample_id"])

@@ -1,4 +1,5 @@
-"""Pascal VOC: a folder per split with `images/` and what Label Studio's own converter makes of the regions."""
+"""Pascal VOC: a folder per split with `images/` and what Label Studio's own converter makes of the
+regions."""
 
 from lsloop.dataset.layouts import images
 

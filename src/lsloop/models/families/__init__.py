@@ -20,7 +20,8 @@ from lsloop.models import MAKING, Family, Job, Predictor, Row, Training, checkpo
 class Checkpoints:
     """A family of checkpoints: the module with its code, and the kinds of task that it answers.
 
-    `architectures`: what those of a checkpoint's config.json end in (`ForCTC`, `ForConditionalGeneration`, …).
+    `architectures`: what those of a checkpoint's config.json end in (`ForCTC`, `ForConditionalGeneration`,
+    …).
     """
 
     module: str
@@ -45,7 +46,9 @@ class Checkpoints:
         except UsageError:
             return None
 
-    def load(self, place: str, device: str = "auto", settings: Mapping[str, Any] = MappingProxyType({})) -> Predictor:
+    def load(
+        self, place: str, device: str = "auto", settings: Mapping[str, Any] = MappingProxyType({})
+    ) -> Predictor:
         """See Family."""
         predictor: Predictor = code(self.module).load(place, device, settings)
         return predictor
@@ -61,8 +64,16 @@ SHIPPED: Mapping[str, Family] = {
     for name, kinds, architectures in (
         ("audio_frames", ("audio_segmentation",), ("ForAudioFrameClassification",)),
         ("speech_ctc", ("transcript_correction",), ("ForCTC",)),
-        ("speech_seq2seq", ("transcript_correction",), ("ForConditionalGeneration", "SpeechEncoderDecoderModel")),
-        ("translation", ("translation_review",), ("MTModel", "ForConditionalGeneration", "EncoderDecoderModel")),
+        (
+            "speech_seq2seq",
+            ("transcript_correction",),
+            ("ForConditionalGeneration", "SpeechEncoderDecoderModel"),
+        ),
+        (
+            "translation",
+            ("translation_review",),
+            ("MTModel", "ForConditionalGeneration", "EncoderDecoderModel"),
+        ),
     )
 }
 """The families that come with lsloop, by name."""
@@ -72,8 +83,9 @@ SHIPPED: Mapping[str, Family] = {
 def code(module: str) -> Any:
     """The code of a family, imported while the garbage collector rests.
 
-    With it come torch and transformers: hundreds of thousands of objects, which the collector would look through again and
-    again as they arrive, at every look afterwards, and once more at the end. They stay, so it need not: a third less.
+    With it come torch and transformers: hundreds of thousands of objects, which the collector would look
+    through again and again as they arrive, at every look afterwards, and once more at the end. They stay, so
+    it need not: a third less.
     """
     with MAKING:
         was = gc.isenabled()

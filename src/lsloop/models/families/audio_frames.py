@@ -1,4 +1,5 @@
-"""Who speaks which language when: a label for each frame of a recording, by AutoModelForAudioFrameClassification."""
+"""Who speaks which language when: a label for each frame of a recording, by
+AutoModelForAudioFrameClassification."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -26,7 +27,8 @@ Run = tuple[str, int]
 
 
 def load(model: str, device: str = "auto", settings: Mapping[str, Any] = NOTHING) -> "Predictor":
-    """Load a model. Settings: `batch_size`, `precision`, `shortest` (seconds; shorter segments are taken for slips)."""
+    """Load a model. Settings: `batch_size`, `precision`, `shortest` (seconds; shorter segments are taken
+    for slips)."""
     return Predictor(model, device, settings)
 
 
@@ -151,7 +153,8 @@ def _loss(model: Any, inputs: Mapping[str, Any]) -> torch.Tensor:
 
 
 def _marks(row: Row, config: Any) -> list[tuple[float, float, int]]:
-    """Start and end in seconds, and the model's label. Raises UsageError for a language that the model does not have."""
+    """Start and end in seconds, and the model's label. Raises UsageError for a language that the model
+    does not have."""
     labels = {str(name): int(label) for label, name in config.id2label.items()}
     if unknown := {str(segment["language"]) for segment in row.get("segments") or ()} - labels.keys():
         problem = f"The model has no label for {sorted(unknown)[0]}; it has {', '.join(labels)}."
@@ -172,7 +175,8 @@ def _labels(marks: list[tuple[float, float, int]], seconds: float, frames: int) 
 
 
 def _without_slips(labels: list[str], shortest: float) -> list[Run]:
-    """Runs of frames with one label. The shortest goes first to the longer neighbour, until none is too short."""
+    """Runs of frames with one label. The shortest goes first to the longer neighbour, until none is too
+    short."""
     runs = [(label, len(list(frames))) for label, frames in groupby(labels)]
     while len(runs) > 1 and (least := min(runs, key=lambda run: run[1]))[1] < shortest:
         at = runs.index(least)
@@ -183,7 +187,8 @@ def _without_slips(labels: list[str], shortest: float) -> list[Run]:
 
 
 def _segments(runs: list[Run], frame: float, seconds: float) -> list[dict[str, Any]]:
-    """Runs of frames as segments, with seconds to the millisecond and never beyond the end of the recording."""
+    """Runs of frames as segments, with seconds to the millisecond and never beyond the end of the
+    recording."""
     segments, at, end = [], 0, math.floor(seconds * 1000) / 1000
     for language, frames in runs:
         start, until = round(at * frame, 3), min(end, round((at + frames) * frame, 3))

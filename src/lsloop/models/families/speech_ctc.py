@@ -1,4 +1,5 @@
-"""Speech recognition with a CTC head: wav2vec2, wav2vec2-bert, HuBERT, WavLM and whatever AutoModelForCTC loads."""
+"""Speech recognition with a CTC head: wav2vec2, wav2vec2-bert, HuBERT, WavLM and whatever AutoModelForCTC
+loads."""
 
 import json
 import math
@@ -76,9 +77,11 @@ def train(rows: Sequence[Row], validation: Sequence[Row], training: Training) ->
 
 
 def fresh(folder: Path, alphabet: Iterable[str], seed: int = 0) -> Path:
-    """A tiny untrained wav2vec2-bert of its own for the characters of `alphabet`: learns a toy language in seconds on a CPU.
+    """A tiny untrained wav2vec2-bert of its own for the characters of `alphabet`: learns a toy language in
+    seconds on a CPU.
 
-    The weights start wide (standard deviation 0.06): with the customary 0.02 so small a model learns far slower.
+    The weights start wide (standard deviation 0.06): with the customary 0.02 so small a model learns far
+    slower.
     """
     with MAKING:
         transformers.set_seed(seed)
@@ -86,7 +89,8 @@ def fresh(folder: Path, alphabet: Iterable[str], seed: int = 0) -> Path:
 
 
 def frames(model: Any, heard: torch.Tensor, most: int) -> torch.Tensor:
-    """How many of the `most` frames that come out belong to the recording, for each of a batch; `heard` is what went in."""
+    """How many of the `most` frames that come out belong to the recording, for each of a batch; `heard` is
+    what went in."""
     if lengths := getattr(model, "_get_feat_extract_output_lengths", None):
         return torch.as_tensor(lengths(heard)).clamp(max=most)
     return (heard / heard.max() * most).ceil().long()
@@ -111,13 +115,18 @@ class _Ears:
     def hear(self, rows: list[Row]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         """`inputs` of recordings, all at once. Raises Unreadable."""
         waves = [_audio.read(row, self.rate) for row in rows]
-        extract, wanted = self.processor.feature_extractor, {"return_attention_mask": True, "return_tensors": "pt"}
+        extract, wanted = (
+            self.processor.feature_extractor,
+            {"return_attention_mask": True, "return_tensors": "pt"},
+        )
         return self._masked(dict(extract(waves, sampling_rate=self.rate, padding=True, **wanted)))
 
     def inputs(self, features: list[dict[str, Any]]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         """A padded batch, and how much of each element is heard."""
         pad = self.processor.feature_extractor.pad
-        return self._masked(dict(pad(features, padding=True, return_attention_mask=True, return_tensors="pt")))
+        return self._masked(
+            dict(pad(features, padding=True, return_attention_mask=True, return_tensors="pt"))
+        )
 
     def _masked(self, batch: dict[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
         """A model that was trained without a mask gets none."""
@@ -134,8 +143,11 @@ class _Ears:
         return labels
 
 
-def _numbers(chances: torch.Tensor, inside: torch.Tensor, spoken: torch.Tensor) -> tuple[list[float], list[float]]:
-    """Score and uncertainty of each recording of a batch, over its frames with a symbol; over all where none has one.
+def _numbers(
+    chances: torch.Tensor, inside: torch.Tensor, spoken: torch.Tensor
+) -> tuple[list[float], list[float]]:
+    """Score and uncertainty of each recording of a batch, over its frames with a symbol; over all where none
+    has one.
 
     Unsure is the mean entropy of a frame, as a share of the most there can be.
     """

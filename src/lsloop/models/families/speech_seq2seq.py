@@ -19,8 +19,8 @@ OPTIONS = ("language", "task", "prompt", "num_beams", "max_new_tokens")
 
 
 def load(model: str, device: str = "auto", settings: Mapping[str, Any] = NOTHING) -> "Predictor":
-    """Load a model. Settings: `batch_size`, `precision`, `language` (`vi`; Whisper finds out by itself without),
-    `task` (`transcribe`), `prompt` (words to expect), `num_beams`, `max_new_tokens`.
+    """Load a model. Settings: `batch_size`, `precision`, `language` (`vi`; Whisper finds out by itself
+    without), `task` (`transcribe`), `prompt` (words to expect), `num_beams`, `max_new_tokens`.
     """
     return Predictor(model, device, settings)
 
@@ -83,7 +83,8 @@ class Predictor:
         return wishes
 
     def _expected(self, prompt: str) -> torch.Tensor:
-        """A prompt as tokens: its end only, where it would take more than half of what the model can write."""
+        """A prompt as tokens: its end only, where it would take more than half of what the model can
+        write."""
         ids = self.ears.processor.get_prompt_ids(prompt, return_tensors="pt")
         most = self.model.config.max_target_positions // 2 - 2
         return torch.cat([ids[:1], ids[1:][-most:]]).to(self.device)
@@ -97,7 +98,9 @@ def train(rows: Sequence[Row], validation: Sequence[Row], training: Training) ->
     first = _predicting.load(transformers.AutoModelForSpeechSeq2Seq, training.base)
     multilingual = bool(getattr(first.generation_config, "is_multilingual", False))
     if multilingual and not language:
-        raise UsageError("A multilingual model learns under one language.", "Set language under training, as in `vi`.")
+        raise UsageError(
+            "A multilingual model learns under one language.", "Set language under training, as in `vi`."
+        )
     if multilingual:
         ears.processor.tokenizer.set_prefix_tokens(language=language, task=task)
     start = first.config.decoder_start_token_id
@@ -120,7 +123,9 @@ def train(rows: Sequence[Row], validation: Sequence[Row], training: Training) ->
         if reason := ears.unusable(row):
             return reason
         count = len(ears.tokens(row))
-        return f"Its transcript has {count:,} tokens; the model writes {longest:,}." if count > longest else None
+        return (
+            f"Its transcript has {count:,} tokens; the model writes {longest:,}." if count > longest else None
+        )
 
     options = ("language", "task")
     recipe = recipes.Recipe(
@@ -155,7 +160,9 @@ class _Ears:
     def _extracted(self, waves: list[_audio.Wave], **options: Any) -> Any:
         """Whisper's are always of full length, silence behind."""
         padding = "max_length" if self.most else True
-        return self.extract(waves, sampling_rate=self.rate, return_attention_mask=True, padding=padding, **options)
+        return self.extract(
+            waves, sampling_rate=self.rate, return_attention_mask=True, padding=padding, **options
+        )
 
     def inputs(self, features: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
         """A padded batch."""
@@ -170,7 +177,8 @@ class _Ears:
         return list(self.processor.tokenizer(clean(row["transcript"])).input_ids)
 
     def labels(self, tokens: list[list[int]], start: int) -> torch.Tensor:
-        """Tokens of transcripts, −100 behind their ends; the model puts the start token before them itself."""
+        """Tokens of transcripts, −100 behind their ends; the model puts the start token before them
+        itself."""
         cut = [one[1:] if one[0] == start else one for one in tokens]
         padded = [torch.tensor(one) for one in cut]
         return torch.nn.utils.rnn.pad_sequence(padded, batch_first=True, padding_value=-100)

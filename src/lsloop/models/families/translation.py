@@ -18,12 +18,14 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 LANGUAGES = ("source_language", "target_language", "prefix")
 
 LONGEST = 256
-"""Tokens of a translation, at most, unless the settings say otherwise: many checkpoints' own default is 20."""
+"""Tokens of a translation, at most, unless the settings say otherwise: many checkpoints' own default is
+20."""
 
 
 def load(model: str, device: str = "auto", settings: Mapping[str, Any] = NOTHING) -> "Predictor":
-    """Load a model. Settings: `batch_size`, `precision`, `source_language` and `target_language` (as the model writes them:
-    `vie_Latn`, `vi_VN`, `vi`), `prefix` (T5's `translate Vietnamese to English: `), `num_beams`, `max_new_tokens`.
+    """Load a model. Settings: `batch_size`, `precision`, `source_language` and `target_language` (as the
+    model writes them: `vie_Latn`, `vi_VN`, `vi`), `prefix` (T5's `translate Vietnamese to English: `),
+    `num_beams`, `max_new_tokens`.
     """
     return Predictor(model, device, settings)
 
@@ -112,14 +114,20 @@ class _Pages:
             if not clean(row.get(name)):
                 return f"It has no {name}."
         count = max(map(len, self.example(row).values())) if self.longest is not None else 0
-        return f"It has {count:,} tokens; the model takes {self.longest:,}." if count > (self.longest or 0) else None
+        return (
+            f"It has {count:,} tokens; the model takes {self.longest:,}."
+            if count > (self.longest or 0)
+            else None
+        )
 
     def _token(self, language: str) -> int:
         by_code = getattr(self.tokenizer, "get_lang_id", self.tokenizer.convert_tokens_to_ids)
         try:
             token = int(by_code(language))
         except (KeyError, TypeError) as error:
-            raise UsageError(f"The model knows no language {language!r}.", "See its tokenizer's list.") from error
+            raise UsageError(
+                f"The model knows no language {language!r}.", "See its tokenizer's list."
+            ) from error
         if token == self.tokenizer.unk_token_id:
             raise UsageError(f"The model knows no language {language!r}.", "See its tokenizer's list.")
         return token

@@ -1,4 +1,5 @@
-"""A training run, in this process or in several that PyTorch's own launcher, torchrun, starts on this machine."""
+"""A training run, in this process or in several that PyTorch's own launcher, torchrun, starts on this
+machine."""
 
 import contextlib
 import json
@@ -25,7 +26,8 @@ _ORDER, _ERROR, _LOG = "order.json", "error.json", "torchrun.log"
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be trained: the labelling job, `base` model, `data` (a folder of the reviewed tree), `out` (where to)."""
+    """What is to be trained: the labelling job, `base` model, `data` (a folder of the reviewed tree),
+    `out` (where to)."""
 
     job: Job
     base: str
@@ -46,7 +48,8 @@ def train(order: Order, log: Callable[[Mapping[str, float]], None]) -> Path:
 
 
 def train_with_torchrun(order: Order, processes: int) -> Path:
-    """Train in so many processes at once. Raises what one of them raised, LsloopError with its last words else."""
+    """Train in so many processes at once. Raises what one of them raised, LsloopError with its last words
+    else."""
     out = Path(order.out)
     out.mkdir(parents=True, exist_ok=True)
     (out / _ERROR).unlink(missing_ok=True)
@@ -55,7 +58,10 @@ def train_with_torchrun(order: Order, processes: int) -> Path:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"]
     with (out / _LOG).open("wb") as output:
         done = subprocess.run(
-            [*command, "-m", __name__, str(out)], stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+            [*command, "-m", __name__, str(out)],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
         )
     if done.returncode:
         raise _failure(out)
@@ -95,7 +101,8 @@ def main(out: Path) -> int:
 
 
 def _end_with(parent: int) -> None:
-    """End when whoever ordered the training is gone: a killed `lsloop retrain` must leave nothing at its checkpoints."""
+    """End when whoever ordered the training is gone: a killed `lsloop retrain` must leave nothing at its
+    checkpoints."""
     import psutil
 
     ordered_by = psutil.Process(parent)  # is_running() is not taken in by another process with its number

@@ -1,4 +1,5 @@
-"""What a family brings to a training run, what params.yaml may say of one, and rows as examples to learn from."""
+"""What a family brings to a training run, what params.yaml may say of one, and rows as examples to learn
+from."""
 
 import hashlib
 import json
@@ -13,7 +14,8 @@ from lsloop.errors import LsloopError, UsageError
 from lsloop.models import Row, Unreadable, _predicting
 
 KEPT_BYTES = 256 * 2**20
-"""Examples up to so many bytes are kept for the next epoch; those beyond are read and computed anew each time."""
+"""Examples up to so many bytes are kept for the next epoch; those beyond are read and computed anew each
+time."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,12 @@ class Settings:
     weight_decay: float = 0.0
     save_steps: int = 500  # a checkpoint, and for early stopping a look at the validation loss, every so many
     log_steps: int = 10
-    early_stopping: int = 0  # so many looks without a better validation loss end it, and the best is kept; 0: never
-    lora: Mapping[str, Any] = field(default_factory=dict)  # r, alpha, dropout, target_modules, modules_to_save
+    early_stopping: int = (
+        0  # so many looks without a better validation loss end it, and the best is kept; 0: never
+    )
+    lora: Mapping[str, Any] = field(
+        default_factory=dict
+    )  # r, alpha, dropout, target_modules, modules_to_save
     gradient_checkpointing: bool = False  # slower, and far less memory
     precision: str = "fp32"  # or bf16, fp16
     device: str = "auto"
@@ -54,7 +60,8 @@ class Recipe:
 
 
 def settings_of(settings: Mapping[str, Any], options: tuple[str, ...]) -> Settings:
-    """The settings that all families know; `options` are the family's own. Raises UsageError for what is neither."""
+    """The settings that all families know; `options` are the family's own. Raises UsageError for what is
+    neither."""
     _predicting.check_names(settings, (*(one.name for one in fields(Settings)), *options))
     given = {one.name: settings[one.name] for one in fields(Settings) if settings.get(one.name) is not None}
     try:
@@ -67,7 +74,8 @@ def settings_of(settings: Mapping[str, Any], options: tuple[str, ...]) -> Settin
 
 
 class LeftOut(NamedTuple):
-    """A row that nothing can be learnt from. `unreadable`: it should be possible, if all were well with its files."""
+    """A row that nothing can be learnt from. `unreadable`: it should be possible, if all were well with
+    its files."""
 
     sample_id: str
     name: str
@@ -76,7 +84,8 @@ class LeftOut(NamedTuple):
 
 
 class Examples:
-    """The usable rows as examples, made when they are asked for. In memory are the first `KEPT_BYTES` only."""
+    """The usable rows as examples, made when they are asked for. In memory are the first `KEPT_BYTES`
+    only."""
 
     def __init__(self, recipe: Recipe, rows: Sequence[Row]) -> None:
         self.example, self.rows = recipe.example, rows

@@ -16,11 +16,13 @@ from lsloop.errors import UsageError
 from lsloop.models import Training
 
 WHOLE = "lsloop-checkpoint.json"
-"""Written into a checkpoint last, with the size of every file: a checkpoint without it was being written in a kill."""
+"""Written into a checkpoint last, with the size of every file: a checkpoint without it was being written
+in a kill."""
 
 
 def prepare(training: Training, digest: str) -> bool:
-    """Whether there is a run to go on with. Raises UsageError when it was another one; clears it away if not wanted."""
+    """Whether there is a run to go on with. Raises UsageError when it was another one; clears it away if
+    not wanted."""
     settings = dict(training.settings)
     about = {"base": training.base, "settings": settings, "seed": training.seed, "rows": digest}
     ours = json.dumps(about, sort_keys=True, default=str)

@@ -1,6 +1,8 @@
-"""One fine-tuning run under transformers' Trainer: resumable after a kill, stopped by a loss that is no number.
+"""One fine-tuning run under transformers' Trainer: resumable after a kill, stopped by a loss that is no
+number.
 
-What a family brings is a `Recipe`. The same code runs in one process and under torchrun, where only the first one writes.
+What a family brings is a `Recipe`. The same code runs in one process and under torchrun, where only the first
+one writes.
 """
 
 import json
@@ -23,7 +25,8 @@ from lsloop.values.text import counted
 
 
 def fit(recipe: Recipe, rows: Sequence[Row], validation: Sequence[Row], training: Training) -> Path:
-    """Fine-tune; the folder of the model. Raises LsloopError for what ends a run, and then leaves no model behind."""
+    """Fine-tune; the folder of the model. Raises LsloopError for what ends a run, and then leaves no model
+    behind."""
     settings, out = settings_of(training.settings, recipe.options), training.out / "model"
     if processes() > 1:
         PartialState(cpu=_predicting.device_of(settings.device).type == "cpu")
@@ -45,7 +48,9 @@ def _tell(training: Training, left_out: Sequence[LeftOut]) -> None:
         (training.out / LEFT_OUT).unlink(missing_ok=True)
     if first() and left_out:
         training.out.mkdir(parents=True, exist_ok=True)
-        (training.out / LEFT_OUT).write_text(json.dumps([one._asdict() for one in left_out]), encoding="utf-8")
+        (training.out / LEFT_OUT).write_text(
+            json.dumps([one._asdict() for one in left_out]), encoding="utf-8"
+        )
 
 
 def _check_rows(learnt: Examples, watched: Examples, settings: Settings) -> None:
@@ -60,7 +65,9 @@ def _check_rows(learnt: Examples, watched: Examples, settings: Settings) -> None
     if len(unreadable) > len(learnt.rows) / 2:
         of = counted(len(learnt.rows), "sample")
         problem = f"Of {of}, {len(unreadable):,} cannot be read. The first: {unreadable[0].reason}"
-        raise LsloopError(problem, "Run `dvc pull`, then `lsloop export --include-exported`, and train again.")
+        raise LsloopError(
+            problem, "Run `dvc pull`, then `lsloop export --include-exported`, and train again."
+        )
     if settings.early_stopping and not watched:
         raise LsloopError(
             "The validation split is empty, and early stopping needs it.",
@@ -69,7 +76,8 @@ def _check_rows(learnt: Examples, watched: Examples, settings: Settings) -> None
 
 
 def _fit(recipe: Recipe, learnt: Examples, watched: Examples, training: Training, settings: Settings) -> Any:
-    """Train with the largest part of the batch that fits into memory; the parts of a batch make one step together."""
+    """Train with the largest part of the batch that fits into memory; the parts of a batch make one step
+    together."""
     whole = max(1, settings.batch_size // processes())
 
     def attempt(size: int) -> Any:

@@ -1,4 +1,5 @@
-"""transformers' Trainer, set up for a run: stops at a loss that is no number, tells what it measures, marks checkpoints."""
+"""transformers' Trainer, set up for a run: stops at a loss that is no number, tells what it measures,
+marks checkpoints."""
 
 import contextlib
 import tempfile
@@ -41,8 +42,8 @@ def make(
         callbacks=callbacks,
     )
     trainer.own_loss = recipe.loss
-    # Says that the model divides its loss by the number of labels in all parts of a step. These models do not, and with
-    # it the loss is as many times too large as there are parts, or processes.
+    # Says that the model divides its loss by the number of labels in all parts of a step. These models do
+    # not, and with it the loss is as many times too large as there are parts, or processes.
     trainer.model_accepts_loss_kwargs = False
     trainer.remove_callback(transformers.PrinterCallback)
     return trainer
@@ -88,7 +89,8 @@ def _arguments(training: Training, settings: Settings, size: int, parts: int, wa
 
 
 class _Trainer(transformers.Trainer):  # type: ignore[misc]
-    """Trainer that stops at a loss which is no number, and whose look at the validation split changes nothing."""
+    """Trainer that stops at a loss which is no number, and whose look at the validation split changes
+    nothing."""
 
     own_loss: Callable[[Any, Mapping[str, Any]], torch.Tensor] | None = None
 
@@ -110,7 +112,8 @@ class _Trainer(transformers.Trainer):  # type: ignore[misc]
 
 
 class _Log(transformers.TrainerCallback):  # type: ignore[misc]
-    """Tells the caller, and draws the curves: from the start, so that a resumed run's are those of an unbroken one."""
+    """Tells the caller, and draws the curves: from the start, so that a resumed run's are those of an
+    unbroken one."""
 
     def __init__(self, training: Training, settings: Settings) -> None:
         self.training, self.plots, self.live = training, settings.plots, None
@@ -121,8 +124,8 @@ class _Log(transformers.TrainerCallback):  # type: ignore[misc]
         from dvclive import Live
 
         folder = str(self.training.out.resolve() / "live")
-        # It looks for git and DVC where it is made, makes DVC's folder in whatever git it finds, and fails in one without a
-        # commit. Where there is neither, it just writes the curves.
+        # It looks for git and DVC where it is made, makes DVC's folder in whatever git it finds, and fails in
+        # one without a commit. Where there is neither, it just writes the curves.
         with contextlib.chdir(tempfile.gettempdir()):
             self.live = Live(dir=folder, save_dvc_exp=False, dvcyaml=None, report=None)
         for logged in state.log_history:
@@ -154,7 +157,8 @@ def diverged(step: int) -> LsloopError:
 
 
 def _adapted(model: Any, settings: Settings) -> Any:
-    """The model, or only small matrices in it if LoRA is asked for. Hu et al., https://arxiv.org/abs/2106.09685."""
+    """The model, or only small matrices in it if LoRA is asked for. Hu et al.,
+    https://arxiv.org/abs/2106.09685."""
     model.config.use_cache = False
     if settings.gradient_checkpointing:
         save_memory = (

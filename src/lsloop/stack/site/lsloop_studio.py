@@ -14,8 +14,8 @@ sys.path.insert(0, os.path.dirname(label_studio.__file__))
 os.environ["DJANGO_SETTINGS_MODULE"] = "core.settings.label_studio"
 
 SHARED_BY_WRITERS = {
-    # Seconds a writer waits for the one before it. Label Studio itself would try an import again after five, with
-    # the predictions gone from it, and answer that all is well.
+    # Seconds a writer waits for the one before it. Label Studio itself would try an import again after five,
+    # with the predictions gone from it, and answer that all is well.
     "timeout": 600,
     # Take the write lock at once: a transaction that reads first and writes later fails without waiting.
     "transaction_mode": "IMMEDIATE",
@@ -51,7 +51,8 @@ def with_keys(get_response):
 
 
 def let_readers_pass():
-    """Every request with a token looks up its organisation's settings, in a transaction that only creating needs.
+    """Every request with a token looks up its organisation's settings, in a transaction that only creating
+    needs.
 
     It would take the write lock, and a reader would wait for each writer.
     """
@@ -61,7 +62,8 @@ def let_readers_pass():
 
 
 def spare_the_collector():
-    """A quarter of the time of a long list went into looking for garbage among what stays while the server runs."""
+    """A quarter of the time of a long list went into looking for garbage among what stays while the server
+    runs."""
     from django.urls import get_resolver
 
     _ = get_resolver().url_patterns  # loads every view, as the first request would

@@ -1,11 +1,14 @@
-"""Pull: what people did in Label Studio comes into the ledger, all of it, once, however often it is asked for.
+"""Pull: what people did in Label Studio comes into the ledger, all of it, once, however often it is asked
+for.
 
-Tasks that changed since the cursor are read in the order of their ids, each with the full set of its annotations. So are
-those that the ledger has not seen as they are, whatever their moment of change says (overlooked.py). The cursor moves only
-when the last of them is committed. Deleted tasks say nothing of themselves: they show in the count, and a sweep of the ids
-finds them. Of two reads of a task that one is newer which was asked for after the other was written down; no clock is asked.
+Tasks that changed since the cursor are read in the order of their ids, each with the full set of its
+annotations. So are those that the ledger has not seen as they are, whatever their moment of change says
+(overlooked.py). The cursor moves only when the last of them is committed. Deleted tasks say nothing of
+themselves: they show in the count, and a sweep of the ids finds them. Of two reads of a task that one is
+newer which was asked for after the other was written down; no clock is asked.
 
-A look takes some tasks by their ids through the same path: what an event says is never believed, only looked at.
+A look takes some tasks by their ids through the same path: what an event says is never believed, only looked
+at.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -34,7 +37,8 @@ from lsloop.values.text import counted
 __all__ = ["Pulled", "Reader", "look", "offer_again", "pull", "tell"]
 
 TRIES = 5
-"""How often a task is read again that others are at, too: a worker's look is short, and there is one at a time."""
+"""How often a task is read again that others are at, too: a worker's look is short, and there is one at a
+time."""
 
 AGAIN = 20
 """Tasks that a pull tries again which others had to set aside."""
@@ -56,11 +60,12 @@ def pull(
     meet_twins: Callable[[Sequence[tuple[UUID, int]]], object] = lambda twins: None,
     prove: Callable[[], object] = lambda: None,
 ) -> Pulled:
-    """Bring the ledger up to the Label Studio project. With `full` every task is read, not only those that changed.
+    """Bring the ledger up to the Label Studio project. With `full` every task is read, not only those that
+    changed.
 
-    `meet_twins` is given (key, id) of the tasks that are there a second time. `prove` raises where it is not certain that
-    this is the project: then nothing follows from what is not there. Raises Unreachable; what was received until then is
-    in the ledger, and the cursor has not moved.
+    `meet_twins` is given (key, id) of the tasks that are there a second time. `prove` raises where it is not
+    certain that this is the project: then nothing follows from what is not there. Raises Unreachable; what
+    was received until then is in the ledger, and the cursor has not moved.
     """
     with ledger.in_turn(f"lsloop pull {project.project_id}", waiting):
         pulled, there = Pulled(), _there(project)
@@ -95,7 +100,8 @@ def look(
 ) -> Pulled:
     """Bring the ledger up to these tasks of the Label Studio project, whatever its cursor says. Idempotent.
 
-    A task that Label Studio has no more is gone, when `prove` finds that this is still the project. Raises Unreachable.
+    A task that Label Studio has no more is gone, when `prove` finds that this is still the project. Raises
+    Unreachable.
     """
     pulled, seen = Pulled(), set[int]()
     known = ledger_tasks.known_of(ledger, project, ls_task_ids)
@@ -152,10 +158,13 @@ class _Taking:
                 return
             pages = tasks.of_ids(self.studio, _there(self.project), sorted(set(overtaken)), self.batch)
         many = counted(len(overtaken), "task")
-        raise Entangled(f"{many} changed in the ledger each time they were read from Label Studio.", "Run it again.")
+        raise Entangled(
+            f"{many} changed in the ledger each time they were read from Label Studio.", "Run it again."
+        )
 
     def due_again(self) -> list[int]:
-        """Tasks that were set aside and not read by this pull: some of them, those first that waited longest."""
+        """Tasks that were set aside and not read by this pull: some of them, those first that waited
+        longest."""
         return ledger_tasks.set_aside(self.ledger, self.project, AGAIN, except_for=self.read)
 
     def take_again(self) -> None:
@@ -197,7 +206,8 @@ def _there(project: Project) -> int:
 def _sweep(
     ledger: Ledger, studio: LabelStudio, project: Project, prove: Callable[[], object], *, always: bool
 ) -> int:
-    """End the tasks that are gone from Label Studio; answers how many. Reads all ids, so only when the counts differ."""
+    """End the tasks that are gone from Label Studio; answers how many. Reads all ids, so only when the
+    counts differ."""
     expected = ledger_tasks.count_expected(ledger, project)
     if not always and tasks.count(studio, _there(project)) == expected:
         return 0

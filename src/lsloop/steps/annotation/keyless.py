@@ -1,4 +1,5 @@
-"""Our tasks whose key people took out of their data, or changed: they are known otherwise, and get the key again."""
+"""Our tasks whose key people took out of their data, or changed: they are known otherwise, and get the key
+again."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,7 +23,8 @@ def key_of(data: Any) -> UUID | None:
 
 
 def keyless(ledger: Ledger, project: Project, page: Sequence[TaskJson]) -> dict[int, UUID]:
-    """Our tasks whose key people took out of their data, or changed: known by their number and by what else is in it.
+    """Our tasks whose key people took out of their data, or changed: known by their number and by what else
+    is in it.
 
     The number alone does not tell: on SQLite, Label Studio gives the numbers of deleted tasks to new ones.
     """
@@ -45,4 +47,6 @@ def put_back(studio: LabelStudio, ls_project_id: int, missing: Mapping[int, UUID
     there = tasks.shown(studio, ls_project_id, list(missing)) if missing else {}
     for ls_task_id, task in there.items():
         tasks.update_data(studio, ls_task_id, {**task["data"], tasks.KEY: str(missing[ls_task_id])})
-    return [f"task {number} had lost its {tasks.KEY}, by hand; it was put back into its data" for number in there]
+    return [
+        f"task {number} had lost its {tasks.KEY}, by hand; it was put back into its data" for number in there
+    ]

@@ -1,7 +1,8 @@
 """What a cursor does not show: tasks that Label Studio has otherwise than the ledger last read them.
 
-A task's moment of change is of the clock of the machine of Label Studio that wrote it. That clock may be put back, two such
-machines may differ, and a slow transaction is seen later than it says. So moments are only ever compared for being the same.
+A task's moment of change is of the clock of the machine of Label Studio that wrote it. That clock may be put
+back, two such machines may differ, and a slow transaction is seen later than it says. So moments are only
+ever compared for being the same.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,7 +17,8 @@ from lsloop.ledger import tasks as ledger_tasks
 from lsloop.records import Project
 
 COMPARED = 2000
-"""Tasks that a pull compares, whatever the clocks say, going on where the last one ended: two requests of 50 ms."""
+"""Tasks that a pull compares, whatever the clocks say, going on where the last one ended: two requests of
+50 ms."""
 
 
 @dataclass
@@ -49,7 +51,8 @@ class Lookout:
         return self.newest.is_ahead or self.newest.moment < since
 
     def parts(self, everything: bool) -> Iterator[Iterator[Page]]:
-        """All tasks, or those that changed, with their annotations; each part is to be written down before the next."""
+        """All tasks, or those that changed, with their annotations; each part is to be written down before
+        the next."""
         since = self.read.cursor
         if everything or since is None:
             yield tasks.changed(self.studio, self.ls_project_id, None, self.batch)
@@ -67,8 +70,8 @@ class Lookout:
     def _late(self, between: tuple[datetime, datetime], there: int) -> Iterator[Page]:
         """The tasks last updated just before the cursor that the ledger does not have as they are.
 
-        `there` of them were counted before anything else was read. When as many stand just as the ledger has seen them,
-        none is new: two requests then do for what would be read again whole.
+        `there` of them were counted before anything else was read. When as many stand just as the ledger has
+        seen them, none is new: two requests then do for what would be read again whole.
         """
         seen = ledger_tasks.seen_between(self.ledger, self.project, *between)
         if tasks.count_as_seen(self.studio, self.ls_project_id, seen, salt=str(between)) != there:

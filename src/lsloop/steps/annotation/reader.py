@@ -1,6 +1,7 @@
 """Label Studio's tasks as records, with the values that the task type understands.
 
-Whatever is in one of them, the others are read. An answer that cannot be kept as it is stays as text, with the reason.
+Whatever is in one of them, the others are read. An answer that cannot be kept as it is stays as text, with
+the reason.
 """
 
 from collections.abc import Collection, Mapping
@@ -32,13 +33,13 @@ LOOK = "Open the task, and correct or delete what the reason names; the next pul
 class Pulled:
     """What a pull brought, and what followed.
 
-    `read` tasks had changed, `foreign` ones are not ours, `gone` ones were deleted there, `parked` ones were skipped too
-    often, `offered` ones were answered with nothing and are offered to somebody else, `refreshed` ones show what their
-    samples are now; `not_refreshed` says why others do not. `links` were renewed; `not_renewed` says why others were not.
-    `kept` says which needless tasks stay for now, because somebody has begun to answer them. `decided`: conflicts that the
-    settings decided, by strategy. `training`: the one that so many accepted annotations called for. `noticed`: what people
-    changed by hand. `keyless`: tasks whose key was taken out of their data, by id. `problems` says what was not understood
-    or was set aside.
+    `read` tasks had changed, `foreign` ones are not ours, `gone` ones were deleted there, `parked` ones were
+    skipped too often, `offered` ones were answered with nothing and are offered to somebody else, `refreshed`
+    ones show what their samples are now; `not_refreshed` says why others do not. `links` were renewed;
+    `not_renewed` says why others were not. `kept` says which needless tasks stay for now, because somebody
+    has begun to answer them. `decided`: conflicts that the settings decided, by strategy. `training`: the one
+    that so many accepted annotations called for. `noticed`: what people changed by hand. `keyless`: tasks
+    whose key was taken out of their data, by id. `problems` says what was not understood or was set aside.
     """
 
     read: int = 0
@@ -62,7 +63,9 @@ class Pulled:
 class Reader:
     """Turns Label Studio's tasks into records. `set_aside` is what could not be, or not whole."""
 
-    def __init__(self, ledger: Ledger, studio: LabelStudio, project: Project, kind: Kind, pulled: Pulled) -> None:
+    def __init__(
+        self, ledger: Ledger, studio: LabelStudio, project: Project, kind: Kind, pulled: Pulled
+    ) -> None:
         assert project.label_config is not None
         self.project = project
         self.pulled = pulled
@@ -78,7 +81,11 @@ class Reader:
             self._durations = ledger_tasks.durations(self._ledger, keys)
         lost = keyless(self._ledger, self.project, page.tasks)
         self.pulled.keyless |= lost
-        found = {task.ls_task_id: task for one in page.tasks if (task := self._task(one, page.partial, lost, aside))}
+        found = {
+            task.ls_task_id: task
+            for one in page.tasks
+            if (task := self._task(one, page.partial, lost, aside))
+        }
         self.pulled.read += len(page.tasks)
         self.pulled.foreign += sum(task.task_key is None for task in found.values())
         self.pulled.problems += [f"task {one.ls_task_id}: {one.reason}" for one in aside]
@@ -94,7 +101,9 @@ class Reader:
     def _broken(self, page: Page, ls_task_id: int) -> Problem:
         whole = ls_task_id not in page.partial
         then = "What is in it was read one by one." if whole else "Not all of it could be read one by one."
-        return self.problem(ls_task_id, f"Label Studio itself cannot list this task. {then} {page.broken[ls_task_id]}")
+        return self.problem(
+            ls_task_id, f"Label Studio itself cannot list this task. {then} {page.broken[ls_task_id]}"
+        )
 
     def _task(
         self, task: TaskJson, partial: Collection[int], lost: Mapping[int, UUID], aside: list[Problem]
@@ -106,7 +115,11 @@ class Reader:
         moment = _moment(task.get("updated_at"))
         key = lost.get(number) or key_of(task["data"])
         duration = self._durations.get(key) if key else None
-        read = {a.ls_annotation_id: a for one in _list(given) if (a := self.annotation(one, number, moment, duration))}
+        read = {
+            a.ls_annotation_id: a
+            for one in _list(given)
+            if (a := self.annotation(one, number, moment, duration))
+        }
         is_whole = number not in partial and isinstance(given, list) and len(read) == len(given)
         if not is_whole and number not in partial:
             aside.append(self.problem(number, "Some of its annotations are not what Label Studio's are."))

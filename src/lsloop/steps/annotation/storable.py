@@ -32,7 +32,9 @@ def why_not(result: Any) -> str | None:
 
 def aside(found: Annotation, why: str) -> Annotation:
     """The annotation with what is in it kept as text."""
-    return replace(found, result=[], value=None, problem=as_text(why), says_nothing=False, raw=raw(found.result))
+    return replace(
+        found, result=[], value=None, problem=as_text(why), says_nothing=False, raw=raw(found.result)
+    )
 
 
 def raw(result: Any) -> str:

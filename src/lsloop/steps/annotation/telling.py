@@ -1,7 +1,8 @@
-"""What events told of answers: each version is part of the history, though Label Studio may not have it any more.
+"""What events told of answers: each version is part of the history, though Label Studio may not have it any
+more.
 
-An event is never believed in what an answer is now. But somebody may have edited or deleted it before anybody looked, and
-then the event is all that is left of what was submitted.
+An event is never believed in what an answer is now. But somebody may have edited or deleted it before anybody
+looked, and then the event is all that is left of what was submitted.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +20,9 @@ from lsloop.task_types import Kind
 Payload = Mapping[str, Any]
 
 
-def tell(ledger: Ledger, studio: LabelStudio, project: Project, kind: Kind, payloads: Sequence[Payload]) -> int:
+def tell(
+    ledger: Ledger, studio: LabelStudio, project: Project, kind: Kind, payloads: Sequence[Payload]
+) -> int:
     """Write down the versions that these events told of and that nobody has seen; how many."""
     told = [one for payload in payloads for one in _told(payload)]
     known = ledger_tasks.known_of(ledger, project, [number for _, number, _ in told])
@@ -35,7 +38,9 @@ def tell(ledger: Ledger, studio: LabelStudio, project: Project, kind: Kind, payl
 def _told(payload: Payload) -> Iterator[tuple[UUID | None, int, Payload]]:
     """The annotations of an event: the key of the task, if it is told, and its number; and the annotation."""
     keys = {
-        task["id"]: key_of(task.get("data")) for task in _dicts(payload.get("task")) if type(task.get("id")) is int
+        task["id"]: key_of(task.get("data"))
+        for task in _dicts(payload.get("task"))
+        if type(task.get("id")) is int
     }
     for annotation in _dicts(payload.get("annotation")):
         number = annotation.get("task")

@@ -1,4 +1,5 @@
-"""Writes tasks into the ledger. What the ledger cannot take is found by halving, and set aside; the rest is in."""
+"""Writes tasks into the ledger. What the ledger cannot take is found by halving, and set aside; the rest
+is in."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -43,7 +44,9 @@ class Writer:
         """These tasks, that were set aside, are gone."""
         if ls_task_ids and not self.dry_run:
             with self.ledger.transaction() as transaction:
-                problems.clear(transaction, "pull", "task", {str(n) for n in ls_task_ids}, self.project.task_type)
+                problems.clear(
+                    transaction, "pull", "task", {str(n) for n in ls_task_ids}, self.project.task_type
+                )
 
     def _write(
         self, found: Sequence[Task], aside: list[Problem], asked: int, received: annotations.Received
@@ -68,7 +71,9 @@ class Writer:
         why = error.problem if isinstance(error, LsloopError) else f"{type(error).__name__}: {error}"
         kept = [storable.aside(a, f"The ledger cannot take it. {why}") for a in task.annotations]
         each = [
-            (*task.annotations[:n], kept[n], *task.annotations[n + 1 :]) for n in range(len(kept)) if len(kept) > 1
+            (*task.annotations[:n], kept[n], *task.annotations[n + 1 :])
+            for n in range(len(kept))
+            if len(kept) > 1
         ]
         for variant in [task.annotations, *each, tuple(kept)]:
             try:
@@ -78,7 +83,9 @@ class Writer:
             if variant is task.annotations:
                 return
             break
-        aside.append(self.reader.problem(task.ls_task_id, f"The ledger cannot take it. {storable.as_text(why)}", LOOK))
+        aside.append(
+            self.reader.problem(task.ls_task_id, f"The ledger cannot take it. {storable.as_text(why)}", LOOK)
+        )
         self.reader.pulled.problems.append(f"task {task.ls_task_id}: {storable.as_text(why)}")
 
     def _receive(self, found: Sequence[Task], asked: int) -> annotations.Received:

@@ -38,6 +38,8 @@ def export(ledger: Ledger, wanted: Wanted, progress: Progress = SILENT) -> Expor
             manifest = bring_up(transaction, wanted, found, done, progress)
         write_down(ledger, wanted, done, manifest)
         for name, part in done.task_types.items():
-            exports.set_aside(ledger, wanted.destination, name, part.left_out, all_looked_at=wanted.limit is None)
+            exports.set_aside(
+                ledger, wanted.destination, name, part.left_out, all_looked_at=wanted.limit is None
+            )
         remember(ledger, wanted, done, state)
     return done

@@ -9,7 +9,8 @@ Differences = dict[str, indexes.Difference | None]
 
 
 def differences(transaction: Transaction, wanted: Wanted, state: str, *, in_one_go: bool) -> Differences:
-    """How each folder differs. `in_one_go`: a folder that is not there yet is not looked at; not possible with a limit."""
+    """How each folder differs. `in_one_go`: a folder that is not there yet is not looked at; not possible
+    with a limit."""
     left, found = wanted.limit, Differences()
     before = exports.states(transaction, wanted.destination)
     for name in wanted.kinds:
@@ -28,7 +29,8 @@ def _now(wanted: Wanted, name: str, state: str) -> exports.Before:
 
 
 def _unchanged(wanted: Wanted, name: str) -> indexes.Difference | None:
-    """Nothing happened in the ledger since this index was written: it says what is to be there. None: not all is there."""
+    """Nothing happened in the ledger since this index was written: it says what is to be there. None: not
+    all is there."""
     folder = wanted.target / name
     old = indexes.read(folder)
     found = indexes.compare(folder, old, old, wanted.layout.unit)
@@ -54,7 +56,8 @@ def planned(wanted: Wanted, found: Differences) -> Exported:
 
 
 def remember(ledger: Ledger, wanted: Wanted, done: Exported, state: str) -> None:
-    """The next export has nothing to do as long as the ledger is like this; not where something was left out."""
+    """The next export has nothing to do as long as the ledger is like this; not where something was left
+    out."""
     with ledger.transaction() as transaction:
         before = exports.states(transaction, wanted.destination)
     for name, part in done.task_types.items():

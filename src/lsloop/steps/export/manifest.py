@@ -11,7 +11,8 @@ from lsloop.steps.export.wanted import Exported, Wanted
 
 
 def write_down(ledger: Ledger, wanted: Wanted, done: Exported, content: bytes | None) -> None:
-    """The manifest, in the folder where wanted and in the ledger always; what a killed export left out, the next does.
+    """The manifest, in the folder where wanted and in the ledger always; what a killed export left out, the
+    next does.
 
     `content` is the manifest that was written now, if any was.
     """

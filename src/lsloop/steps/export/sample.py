@@ -1,4 +1,5 @@
-"""One sample of an export: what the ledger says of it, as a layout takes it, with the recording that people heard."""
+"""One sample of an export: what the ledger says of it, as a layout takes it, with the recording that
+people heard."""
 
 import hashlib
 import os
@@ -28,7 +29,8 @@ class Making:
     label_config: str | None
 
     def reviewed(self, entry: Entry, document: dict[str, Any]) -> Reviewed:
-        """The sample of an entry, whose document was parsed. Raises NoMedia, and what its values make the kind raise."""
+        """The sample of an entry, whose document was parsed. Raises NoMedia, and what its values make the
+        kind raise."""
         media, answers = document["media"], document["answers"]
         value = {name: answer["value"] for name, answer in answers.items()}
         file = self._media(entry, media) if media else None
@@ -36,7 +38,11 @@ class Making:
             UUID(entry.sample_id),
             document["external_id"],
             document["reads"] | value,
-            *((media["path"], media["md5"], _duration(media, file), media["width"], media["height"]) if media else ()),
+            *(
+                (media["path"], media["md5"], _duration(media, file), media["width"], media["height"])
+                if media
+                else ()
+            ),
         )
         for answer in answers.values():
             value |= answer["remarks"]

@@ -26,7 +26,9 @@ class Wanted:
     limit: int | None = None
     again: bool = False  # also write what is there already
     with_manifest: bool = True
-    label_configs: dict[str, str] = field(default_factory=dict)  # by task type, where the layout needs results
+    label_configs: dict[str, str] = field(
+        default_factory=dict
+    )  # by task type, where the layout needs results
     also: Callable[[], Sequence[Path]] = tuple  # folders that links in raw_dir may lead to: DVC's cache
 
     @property
@@ -43,7 +45,8 @@ class Wanted:
 
 @dataclass
 class Part:
-    """What an export did for one task type. `waiting` are reviewed but beyond the limit; `problems` were left out."""
+    """What an export did for one task type. `waiting` are reviewed but beyond the limit; `problems` were
+    left out."""
 
     samples: int = 0
     added: int = 0

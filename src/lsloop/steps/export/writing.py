@@ -1,7 +1,8 @@
-"""The new folder of an export: what changed is written, the rest is linked, and then it takes the place of the old one.
+"""The new folder of an export: what changed is written, the rest is linked, and then it takes the place of
+the old one.
 
-One thread writes, while PostgreSQL finds the next samples. Two were slower: the kernel lets one at a time into a folder,
-and Python one between the calls.
+One thread writes, while PostgreSQL finds the next samples. Two were slower: the kernel lets one at a time
+into a folder, and Python one between the calls.
 """
 
 from collections.abc import Generator
@@ -30,7 +31,8 @@ _OFTEN = 200  # samples after which it is told how far it is
 def bring_up(
     transaction: Transaction, wanted: Wanted, found: Differences, done: Exported, progress: Progress
 ) -> bytes | None:
-    """Make the folder what the ledger says; its manifest, which is written where wanted. None: there was nothing to do."""
+    """Make the folder what the ledger says; its manifest, which is written where wanted. None: there was
+    nothing to do."""
     if all(difference and difference.is_current for difference in found.values()):
         return None
     progress.expect(_expected(transaction, found, done))
@@ -83,7 +85,8 @@ class _Folder:
     at: tuple[Entry, dict[str, Any]] = field(init=False)  # the sample that is being written, and its media
 
     def write(self, transaction: Transaction, difference: indexes.Difference | None) -> int:
-        """Write what differs and link the rest, or write everything where nothing is there yet; and the index.
+        """Write what differs and link the rest, or write everything where nothing is there yet; and the
+        index.
 
         Answers of how many samples `progress` was told.
         """
@@ -103,7 +106,8 @@ class _Folder:
         return met
 
     def _carry(self, difference: indexes.Difference) -> list[str]:
-        """Link what is as it was. Answers the samples whose files turned out not to be whole: they are written, too."""
+        """Link what is as it was. Answers the samples whose files turned out not to be whole: they are
+        written, too."""
         old, new = self.wanted.target / self.name, self.path
         broken = set()
         for unit in sorted(set(difference.units.values()) - difference.dirty):
@@ -139,16 +143,23 @@ class _Folder:
         document = orjson.loads(entry.document)
         self.at = entry, document["media"]
         try:
-            if self.wanted.layout.unit({**entry._asdict(), "gold": document["gold"]}) is not None:  # else only its line
+            if (
+                self.wanted.layout.unit({**entry._asdict(), "gold": document["gold"]}) is not None
+            ):  # else only its line
                 write(making.reviewed(entry, document))
                 self.part.written += 1
             self.lines[entry.sample_id] = entry.line
-        except Exception as error:  # one sample: a file that is not there, or values that nothing can be made of
-            self.part.leave_out(entry.sample_id, document["external_id"], self._reason(error, making, document["media"]))
+        except (
+            Exception
+        ) as error:  # one sample: a file that is not there, or values that nothing can be made of
+            self.part.leave_out(
+                entry.sample_id, document["external_id"], self._reason(error, making, document["media"])
+            )
             self.lines.pop(entry.sample_id, None)
 
     def _reason(self, error: Exception, making: Making, media: dict[str, Any] | None) -> str:
-        """Why a sample is left out. Raises the error again when it is not the sample's: a full disk ends the export."""
+        """Why a sample is left out. Raises the error again when it is not the sample's: a full disk ends
+        the export."""
         if isinstance(error, LsloopError | MemoryError):
             raise error
         if isinstance(error, layouts.Unfit):
@@ -159,7 +170,11 @@ class _Folder:
                 raise error
             return f"its media file {media['path'] if media else ''} cannot be read: {why}."
         told = str(error) or type(error).__name__
-        return told if isinstance(error, NoMedia | layouts.Unfit | ValueError) else f"{type(error).__name__}: {told}"
+        return (
+            told
+            if isinstance(error, NoMedia | layouts.Unfit | ValueError)
+            else f"{type(error).__name__}: {told}"
+        )
 
     def _convert(self, difference: indexes.Difference | None) -> None:
         form = layouts.converted(self.wanted.layout)
@@ -170,4 +185,6 @@ class _Folder:
                 bad = conversion.convert(self.path / unit, self.wanted.label_configs[self.name], form)
                 for sample_id, why in bad.items():
                     self.part.written -= 1
-                    self.part.leave_out(sample_id, orjson.loads(self.lines.pop(sample_id))["external_id"], why)
+                    self.part.leave_out(
+                        sample_id, orjson.loads(self.lines.pop(sample_id))["external_id"], why
+                    )

@@ -1,4 +1,5 @@
-"""Setup: the Label Studio project of a task type, made once, found again by what is in it, and checked for drift."""
+"""Setup: the Label Studio project of a task type, made once, found again by what is in it, and checked for
+drift."""
 
 from lsloop.steps.project.adopting import adopt
 from lsloop.steps.project.agreeing import Wanted

@@ -1,4 +1,5 @@
-"""Tasks of ours that the ledger does not know, as after a restore from a backup: they are known again, not sent again."""
+"""Tasks of ours that the ledger does not know, as after a restore from a backup: they are known again, not
+sent again."""
 
 from typing import Any
 from uuid import UUID
@@ -15,8 +16,8 @@ from lsloop.values.text import counted
 def adopt(ledger: Ledger, studio: LabelStudio, project: Project, kind: Kind, overlap: int) -> list[str]:
     """Take in what was sent after the ledger's last word of this project; what was done, in words.
 
-    Tasks have ascending numbers, so that one request shows that there is none. A decision between answers is not taken
-    in: between which, its task does not say.
+    Tasks have ascending numbers, so that one request shows that there is none. A decision between answers is
+    not taken in: between which, its task does not say.
     """
     assert project.ls_project_id is not None
     strays: list[Stray] = []

@@ -1,4 +1,5 @@
-"""What a project should be and what it is: what people changed in Label Studio is kept where it fits, and said."""
+"""What a project should be and what it is: what people changed in Label Studio is kept where it fits, and
+said."""
 
 import hashlib
 from dataclasses import dataclass
@@ -15,10 +16,11 @@ from lsloop.task_types import Kind
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the project of a task type should be. `ls_project_id` is set when the environment names the project.
+    """What the project of a task type should be. `ls_project_id` is set when the environment names the
+    project.
 
-    `server` is the setting under which Label Studio is reached. A request to make the project may be at work there for
-    `settle` seconds after it was sent. `reading`: answers are to be read, and nothing is sent.
+    `server` is the setting under which Label Studio is reached. A request to make the project may be at work
+    there for `settle` seconds after it was sent. `reading`: answers are to be read, and nothing is sent.
     `instruction` is HTML for annotators, which a new project begins with.
     """
 
@@ -86,8 +88,8 @@ def agree_on_config(
 ) -> tuple[str, str | None]:
     """The label config to go by, and the one that lsloop last wrote.
 
-    It is brought up to the template only where it is what lsloop wrote. Raises UsageError where what people made of it
-    does not fit.
+    It is brought up to the template only where it is what lsloop wrote. Raises UsageError where what people
+    made of it does not fit.
     """
     current, written = str(there["label_config"]), project.written_label_config
     if same(current, wanted.label_config):
@@ -106,7 +108,13 @@ def agree_on_config(
 
 
 def agree_on_overlap(
-    studio: LabelStudio, project: Project, there: dict[str, Any], wanted: Wanted, drift: list[str], *, created: bool
+    studio: LabelStudio,
+    project: Project,
+    there: dict[str, Any],
+    wanted: Wanted,
+    drift: list[str],
+    *,
+    created: bool,
 ) -> int:
     """The number of answers per task that lsloop last wrote: what people changed it to is kept."""
     asked, wish = int(there["maximum_annotations"]), wanted.settings.overlap

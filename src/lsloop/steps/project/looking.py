@@ -16,7 +16,8 @@ from lsloop.values.text import counted
 
 
 def look_up(ledger: Ledger, studio: LabelStudio, wanted: Wanted, kind: Kind) -> Project:
-    """The project of a task type as it is. Raises UsageError where `setup` would, and where there is none yet."""
+    """The project of a task type as it is. Raises UsageError where `setup` would, and where there is none
+    yet."""
     check_template(wanted, kind)
     project, there = _found(ledger, studio, wanted)
     if project is None or there is None:
@@ -27,7 +28,9 @@ def look_up(ledger: Ledger, studio: LabelStudio, wanted: Wanted, kind: Kind) -> 
     return replace(project, ls_project_id=there["id"], label_config=check_there(there, kind, wanted, []))
 
 
-def _found(ledger: Ledger, studio: LabelStudio, wanted: Wanted) -> tuple[Project | None, dict[str, Any] | None]:
+def _found(
+    ledger: Ledger, studio: LabelStudio, wanted: Wanted
+) -> tuple[Project | None, dict[str, Any] | None]:
     """The project as the ledger has it, and as Label Studio has it; None where there is none."""
     place = recognising.recognise(ledger, studio, wanted.server)
     project = ledger_projects.find(ledger, wanted.task_type, place.server.name)
@@ -52,7 +55,9 @@ def _named_first(studio: LabelStudio, wanted: Wanted) -> dict[str, Any] | None:
         return None
     there = projects.get(studio, wanted.ls_project_id)
     if there is None:
-        raise Refused(f"Label Studio has no project {wanted.ls_project_id}.", "Correct LS_PROJECT_…, or remove it.")
+        raise Refused(
+            f"Label Studio has no project {wanted.ls_project_id}.", "Correct LS_PROJECT_…, or remove it."
+        )
     return there
 
 
@@ -61,8 +66,8 @@ def inspect(
 ) -> str:
     """Whether template, project and webhook of a task type are as they should be; changes nothing.
 
-    Raises UsageError where they do not, Refused where the project is gone or asks for another number of answers, and
-    Skipped where there is none yet.
+    Raises UsageError where they do not, Refused where the project is gone or asks for another number of
+    answers, and Skipped where there is none yet.
     """
     check_template(wanted, kind)
     _, there = _found(ledger, studio, wanted)

@@ -45,10 +45,11 @@ def setup(
 ) -> Setup:
     """Make or verify the Label Studio project of a task type. Idempotent, also when it was cut off before.
 
-    Raises UsageError when the label config (the template, or the one in Label Studio after a change by hand) does not
-    fit the task type; when a named project does not exist, or is not the one that the tasks are in; when tasks are at work
-    in another Label Studio (unless `also_here`); or when the project is gone: with `recreate` its open tasks are then ended,
-    so that their samples can be sent again, and a new one is made. So are those in another Label Studio that is `lost`.
+    Raises UsageError when the label config (the template, or the one in Label Studio after a change by hand)
+    does not fit the task type; when a named project does not exist, or is not the one that the tasks are in;
+    when tasks are at work in another Label Studio (unless `also_here`); or when the project is gone: with
+    `recreate` its open tasks are then ended, so that their samples can be sent again, and a new one is made.
+    So are those in another Label Studio that is `lost`.
     """
     check_template(wanted, kind)
     if lost is not None:
@@ -77,7 +78,8 @@ def setup(
 
 
 def _meet(ledger: Ledger, studio: LabelStudio, wanted: Wanted, also_here: bool) -> Place:
-    """Find out which Label Studio this is, and write it down. Where none of the ledger's tasks are, none is sent unasked."""
+    """Find out which Label Studio this is, and write it down. Where none of the ledger's tasks are, none
+    is sent unasked."""
     with ledger.in_turn(f"lsloop meets {wanted.server}"):
         place = recognising.recognise(ledger, studio, wanted.server)
         found = ledger_projects.find(ledger, wanted.task_type, place.server.name)
@@ -92,9 +94,13 @@ def _give_up(ledger: Ledger, studio: LabelStudio, wanted: Wanted, lost: str) -> 
     project = ledger_projects.find(ledger, wanted.task_type, lost)
     if project is None:
         names = ", ".join(one.name for one in servers.known(ledger)) or "none"
-        raise UsageError(f"The ledger knows no Label Studio {lost!r} with {wanted.task_type}.", f"Use one of: {names}.")
+        raise UsageError(
+            f"The ledger knows no Label Studio {lost!r} with {wanted.task_type}.", f"Use one of: {names}."
+        )
     if recognising.recognise(ledger, studio, wanted.server).server.name == lost:
-        raise UsageError(f"The Label Studio at {studio.url} is {lost}: it is not lost.", "Run without --lost.")
+        raise UsageError(
+            f"The Label Studio at {studio.url} is {lost}: it is not lost.", "Run without --lost."
+        )
     ledger_tasks.gone(ledger, [UUID(key) for key in ledger_tasks.sent_keys(ledger, project)])
 
 
@@ -110,13 +116,12 @@ def _find(
 
 
 def _refuse_lost(ledger: Ledger, project: Project, wanted: Wanted, place: Place, recreate: bool) -> None:
-    """A project with tasks of ours does not vanish unnoticed: work that was not pulled may have gone with it."""
+    """A project with tasks of ours does not vanish unnoticed: work that was not pulled may have gone with
+    it."""
     if project.ls_project_id is None:
         return
     known = ledger_tasks.known(ledger, project)
-    lost = (
-        f"Label Studio has no project of {wanted.task_type} any more; it had {counted(len(known), 'task')} of the ledger."
-    )
+    lost = f"Label Studio has no project of {wanted.task_type} any more; it had {counted(len(known), 'task')} of the ledger."
     if not place.is_proven and ledger_tasks.sent_keys(ledger, project):
         raise UsageError(
             lost, "Nothing shows that this is the Label Studio that had it: set LABEL_STUDIO_URL to that one."
@@ -134,7 +139,9 @@ def _create(ledger: Ledger, studio: LabelStudio, project: Project, wanted: Wante
     # The marker finds the project again when the answer to this request is lost.
     ledger_projects.about_to_ask(ledger, project)
     told = {"expert_instruction": wanted.instruction, "show_instruction": bool(wanted.instruction)}
-    made = projects.create(studio, wanted.settings.title, wanted.label_config, _description(project, wanted), **told)
+    made = projects.create(
+        studio, wanted.settings.title, wanted.label_config, _description(project, wanted), **told
+    )
     with suppress(LsloopError):  # a list in the order of Label Studio's own is no reason to stop
         projects.make_tab(studio, made["id"], hidden=_FOR_PROGRAMS)
     there = projects.get(studio, made["id"])
@@ -142,18 +149,22 @@ def _create(ledger: Ledger, studio: LabelStudio, project: Project, wanted: Wante
 
 
 _FOR_PROGRAMS = (tasks.KEY, "sample_id", "candidates", "player")
-"""Data of tasks that tell people nothing in a list. From then on the tab is theirs to arrange, like the instruction."""
+"""Data of tasks that tell people nothing in a list. From then on the tab is theirs to arrange, like the
+instruction."""
 
 
 def _remove_second(
     ledger: Ledger, studio: LabelStudio, project: Project, wanted: Wanted, ours: int
 ) -> list[str]:
-    """Remove what an earlier request made after it was given up for lost; no project that people gave tasks or a shape."""
+    """Remove what an earlier request made after it was given up for lost; no project that people gave
+    tasks or a shape."""
     if ledger_projects.asked(ledger, project).times < 2:
         return []
     marked = projects.find_by_description(studio, str(project.marker))
     others = (projects.get(studio, one["id"]) for one in marked if one["id"] != ours)
-    empty = [one["id"] for one in others if one and one["task_number"] == 0 and _is_as_made(one, project, wanted)]
+    empty = [
+        one["id"] for one in others if one and one["task_number"] == 0 and _is_as_made(one, project, wanted)
+    ]
     for ls_project_id in empty:
         projects.delete(studio, ls_project_id)
     return [f"project {ls_project_id} was made a second time, and removed" for ls_project_id in empty]
@@ -164,7 +175,9 @@ def _is_as_made(there: Mapping[str, Any], project: Project, wanted: Wanted) -> b
     made = {
         "title": wanted.settings.title, "description": _description(project, wanted), "label_config": wanted.label_config
     }  # fmt: skip
-    return all("".join(str(there.get(name)).split()) == "".join(value.split()) for name, value in made.items())
+    return all(
+        "".join(str(there.get(name)).split()) == "".join(value.split()) for name, value in made.items()
+    )
 
 
 def _description(project: Project, wanted: Wanted) -> str:
@@ -178,7 +191,9 @@ def _follow_moved(ledger: Ledger, studio: LabelStudio, project: Project, ls_proj
     keys = ledger_tasks.sent_keys(ledger, project)
     if not keys:
         return []
-    ids = {key: number for number, key in sorted(tasks.find_by_key(studio, ls_project_id, keys), reverse=True)}
+    ids = {
+        key: number for number, key in sorted(tasks.find_by_key(studio, ls_project_id, keys), reverse=True)
+    }
     if not ids:
         return []
     ledger_tasks.moved(ledger, project, ids)
@@ -189,7 +204,8 @@ def _follow_moved(ledger: Ledger, studio: LabelStudio, project: Project, ls_proj
 def register_webhook(
     ledger: Ledger, studio: LabelStudio, found: Setup, wanted: webhooks.Webhook, *, verify: bool
 ) -> None:
-    """Have Label Studio tell what people do. Without `verify`, only when it was not asked to tell it there before.
+    """Have Label Studio tell what people do. Without `verify`, only when it was not asked to tell it there
+    before.
 
     That it refuses is no error: pulls bring everything.
     """

@@ -1,4 +1,5 @@
-"""Whose Label Studio this is, and which project there is ours: by what is in them, never by a URL or a number alone."""
+"""Whose Label Studio this is, and which project there is ours: by what is in them, never by a URL or a
+number alone."""
 
 import re
 import time
@@ -21,7 +22,8 @@ ThereJson = dict[str, Any]
 
 @dataclass(frozen=True)
 class Place:
-    """The Label Studio at hand. `is_proven`: it is the one that the ledger knows under this name, and no other."""
+    """The Label Studio at hand. `is_proven`: it is the one that the ledger knows under this name, and no
+    other."""
 
     server: Server
     is_proven: bool
@@ -30,8 +32,9 @@ class Place:
 def recognise(ledger: Ledger, studio: LabelStudio, spelling: str) -> Place:
     """Find out which of the ledger's Label Studios the one at hand is. Writes nothing.
 
-    It is known by what it says it is. One that the ledger has never asked, or that does not say (any more), is known by our
-    projects in it. `spelling` is the setting under which it was reached: a name for one that was never met.
+    It is known by what it says it is. One that the ledger has never asked, or that does not say (any more),
+    is known by our projects in it. `spelling` is the setting under which it was reached: a name for one that
+    was never met.
     """
     said, known = identity.told(studio), servers.known(ledger)
     found = [one for one in known if said is not None and one.identity == said]
@@ -109,15 +112,20 @@ def prove(ledger: Ledger, studio: LabelStudio, project: Project) -> None:
 def is_ours(ledger: Ledger, studio: LabelStudio, project: Project, there: ThereJson) -> bool:
     """Whether a project in Label Studio is the one that the ledger knows.
 
-    Nobody can change when a project was made. Where that is not known, the keys of our tasks in it tell; only where no task
-    was sent, the marker in its description, or the label config, which people edit, will do.
+    Nobody can change when a project was made. Where that is not known, the keys of our tasks in it tell; only
+    where no task was sent, the marker in its description, or the label config, which people edit, will do.
     """
     is_same_number = there["id"] == project.ls_project_id
     if is_same_number and project.ls_created_at and there.get("created_at") == project.ls_created_at:
         return True
-    keys, is_marked = ledger_tasks.sent_keys(ledger, project), str(project.marker) in (there.get("description") or "")
+    keys, is_marked = (
+        ledger_tasks.sent_keys(ledger, project),
+        str(project.marker) in (there.get("description") or ""),
+    )
     if keys:
-        return holds_any(studio, there["id"], keys) or (is_same_number and is_marked and not project.ls_created_at)
+        return holds_any(studio, there["id"], keys) or (
+            is_same_number and is_marked and not project.ls_created_at
+        )
     looks_same = str(there["label_config"]).split() == (project.label_config or "").split()
     return is_marked or (is_same_number and not project.ls_created_at and looks_same)
 
@@ -138,21 +146,27 @@ _FEW = 50
 
 
 def find(ledger: Ledger, studio: LabelStudio, project: Project, settle: float = 0) -> ThereJson | None:
-    """The project as Label Studio has it: the one we know, the one with our marker, or the one our tasks were moved to."""
+    """The project as Label Studio has it: the one we know, the one with our marker, or the one our tasks
+    were moved to."""
     there = projects.get(studio, project.ls_project_id) if project.ls_project_id is not None else None
     if there is not None and is_ours(ledger, studio, project, there):
         return there
-    marked = [one["id"] for one in _marked(ledger, studio, project, settle) if one["id"] != project.ls_project_id]
+    marked = [
+        one["id"] for one in _marked(ledger, studio, project, settle) if one["id"] != project.ls_project_id
+    ]
     keys = ledger_tasks.sent_keys(ledger, project)
     if not keys:
         number = marked[0] if marked else _made_before(ledger, studio, project)
         return projects.get(studio, number) if number is not None else None
     every = [*marked, *(one["id"] for one in projects.every(studio) if one["id"] not in marked)]
-    return _only(studio, project, (number for number in every if holds_any(studio, number, keys[: tasks.MOST])))
+    return _only(
+        studio, project, (number for number in every if holds_any(studio, number, keys[: tasks.MOST]))
+    )
 
 
 def _made_before(ledger: Ledger, studio: LabelStudio, project: Project) -> int | None:
-    """A project that this ledger made and does not know any more, as after a restore: our samples are in it."""
+    """A project that this ledger made and does not know any more, as after a restore: our samples are in
+    it."""
     if project.ls_project_id is not None:
         return None
     for one in projects.every(studio):
@@ -187,7 +201,8 @@ _POLL = 0.5  # seconds
 
 
 def named(ledger: Ledger, studio: LabelStudio, project: Project, ls_project_id: int) -> ThereJson:
-    """The project that the environment names. Raises UsageError where it is another one than our tasks are in."""
+    """The project that the environment names. Raises UsageError where it is another one than our tasks are
+    in."""
     there = projects.get(studio, ls_project_id)
     if there is None:
         raise UsageError(
@@ -207,7 +222,9 @@ def named(ledger: Ledger, studio: LabelStudio, project: Project, ls_project_id: 
         raise UsageError(
             f"The environment names Label Studio's project {ls_project_id} for {project.task_type}, whose tasks are not in "
             f"it{f': they are in project {home}' if at_home else ''}.",
-            f"Set LS_PROJECT_… to {home}, or take it out." if at_home else "Take LS_PROJECT_… out, then run `lsloop setup`.",
+            f"Set LS_PROJECT_… to {home}, or take it out."
+            if at_home
+            else "Take LS_PROJECT_… out, then run `lsloop setup`.",
         )
     return there
 
@@ -215,7 +232,11 @@ def named(ledger: Ledger, studio: LabelStudio, project: Project, ls_project_id: 
 def _refuse_anothers(ledger: Ledger, studio: LabelStudio, project: Project, there: ThereJson) -> None:
     """Two ledgers in one project would send the same sample twice. After a restore our samples are in it."""
     marker = _MARKED.search(there.get("description") or "")
-    if not marker or marker[1] in ledger_projects.markers(ledger) or _holds_samples_of(ledger, studio, there["id"]):
+    if (
+        not marker
+        or marker[1] in ledger_projects.markers(ledger)
+        or _holds_samples_of(ledger, studio, there["id"])
+    ):
         return
     raise UsageError(
         f"The environment names Label Studio's project {there['id']} for {project.task_type}; another ledger keeps it (its "

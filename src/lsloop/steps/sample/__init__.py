@@ -32,8 +32,8 @@ class BadLine:
 
 @dataclass
 class Ingested:
-    """What an ingest did. `unread` are samples whose media file cannot be shown, with the reason: they went in, and are not
-    sent to who would need it."""
+    """What an ingest did. `unread` are samples whose media file cannot be shown, with the reason: they went
+    in, and are not sent to who would need it."""
 
     upserted: samples.Upserted
     refused: list[BadLine] = field(default_factory=list)
@@ -56,11 +56,11 @@ def ingest(
 ) -> Ingested:
     """Bring the ledger up to `path` (JSON lines); media paths in it are relative to `raw_dir`.
 
-    Bad lines are refused by number and reason, the others go in, all in one transaction. So is what one of `kinds` (by
-    task type; every kind there is, unless given) could not take. Samples that are no longer upstream are only marked as
-    deleted when `prune` is set and every line could be read: a broken line is no removal. `links_to` names folders
-    outside that links may lead to. `commit` is the git commit that the data is at, if that is known. Raises UsageError
-    when the file cannot be read.
+    Bad lines are refused by number and reason, the others go in, all in one transaction. So is what one of
+    `kinds` (by task type; every kind there is, unless given) could not take. Samples that are no longer
+    upstream are only marked as deleted when `prune` is set and every line could be read: a broken line is no
+    removal. `links_to` names folders outside that links may lead to. `commit` is the git commit that the data
+    is at, if that is known. Raises UsageError when the file cannot be read.
     """
     known = {name: task_types.load(name) for name in task_types.names()} if kinds is None else kinds
     reading = _Reading(RawData(raw_dir, links_to), known, progress)
@@ -116,7 +116,9 @@ class _Reading:
             try:
                 row = self._row(self.lines, line)
                 if row[1:3] in seen:
-                    raise lines.Refused(f"external_id {row[2]!r} stands in an earlier line of this file", row[2])
+                    raise lines.Refused(
+                        f"external_id {row[2]!r} stands in an earlier line of this file", row[2]
+                    )
             except lines.Refused as why:
                 self.refused.append(BadLine(self.lines, str(why), why.name))
                 continue
@@ -144,7 +146,11 @@ class _Reading:
 def _problem(file: str, bad: BadLine) -> Problem:
     key = f"{file} {bad.name}" if bad.name else f"{file} line {bad.line}"
     return Problem(
-        "ingest", "line", key, f"line {bad.line}: {bad.reason}", "Mend the line, then run `lsloop ingest` again."
+        "ingest",
+        "line",
+        key,
+        f"line {bad.line}: {bad.reason}",
+        "Mend the line, then run `lsloop ingest` again.",
     )
 
 
@@ -157,7 +163,8 @@ def _measure_what_came_by_sql(incoming: samples.Incoming, raw: RawData) -> dict[
 
 
 def look(ledger: Ledger, task_keys: Sequence[UUID], raw: RawData) -> dict[UUID, str]:
-    """Look at the media of claimed tasks whose samples came by SQL; answers whose cannot be shown, and why."""
+    """Look at the media of claimed tasks whose samples came by SQL; answers whose cannot be shown, and
+    why."""
     paths = samples.unseen(ledger, task_keys)
     if not paths:
         return {}

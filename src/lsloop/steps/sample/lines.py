@@ -1,4 +1,5 @@
-"""One line of metadata.jsonl, taken whole or refused with the reason: what is not understood never comes in halfway."""
+"""One line of metadata.jsonl, taken whole or refused with the reason: what is not understood never comes
+in halfway."""
 
 import json
 import re
@@ -59,7 +60,12 @@ def parsed(line: bytes, kinds: Mapping[str, Kind]) -> Line:
             if not isinstance(value, str):
                 _check(key, value, kinds)
         return Line(
-            source, name, fields, _text(given, "group") or None, _priority(given), _text(given, "media") or None
+            source,
+            name,
+            fields,
+            _text(given, "group") or None,
+            _priority(given),
+            _text(given, "media") or None,
         )
     except Refused as why:
         raise Refused(str(why), name) from why
@@ -70,7 +76,9 @@ def _object(line: bytes) -> tuple[str, dict[str, Any]]:
     if len(line) > _LONGEST:
         raise Refused(f"the line has {len(line):,} bytes; at most {_LONGEST:,} are possible")
     try:
-        text = line.decode("utf-8").removeprefix("\ufeff")  # Windows editors begin files with a byte order mark
+        text = line.decode("utf-8").removeprefix(
+            "\ufeff"
+        )  # Windows editors begin files with a byte order mark
         given = orjson.loads(text)
     except UnicodeDecodeError as wrong:
         raise Refused(f"not UTF-8: byte 0x{line[wrong.start]:02x} at position {wrong.start + 1}") from wrong
@@ -82,7 +90,8 @@ def _object(line: bytes) -> tuple[str, dict[str, Any]]:
 
 
 def _careful(text: str, given: dict[str, Any]) -> dict[str, Any]:
-    """The object with its texts in normal form C: one text typed on two keyboards is one text. Nothing in it is lost."""
+    """The object with its texts in normal form C: one text typed on two keyboards is one text. Nothing in
+    it is lost."""
     # As many colons as keys: no key can be there twice. Most lines show so at a glance.
     if text.count(":") != len(given) or _MANY_DIGITS.search(text):
         _look_closely(text)
@@ -98,7 +107,8 @@ def _careful(text: str, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _look_closely(text: str) -> None:
-    """What a fast reader passes over in silence: a key that stands there twice, a number that loses digits."""
+    """What a fast reader passes over in silence: a key that stands there twice, a number that loses
+    digits."""
     try:
         json.loads(text, object_pairs_hook=_once, parse_int=_int8)
     except RecursionError as wrong:

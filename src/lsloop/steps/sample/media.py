@@ -33,7 +33,9 @@ def _pieces(paths: Sequence[str], size: int) -> Iterator[Sequence[str]]:
     return (paths[start : start + size] for start in range(0, len(paths), size))
 
 
-def _good(found: Iterable[samples.Media | Failed], failed: Callable[[Failed], None]) -> Iterator[samples.Media]:
+def _good(
+    found: Iterable[samples.Media | Failed], failed: Callable[[Failed], None]
+) -> Iterator[samples.Media]:
     for one in found:
         if isinstance(one, samples.Media):
             yield one
@@ -53,4 +55,6 @@ def _measured(raw: RawData, path: str) -> samples.Media | Failed:
     except OSError as error:
         return path, f"media file {path!r} cannot be read: {error.strerror or error}"
     problem = known["problem"] and f"media file {path!r} cannot be shown: {known['problem']}"
-    return samples.Media(path, md5, size=seen.st_size, mtime_ns=seen.st_mtime_ns, **{**known, "problem": problem})
+    return samples.Media(
+        path, md5, size=seen.st_size, mtime_ns=seen.st_mtime_ns, **{**known, "problem": problem}
+    )

@@ -1,8 +1,8 @@
 """Push: samples become tasks in Label Studio, each exactly once, wherever the way there is cut off.
 
-A task is written down as claimed before it is sent and its key travels with it. Whatever became of a request, the key
-tells: the next push (or pull) asks Label Studio, adopts what is there, sends what is not, and takes a twin out of people's
-way.
+A task is written down as claimed before it is sent and its key travels with it. Whatever became of a request,
+the key tells: the next push (or pull) asks Label Studio, adopts what is there, sends what is not, and takes a
+twin out of people's way.
 """
 
 import os
@@ -32,7 +32,8 @@ __all__ = [
 
 
 def park(ledger: Ledger, project: Project, skips: int) -> int:
-    """Take tasks that `skips` annotators skipped out of the queue until their content changes; answers how many."""
+    """Take tasks that `skips` annotators skipped out of the queue until their content changes; answers how
+    many."""
     return ledger_tasks.park(ledger, project, skips)
 
 
@@ -53,9 +54,9 @@ def push(
 ) -> Pushed:
     """Claim and send up to `limit` samples; without `fresh` only what was cut off, and adjudications.
 
-    `look` says of claimed tasks why the media of some cannot be shown: those are not sent.
-    One push at a time per project; another one waits, after calling `waiting`.
-    Raises Uncertain, Unreachable or Refused when Label Studio fails; what was sent until then is in the ledger.
+    `look` says of claimed tasks why the media of some cannot be shown: those are not sent. One push at a time
+    per project; another one waits, after calling `waiting`. Raises Uncertain, Unreachable or Refused when
+    Label Studio fails; what was sent until then is in the ledger.
     """
     with in_turn(ledger, project, waiting) as turn:
         pushed = Pushed()
@@ -75,7 +76,14 @@ def _in_batches(keys: list[UUID], size: int) -> Iterator[list[UUID]]:
 
 
 def _claims(
-    ledger: Ledger, project: Project, choice: ledger_tasks.Plan, limit: int, batch: int, pushed: Pushed, *, fresh: bool
+    ledger: Ledger,
+    project: Project,
+    choice: ledger_tasks.Plan,
+    limit: int,
+    batch: int,
+    pushed: Pushed,
+    *,
+    fresh: bool,
 ) -> Iterator[list[UUID]]:
     claimed_by, chance = f"{socket.gethostname()}:{os.getpid()}", gold.rounding(ledger, choice.task_type)
     keys = ledger_tasks.claim_adjudications(ledger, project, max(limit, 0), claimed_by=claimed_by)
@@ -104,10 +112,11 @@ def _claims(
 
 
 def _show_predictions(ledger: Ledger, studio: LabelStudio, project: Project) -> list[str]:
-    """Have Label Studio show the predictions of the version that most open tasks carry; it shows those of one only.
+    """Have Label Studio show the predictions of the version that most open tasks carry; it shows those of one
+    only.
 
-    Another one that somebody chose there stays, and is told. Label Studio itself writes the first version that it was sent,
-    and the name of an ML backend when one is attached.
+    Another one that somebody chose there stays, and is told. Label Studio itself writes the first version
+    that it was sent, and the name of an ML backend when one is attached.
     """
     assert project.ls_project_id is not None
     version = ledger_tasks.shown_model_version(ledger, project)
@@ -117,7 +126,9 @@ def _show_predictions(ledger: Ledger, studio: LabelStudio, project: Project) -> 
     now, written = there.get("model_version") or "", project.written_model_version
     if now != version:
         if written and now not in ("", written, *ml.titles(studio, project.ls_project_id)):
-            return [f"people are shown pre-annotations of {now}, as chosen in Label Studio; most open tasks have {version}"]
+            return [
+                f"people are shown pre-annotations of {now}, as chosen in Label Studio; most open tasks have {version}"
+            ]
         projects.update(studio, project.ls_project_id, model_version=version)
     if written != version:
         ledger_projects.shows(ledger, project, version)

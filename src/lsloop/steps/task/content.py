@@ -1,4 +1,5 @@
-"""What a task is made of: what the template shows, a link to the media, and a pre-annotation that fits the label config."""
+"""What a task is made of: what the template shows, a link to the media, and a pre-annotation that fits the
+label config."""
 
 import hashlib
 from collections.abc import Sequence
@@ -18,8 +19,8 @@ UPSTREAM = "upstream"
 """The model version of a pre-annotation that no model of ours made: the sample's own current value."""
 
 REFLOW = "human-reflow"
-"""The model version of an annotator's own work on a sample that goes round again. Label Studio gets it under the version
-that the project shows: of the others annotators see nothing."""
+"""The model version of an annotator's own work on a sample that goes round again. Label Studio gets it under
+the version that the project shows: of the others annotators see nothing."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,8 @@ class Unmade:
 
 @dataclass(frozen=True)
 class Making:
-    """How tasks are made for Label Studio: by which kind, under which label config, and with which media links.
+    """How tasks are made for Label Studio: by which kind, under which label config, and with which media
+    links.
 
     `shown_as` is the model version whose predictions the project shows.
     """
@@ -44,12 +46,14 @@ class Making:
 
     @property
     def digest(self) -> str:
-        """Of what tasks are made of beside the sample: what cannot be made is tried again when it has changed."""
+        """Of what tasks are made of beside the sample: what cannot be made is tried again when it has
+        changed."""
         parts = (self.kind.__name__ if isinstance(self.kind, ModuleType) else "", self.label_config)
         return hashlib.sha256("\0".join(parts).encode(errors="replace")).hexdigest()
 
     def __call__(self, claims: Sequence[Claim], unfit: list[str]) -> list[TaskJson | Unmade]:
-        """{"data", "predictions"} of each task, or why there is none; `unfit` is told why pre-annotations were left out."""
+        """{"data", "predictions"} of each task, or why there is none; `unfit` is told why pre-annotations
+        were left out."""
         made = [self._made(claim, unfit) for claim in claims]
         self._check([task["predictions"] for task in made if not isinstance(task, Unmade)], unfit)
         return made
@@ -92,7 +96,8 @@ class Making:
         ]
 
     def _check(self, shown: list[list[TaskJson]], unfit: list[str]) -> None:
-        """Leave out pre-annotations that do not fit the label config: Label Studio would store them unchecked."""
+        """Leave out pre-annotations that do not fit the label config: Label Studio would store them
+        unchecked."""
         there = [predictions for predictions in shown if predictions]
         for predictions, misfits in zip(
             there, interface.check_predictions(self.label_config, [p[0] for p in there]), strict=True

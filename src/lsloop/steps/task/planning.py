@@ -12,9 +12,9 @@ from lsloop.steps.task.content import Making, Unmade
 
 @dataclass
 class Planned:
-    """What a push would send: `unfinished` tasks of one that was cut off, of which Label Studio may have some already;
-    then `adjudications`; then `samples`, in this order, with so many gold `probes` at random places among them. `left_out`
-    says which samples would not be sent, and why."""
+    """What a push would send: `unfinished` tasks of one that was cut off, of which Label Studio may have some
+    already; then `adjudications`; then `samples`, in this order, with so many gold `probes` at random places
+    among them. `left_out` says which samples would not be sent, and why."""
 
     samples: list[Sample] = field(default_factory=list)
     probes: int = 0
@@ -30,9 +30,16 @@ class Planned:
 
 
 def plan(
-    ledger: Ledger, choice: ledger_tasks.Plan, project: Project | None, made: Making, *, limit: int, batch: int
+    ledger: Ledger,
+    choice: ledger_tasks.Plan,
+    project: Project | None,
+    made: Making,
+    *,
+    limit: int,
+    batch: int,
 ) -> Planned:
-    """What `push` would do with these arguments, if nothing happens in between. `project` of None: not made yet."""
+    """What `push` would do with these arguments, if nothing happens in between. `project` of None: not
+    made yet."""
     planned = Planned()
     if project is not None:
         planned.unfinished = sum(task.claimed for task in ledger_tasks.doubtful(ledger, project))

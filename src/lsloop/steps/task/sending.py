@@ -1,4 +1,5 @@
-"""Sending: one request at a time; the batch after it is made ready and those before it are written down meanwhile."""
+"""Sending: one request at a time; the batch after it is made ready and those before it are written down
+meanwhile."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,7 +21,9 @@ from lsloop.values.text import counted
 HOPELESS = 20
 """Tasks that Label Studio refuses one by one, and takes none: then it is not the tasks."""
 
-_REFUSED = "Correct the sample upstream and ingest again, or change the label config; the next push then tries it."
+_REFUSED = (
+    "Correct the sample upstream and ingest again, or change the label config; the next push then tries it."
+)
 
 PROVED_TOGETHER = 2000
 """Tasks. A proof costs 20 ms and 15 ms more per thousand: one for every request would be a tenth of it."""
@@ -28,12 +31,12 @@ PROVED_TOGETHER = 2000
 
 @dataclass
 class Pushed:
-    """What a push did. `adopted` tasks had arrived before; `put_away` ones were there twice, or are needed no more, and are
-    out of people's way; `refreshed` ones show what their samples are now;
-    `links` were renewed; `not_renewed` says why others were not; `unfit` says why tasks went without their
-    pre-annotation. `probes` of those sent are gold; `missing_probes` more were due, and too few samples are gold.
-    `adjudications` of those sent ask somebody to decide between answers that do not agree. `kept` says which second tasks
-    people still see, because somebody has begun to answer them; `left_out` which samples were not sent, and why;
+    """What a push did. `adopted` tasks had arrived before; `put_away` ones were there twice, or are needed no
+    more, and are out of people's way; `refreshed` ones show what their samples are now; `links` were renewed;
+    `not_renewed` says why others were not; `unfit` says why tasks went without their pre-annotation. `probes`
+    of those sent are gold; `missing_probes` more were due, and too few samples are gold. `adjudications` of
+    those sent ask somebody to decide between answers that do not agree. `kept` says which second tasks people
+    still see, because somebody has begun to answer them; `left_out` which samples were not sent, and why;
     `noticed` what people changed by hand in the project."""
 
     sent: int = 0
@@ -84,8 +87,8 @@ class Sender:
         self._taken = False  # whether Label Studio took anything
 
     def send_all(self, batches: Iterator[list[UUID]], advance: Callable[[int], None]) -> None:
-        """Send every batch. While a request is under way the batch after it is claimed and made ready, and those before it
-        are written down."""
+        """Send every batch. While a request is under way the batch after it is claimed and made ready, and
+        those before it are written down."""
         with ThreadPoolExecutor(max_workers=1) as line:
             under_way: Future[dict[UUID, int]] | None = None
             try:
@@ -136,7 +139,8 @@ class Sender:
         except Refused as refusal:
             return self._halved(batch, refusal)
         except Uncertain as doubt:
-            # An answer came: Label Studio is not at work on it any more. What it has nevertheless, its keys tell.
+            # An answer came: Label Studio is not at work on it any more. What it has nevertheless, its keys
+            # tell.
             if not doubt.answered:
                 raise
             return self._there(batch) or self._halved(batch, doubt)
@@ -162,7 +166,8 @@ class Sender:
         return self._send(one) | self._send(other)
 
     def _give_up_refused(self) -> None:
-        """Leave out what Label Studio did not take while it took others. When it took nothing, the samples are not why."""
+        """Leave out what Label Studio did not take while it took others. When it took nothing, the samples
+        are not why."""
         left, self._not_taken = self._not_taken, {}
         if not left:
             return
@@ -174,7 +179,9 @@ class Sender:
     def _leave_out(self, unmade: dict[UUID, Unmade]) -> None:
         """Free these samples and write down why they are not sent, until they or the label config change."""
         found = {
-            key: left_out(self._project.task_type, self._samples[key], why, self._made.digest, self._ls_project_id)
+            key: left_out(
+                self._project.task_type, self._samples[key], why, self._made.digest, self._ls_project_id
+            )
             for key, why in unmade.items()
         }
         ledger_tasks.leave_out(self._ledger, found)
@@ -192,8 +199,8 @@ class Sender:
     def _written_down(self) -> int:
         """Write down the ids of what arrived, proved; how many.
 
-        Label Studio answers in the order of the request. That is checked over all of them, and every later read of a task
-        goes by its key: an id alone never decides whose annotation it is.
+        Label Studio answers in the order of the request. That is checked over all of them, and every later
+        read of a task goes by its key: an id alone never decides whose annotation it is.
         """
         arrived, self._arrived = self._arrived, {}
         if not arrived:

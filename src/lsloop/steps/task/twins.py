@@ -29,10 +29,11 @@ def _turn(project: Project) -> str:
 def reconcile(
     ledger: Ledger, studio: LabelStudio, project: Project, pushed: Pushed, *, settle: float
 ) -> list[UUID]:
-    """Find out what became of tasks whose push was cut off: adopt what arrived, put twins away; answers what to send.
+    """Find out what became of tasks whose push was cut off: adopt what arrived, put twins away; answers what
+    to send.
 
-    A request without an answer may still be at work in Label Studio for `settle` seconds after it was sent; until then
-    what is not there yet may come.
+    A request without an answer may still be at work in Label Studio for `settle` seconds after it was sent;
+    until then what is not there yet may come.
     """
     assert project.ls_project_id is not None
     doubtful = ledger_tasks.doubtful(ledger, project)
@@ -60,11 +61,14 @@ def _arrivals(
     if not sent:
         return {}
     started = time.monotonic()
-    # PostgreSQL's clock may have been put back since: then a request is as old as one can be that was sent just now.
+    # PostgreSQL's clock may have been put back since: then a request is as old as one can be that was sent
+    # just now.
     patience = max((settle - max(task.age or 0, 0) for task in sent if task.claimed), default=0.0)
     while True:
         found = _by_key(tasks.find_by_key(studio, ls_project_id, [str(task.task_key) for task in sent]))
-        if time.monotonic() - started >= patience or all(task.task_key in found for task in sent if task.claimed):
+        if time.monotonic() - started >= patience or all(
+            task.task_key in found for task in sent if task.claimed
+        ):
             return found
         time.sleep(_POLL)
 
@@ -74,7 +78,8 @@ _POLL = 0.5  # seconds
 
 @dataclass(frozen=True)
 class PutAway:
-    """How many tasks were taken out of people's way; `kept` says which were not, because somebody has begun them."""
+    """How many tasks were taken out of people's way; `kept` says which were not, because somebody has
+    begun them."""
 
     count: int = 0
     kept: list[str] = field(default_factory=list)
@@ -85,8 +90,9 @@ def put_away_twins(
 ) -> PutAway:
     """Of the tasks that Label Studio has under a key, people are given one.
 
-    Which one: one that was answered if there is any, else one that was begun. What was answered or begun stays as it is, and
-    nothing is ever deleted: whoever has a page open may submit it in this very moment, and what comes counts.
+    Which one: one that was answered if there is any, else one that was begun. What was answered or begun
+    stays as it is, and nothing is ever deleted: whoever has a page open may submit it in this very moment,
+    and what comes counts.
     """
     assert project.ls_project_id is not None
     ids = [ls_task_id for group in twins.values() for ls_task_id in group]
@@ -135,8 +141,11 @@ def _put_away(
     begun: Collection[int],
     why: str,
 ) -> PutAway:
-    """Those of these tasks, by id and key, that nobody has answered or begun. Written down before it is done."""
-    ours = {i: key for i, key in needless.items() if i in there and there[i]["data"].get(tasks.KEY) == str(key)}
+    """Those of these tasks, by id and key, that nobody has answered or begun. Written down before it is
+    done."""
+    ours = {
+        i: key for i, key in needless.items() if i in there and there[i]["data"].get(tasks.KEY) == str(key)
+    }
     idle = {i: key for i, key in ours.items() if i not in begun and not _answered(there[i])}
     ledger_tasks.put_away(ledger, project, idle)
     visible = [i for i in idle if not tasks.is_put_away(there[i])]
@@ -154,14 +163,18 @@ _KEPT = (
 def _bring_back(ledger: Ledger, studio: LabelStudio, project: Project) -> None:
     """Of the tasks that were put away: people are given again what is needed after all, and nothing else.
 
-    Label Studio gives them out again by itself when the number of annotations that a project needs is changed.
+    Label Studio gives them out again by itself when the number of annotations that a project needs is
+    changed.
     """
     assert project.ls_project_id is not None
     hidden = ledger_tasks.hidden(ledger, project)
     if not hidden:
         return
     ids = [task.ls_task_id for task in hidden]
-    there, present = tasks.place(studio, project.ls_project_id, ids), tasks.present(studio, project.ls_project_id, ids)
+    there, present = (
+        tasks.place(studio, project.ls_project_id, ids),
+        tasks.present(studio, project.ls_project_id, ids),
+    )
     for task in hidden:
         found = there.get(task.ls_task_id)
         if found is None and task.ls_task_id in present:
