@@ -1,4 +1,7 @@
-"""What Label Studio's answers mean: parsed JSON, or an error that tells whether work was done."""
+"""The meaning of Label Studio's answers.
+
+An answer is parsed JSON, or an error that tells whether work was done.
+"""
 
 import html
 import re
@@ -17,8 +20,10 @@ LONGEST = 300  # characters of a server's message worth showing
 
 
 class Failing(Unreachable):
-    """Label Studio answered a read with an error of its own, or with no JSON: often it is one record that
-    it fails for."""
+    """A read that Label Studio answered with an error of its own, or with no JSON.
+
+    Often it is one record that it fails for.
+    """
 
 
 class NotFound(Refused):
@@ -26,7 +31,10 @@ class NotFound(Refused):
 
 
 def parsed(response: httpx.Response) -> Any:
-    """The JSON of a good answer, or None for an empty one. Raises LsloopError when it is neither."""
+    """The JSON of a good answer, or None for an empty one.
+
+    Raises LsloopError when it is neither.
+    """
     if response.status_code == 204 or not response.content:
         return None
     found = json_of(response)
@@ -71,7 +79,10 @@ def failure(response: httpx.Response, kind: str) -> LsloopError:
 
 
 def doubtful(request: httpx.Request, what: str, read: type[Unreachable] = Unreachable) -> Unreachable:
-    """For a read: Label Studio does not work. For a write: it may or may not have done the work."""
+    """The error for an answer that leaves open whether the work was done.
+
+    For a read: Label Studio does not work. For a write: it may or may not have done the work.
+    """
     if request.method == "GET":
         return read(f"Label Studio fails. {what}", "Look at Label Studio's log, then run again.")
     what = f"Label Studio may or may not have done it. {what}"
@@ -84,12 +95,15 @@ def name(request: httpx.Request) -> str:
 
 
 def message(response: httpx.Response) -> str:
-    """What the server said, in one line."""
+    """The server's message, in one line."""
     return _shorten(_from_json(response) or _from_html(response.text) or response.reason_phrase or "no words")
 
 
 def server_time(response: httpx.Response) -> datetime:
-    """The server's clock when it answered: whole seconds, never ahead. Raises Unreachable without it."""
+    """The server's clock when it answered: whole seconds, never ahead.
+
+    Raises Unreachable when the answer does not tell it.
+    """
     try:
         return parsedate_to_datetime(response.headers["date"]).astimezone(UTC)
     except (KeyError, ValueError) as error:

@@ -1,4 +1,7 @@
-"""One connection to one Label Studio: who we are, what is sent again, what is not, and what went wrong."""
+"""One connection to one Label Studio.
+
+It holds who we are, what is sent again and what is not, and what went wrong.
+"""
 
 import http.cookiejar
 from collections.abc import Callable
@@ -31,7 +34,10 @@ DROPPED = (httpx.ConnectError, httpx.ReadError, httpx.WriteError, httpx.RemotePr
 
 
 class LabelStudio:
-    """An open connection. Reads are tried a few times; a write is sent once, whatever happens."""
+    """An open connection to a Label Studio.
+
+    Reads are tried a few times; a write is sent once, whatever happens.
+    """
 
     def __init__(self, url: str, token: credentials.Token, client: httpx.Client) -> None:
         self.url = url
@@ -69,7 +75,9 @@ class LabelStudio:
     def send(
         self, method: str, path: str, *, params: Params | None = None, json: Any = None, patient: bool = True
     ) -> httpx.Response:
-        """The answer to one request, with a 2xx status. A read that is not `patient` is tried once.
+        """Send one request and return its answer, which has a 2xx status.
+
+        A read that is not `patient` is tried once.
 
         Raises Unreachable (nothing was sent, or a read failed), Uncertain (a write was sent and not
         answered), Refused (4xx: nothing was changed) and Unauthorised (401, 403).
@@ -87,14 +95,19 @@ class LabelStudio:
         return response
 
     def renew(self) -> str:
-        """Have the token renewed now, where it is of a kind that is; answers its kind. Raises as `send`
-        does."""
+        """Renew the token now, where it is of a kind that is renewed; return its kind.
+
+        Raises as `send` does.
+        """
         self._token.renew(self._token.header(self._buy))
         self._token.header(self._buy)
         return self._token.kind
 
     def browser(self) -> httpx.Client:
-        """A client with cookies and no token, for what only a signed-in person may do."""
+        """A client with cookies and no token.
+
+        It is for what only a signed-in person may do.
+        """
         return web.client(self.url, base_url=self.url, timeout=self._client.timeout)
 
     def _build(self, method: str, path: str, params: Params | None, json: Any) -> httpx.Request:
@@ -105,7 +118,10 @@ class LabelStudio:
         return self._client.build_request(method, url, params=params, content=_encoded(json), headers=headers)
 
     def _authorised(self, request: httpx.Request) -> httpx.Response:
-        """Send with credentials, and again if a short-lived one was rejected: nothing was done then."""
+        """Send with credentials, and again if a short-lived one was rejected.
+
+        The rejected request did nothing.
+        """
         header = self._token.header(self._buy)
         response = self._transmit(request, header)
         if response.status_code == 401 and self._token.renew(header):
@@ -122,7 +138,10 @@ class LabelStudio:
         return response
 
     def _buy(self, personal: str) -> str:
-        """An access token for a personal one. When this fails, the request itself was never sent."""
+        """Buy an access token for a personal one.
+
+        When this fails, the request itself was never sent.
+        """
         request = self._build("POST", "api/token/refresh/", None, {"refresh": personal})
         try:
             response = _patiently(partial(self._transmit, request))
@@ -144,9 +163,9 @@ class LabelStudio:
 
 
 def connect(url: str, api_key: str, *, timeout: float = 300.0) -> LabelStudio:
-    """A connection to the Label Studio at `url`; `timeout` is in seconds, for an answer. Sends nothing yet.
+    """A connection to the Label Studio at `url`; nothing is sent yet.
 
-    Raises UsageError when the URL or the token cannot be one.
+    `timeout` is in seconds, for an answer. Raises UsageError when the URL or the token cannot be one.
     """
     base = _checked(url)
     token = credentials.read(api_key)
@@ -162,7 +181,10 @@ def connect(url: str, api_key: str, *, timeout: float = 300.0) -> LabelStudio:
 
 
 def _patiently(send: Callable[[], httpx.Response]) -> httpx.Response:
-    """Try what may safely be sent again; the last answer, or the last error, if none was good."""
+    """Try what may safely be sent again.
+
+    Returns the last answer, or raises the last error, if none was good.
+    """
     return Retrying(
         stop=stop_after_attempt(TRIES),
         wait=wait_random_exponential(multiplier=0.25, max=2),

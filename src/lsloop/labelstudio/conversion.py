@@ -1,5 +1,7 @@
-"""Formats that Label Studio's own converter knows: COCO, Pascal VOC, YOLO. The SDK is imported when it is
-asked."""
+"""Formats that Label Studio's own converter knows: COCO, Pascal VOC and YOLO.
+
+The SDK is imported only when it is asked.
+"""
 
 import logging
 import re
@@ -20,17 +22,17 @@ folder."""
 
 
 def require_images(label_config: str, task_type: str) -> None:
-    """Raises UsageError unless the label config is about images."""
+    """Raise UsageError unless the label config is about images."""
     if not re.search(r"<Image\b", label_config):
         raise UsageError(f"{task_type} has no images.", "Use another --format, or another --task-type.")
 
 
 def convert(folder: Path, label_config: str, form: str) -> dict[str, str]:
-    """Turn `tasks.json` of a folder, in that folder, into `COCO`, `VOC` or `YOLO`; the same tasks give the
-    same bytes.
+    """Turn `tasks.json` of a folder, in that folder, into `COCO`, `VOC` or `YOLO`.
 
-    Answers the samples that the format cannot hold, and why; nothing of them is there then. Raises
-    LsloopError when it can hold none of the regions: the converter leaves them out in silence.
+    The same tasks give the same bytes. Returns the samples that the format cannot hold, and why;
+    nothing of them is there then. Raises LsloopError when it can hold none of the regions: the
+    converter leaves them out in silence.
     """
     tasks = orjson.loads((folder / TASKS).read_bytes())
     for task in tasks:  # what is not there as a file it takes for a URL, and renames
@@ -78,8 +80,10 @@ def _converted(tasks: list[dict[str, Any]], folder: Path, name: str, *, label_co
 
 
 def _misfits(work: Callable[..., None], tasks: list[dict[str, Any]], why: Exception) -> dict[int, str]:
-    """The tasks that cannot be converted, by id: found by halving. `why` is what all of them together
-    raised."""
+    """The tasks that cannot be converted, by id, found by halving.
+
+    `why` is what all of them together raised.
+    """
     if len(tasks) == 1:
         raised = f"The converter takes none of its regions ({type(why).__name__}: {why})."
         return {tasks[0]["id"]: why.problem if isinstance(why, LsloopError) else raised}
@@ -95,13 +99,16 @@ def _misfits(work: Callable[..., None], tasks: list[dict[str, Any]], why: Except
 
 
 def _require_data(error: Exception) -> None:
-    """Raises the error again where it is not of what was to be converted: a full disk, no memory."""
+    """Raise the error again where its cause is not the data to be converted.
+
+    Examples are a full disk, or no memory.
+    """
     if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None):
         raise error
 
 
 def _clear(folder: Path) -> None:
-    """Take away what a conversion left that came to no end."""
+    """Remove what an unfinished conversion left."""
     for path in folder.iterdir():
         if path.is_dir() and path.name != "images":
             shutil.rmtree(path)

@@ -31,7 +31,7 @@ class LegacyToken:
         return f"Token {self.secret}"
 
     def renew(self, rejected: str) -> bool:
-        """False: there is nothing to renew."""
+        """Return False: there is nothing to renew."""
         return False
 
 
@@ -58,7 +58,10 @@ class PersonalToken:
             return f"Bearer {self._access}"
 
     def renew(self, rejected: str) -> bool:
-        """Forget the access token behind a header the server rejected. True: asking again may help."""
+        """Forget the access token behind a header that the server rejected.
+
+        Returns True: asking again may help.
+        """
         with self._lock:
             if rejected == f"Bearer {self._access}":
                 self._ends = float("-inf")
@@ -75,7 +78,10 @@ Token = LegacyToken | PersonalToken
 
 
 def read(api_key: str) -> Token:
-    """The token in `api_key`. Raises UsageError when it can be neither kind."""
+    """The token in `api_key`.
+
+    Raises UsageError when it can be of neither kind.
+    """
     key = api_key.strip()
     if not key or not key.isascii() or not key.isprintable() or " " in key:
         raise UsageError(
@@ -92,7 +98,10 @@ def read(api_key: str) -> Token:
 
 
 def lifetime(access: str) -> float:
-    """Seconds for which an access token is good, from the moment it was issued. 0 where it does not say."""
+    """The seconds for which an access token is good, counted from when it was issued.
+
+    0 where it does not say.
+    """
     claims = _claims(access)
     issued, ends = claims.get("iat"), claims.get("exp")
     if isinstance(issued, int | float) and isinstance(ends, int | float):

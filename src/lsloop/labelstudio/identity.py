@@ -1,4 +1,7 @@
-"""What a Label Studio is, whatever its URL: its organisation, and the moment when that was made."""
+"""The identity of a Label Studio, whatever its URL.
+
+It is its organisation, and the moment when that was made.
+"""
 
 from lsloop.errors import Unauthorised
 from lsloop.labelstudio import people
@@ -7,10 +10,10 @@ from lsloop.labelstudio.client import LabelStudio
 
 
 def told(studio: LabelStudio) -> str | None:
-    """What the Label Studio at hand is known by; None where it does not say.
+    """The identity of the Label Studio at hand; None where it does not say.
 
-    An organisation is made with the first account, stays as long as the data does, and nobody can change when
-    it was made.
+    An organisation is made with the first account, stays as long as the data does, and nobody can
+    change when it was made.
     """
     try:
         found = studio.get("api/organizations/")

@@ -1,5 +1,7 @@
-"""What Label Studio's own parser says of a label config and of predictions. The SDK is imported when it is
-asked."""
+"""The verdicts of Label Studio's own parser on label configs and predictions.
+
+The SDK is imported only when it is asked.
+"""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -10,15 +12,15 @@ from lsloop.errors import UsageError
 
 
 def check_config(config: str) -> None:
-    """Raises UsageError naming what Label Studio would refuse in a label config."""
+    """Raise UsageError naming what Label Studio would refuse in a label config."""
     _parsed(config)
 
 
 def check_predictions(config: str, predictions: Sequence[dict[str, Any]]) -> list[list[str]]:
-    """For each prediction what is wrong with it; an empty list where it fits the label config.
+    """List for each prediction what is wrong with it; empty where it fits the config.
 
-    Label Studio stores predictions unchecked unless it is told otherwise, and its page then shows an empty
-    task. Raises UsageError as `check_config` does.
+    Label Studio stores predictions unchecked unless it is told otherwise, and its page then shows an
+    empty task. Raises UsageError as `check_config` does.
     """
     if not predictions:
         return []

@@ -1,7 +1,8 @@
 """Reading a list of tasks without losing one.
 
-Never by page number: rows move between pages while people work. Each request asks for the first page of the
-ids above the last one seen. The server says each time how many are left; one that gives fewer is found out.
+It never goes by page number: rows move between pages while people work. Each request asks for the first
+page of the ids above the last one seen. The server says each time how many are left; one that gives
+fewer is found out.
 """
 
 from collections.abc import Callable, Iterator
@@ -27,10 +28,11 @@ TRIES = 3
 
 @dataclass(frozen=True)
 class Page:
-    """Some tasks, in the order of their ids. `remaining`: how many the server had left, these included.
+    """Some tasks, in the order of their ids.
 
-    `broken`: of the tasks those that the server cannot list, by id, and why; they were read another way, as
-    far as they can be, and those of `partial` lack annotations.
+    `remaining` is how many the server had left, these included. `broken` are those of the tasks that
+    the server cannot list, by id, and why; they were read another way, as far as they can be, and those
+    of `partial` lack annotations.
     """
 
     tasks: list[TaskJson]
@@ -52,12 +54,12 @@ def pages(
     params: Params,
     read: First | None = None,
 ) -> Iterator[Page]:
-    """Pages of at most `batch` tasks by ascending id, until the server says that none is left.
+    """Yield pages of at most `batch` tasks by ascending id, until none is left.
 
-    The last ones are smaller: whoever works on a page while the next one is read has little left to do at the
-    end.
+    The server says when none is left. The last pages are smaller: whoever works on a page while the
+    next one is read has little left to do at the end.
 
-    A task may come twice, never not at all. Raises Unreachable when the server keeps tasks back.
+    A task may come twice, but none is left out. Raises Unreachable when the server keeps tasks back.
     """
 
     def ask(last: int, left: int = 2 * batch) -> Page:
@@ -97,8 +99,10 @@ def first(
     order: str = "tasks:id",
     patient: bool = True,
 ) -> Page:
-    """The first page of a list, by ascending id if nothing else is said. Raises Failing where the server
-    cannot give it."""
+    """The first page of a list, by ascending id if nothing else is said.
+
+    Raises Failing where the server cannot give it.
+    """
     # A GET with a body: a thousand keys do not fit into a URL.
     items = {"conjunction": conjunction, "items": filters}
     body = {"project": ls_project_id, "filters": items, "ordering": [order]}
@@ -151,18 +155,23 @@ def where(field: str, operator: str, kind: str, value: Any) -> Filter:
 
 
 def _check_order(ls_project_id: int, last: int, page: Page) -> None:
-    """A server that ignores the filter or the order would make the list endless or leave tasks out."""
+    """Check that the server heeded the filter and the order.
+
+    One that ignores them would make the list endless or leave tasks out.
+    """
     ids = [last, *(task["id"] for task in page.tasks)]
     if any(a >= b for a, b in pairwise(ids)):
         raise Unreachable(
             f"Label Studio does not list the tasks of project {ls_project_id} above {last} by ascending id.",
-            "Let whatever stands before Label Studio pass the body of GET requests on, or upgrade Label Studio.",
+            "Let whatever stands before Label Studio pass the body of GET requests on, or "
+            "upgrade Label Studio.",
         )
 
 
 def _kept_back(ls_project_id: int, last: int, page: Page) -> Unreachable:
     return Unreachable(
-        f"Label Studio promised {counted(page.remaining, 'task')} above {last} in project {ls_project_id}, and gave "
+        f"Label Studio promised {counted(page.remaining, 'task')} above {last} "
+        f"in project {ls_project_id}, and gave "
         f"{len(page.tasks)} with others missing between them.",
         "Run again; if it happens again, look at Label Studio's log.",
     )

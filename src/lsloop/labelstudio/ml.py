@@ -1,4 +1,4 @@
-"""ML backends of a Label Studio project: attached once, kept as they should be, and tried out."""
+"""ML backends of a Label Studio project: attached once, kept right, and tried out."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,12 +9,15 @@ from lsloop.labelstudio.client import LabelStudio
 
 CONNECTED = "CO"
 
-_FIX = "Start Label Studio with ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false, or serve lsloop elsewhere."
+_FIX = (
+    "Start Label Studio with ML_BLOCK_LOCAL_IP=false and SSRF_PROTECTION_ENABLED=false, or "
+    "serve lsloop elsewhere."
+)
 
 
 @dataclass(frozen=True)
 class Backend:
-    """What Label Studio is to ask, under which name, and how it says who it is."""
+    """What Label Studio is to ask, under which name, and how it identifies itself."""
 
     url: str
     title: str
@@ -22,7 +25,7 @@ class Backend:
     password: str
 
     def body(self) -> dict[str, Any]:
-        """As Label Studio takes it."""
+        """The body as Label Studio takes it."""
         return {
             "url": self.url,
             "title": self.title,
@@ -34,7 +37,10 @@ class Backend:
 
 
 def of_project(studio: LabelStudio, ls_project_id: int) -> list[dict[str, Any]]:
-    """Every ML backend of a project, oldest first. Label Studio asks each how it is before it answers."""
+    """Every ML backend of a project, oldest first.
+
+    Label Studio asks each how it is before it answers.
+    """
     found = studio.get("api/ml", params={"project": ls_project_id})
     return sorted(found, key=lambda one: int(one["id"]))
 
@@ -45,10 +51,11 @@ def titles(studio: LabelStudio, ls_project_id: int) -> set[str]:
 
 
 def attach(studio: LabelStudio, ls_project_id: int, wanted: Backend) -> tuple[dict[str, Any], list[str]]:
-    """Attach the backend, or put right what differs: the backend as it is now, and what was put right.
+    """Attach the backend, or correct what differs.
 
-    Label Studio asks it first. Raises Refused when it does not answer or has no model, and Unauthorised where
-    Label Studio asks nobody at such addresses.
+    Returns the backend as it is now, and what was corrected. Label Studio asks it first. Raises Refused
+    when it does not answer or has no model, and Unauthorised where Label Studio asks nobody at such
+    addresses.
     """
     ours = [one for one in of_project(studio, ls_project_id) if _is_ours(one, wanted)]
     if not ours:
@@ -65,13 +72,18 @@ def attach(studio: LabelStudio, ls_project_id: int, wanted: Backend) -> tuple[di
 
 
 def ours(studio: LabelStudio, ls_project_id: int, wanted: Backend) -> dict[str, Any] | None:
-    """The backend as Label Studio has it; None where it has none. Label Studio asks it first how it is."""
+    """The backend as Label Studio has it; None where it has none.
+
+    Label Studio asks it first how it is.
+    """
     return next((one for one in of_project(studio, ls_project_id) if _is_ours(one, wanted)), None)
 
 
 def test_predict(studio: LabelStudio, ls_backend_id: int) -> list[dict[str, Any]]:
-    """Have Label Studio ask the backend about a task that it chooses; the answer. Raises Uncertain when
-    none comes."""
+    """Have Label Studio ask the backend about a task that it chooses.
+
+    Returns the answer. Raises Uncertain when none comes.
+    """
     told = studio.post(f"api/ml/{ls_backend_id}/predict/test", params={"random": "true"})
     return list(told.get("response") or [])
 
@@ -90,7 +102,10 @@ def _create(studio: LabelStudio, ls_project_id: int, wanted: Backend) -> None:
 
 
 def _put_right(studio: LabelStudio, ls_project_id: int, there: dict[str, Any], wanted: Backend) -> list[str]:
-    """The password cannot be read back: that it is right is seen from Label Studio reaching the backend."""
+    """Correct what differs in the backend's settings.
+
+    The password cannot be read back: that it is right is seen from Label Studio reaching the backend.
+    """
     changed = [
         name
         for name, value in wanted.body().items()
@@ -103,13 +118,15 @@ def _put_right(studio: LabelStudio, ls_project_id: int, there: dict[str, Any], w
 
 
 def _remove_webhook(studio: LabelStudio, ls_project_id: int, wanted: Backend) -> None:
-    """Label Studio makes a webhook for all actions beside each backend. With it, making a label fails
-    (1.23)."""
+    """Remove the webhook for all actions that Label Studio makes beside each backend.
+
+    With it, making a label fails (1.23).
+    """
     for one in webhooks.of_project(studio, ls_project_id):
         if one["url"] == f"{wanted.url}/webhook":
             studio.delete(f"api/webhooks/{one['id']}/")
 
 
 def is_not_ready(refusal: Refused) -> bool:
-    """Whether Label Studio reached the backend, and that had no model yet."""
+    """Tell whether Label Studio reached the backend, and that had no model yet."""
     return "503" in refusal.problem

@@ -1,4 +1,4 @@
-"""Who is who in Label Studio, and accounts for annotators without a browser."""
+"""The people in Label Studio, and accounts for annotators without a browser."""
 
 import html
 import re
@@ -17,15 +17,16 @@ def whoami(studio: LabelStudio) -> dict[str, Any]:
 
 
 def names(studio: LabelStudio) -> dict[int, str]:
-    """Everybody's email by user id, as in an annotation's `completed_by`."""
+    """The email of every user by user id, as in an annotation's `completed_by`."""
     return {user["id"]: user["email"] for user in studio.get("api/users/")}
 
 
 def add_annotator(studio: LabelStudio, email: str, password: str) -> str:
-    """A token for the account of `email`, which is made through the invite link if it does not exist.
+    """A token for the account of `email`.
 
-    The token is a legacy one where the organisation allows these, else a personal access token: the one that
-    the account had before is revoked. Raises Refused when the password is too weak or not the account's.
+    The account is made through the invite link if it does not exist. The token is a legacy one where
+    the organisation allows these, else a personal access token: the one that the account had before is
+    revoked. Raises Refused when the password is too weak or not the account's.
     """
     with studio.browser() as browser:
         if email.lower() in {name.lower() for name in names(studio).values()}:
@@ -37,7 +38,10 @@ def add_annotator(studio: LabelStudio, email: str, password: str) -> str:
 
 
 def _submit(browser: httpx.Client, form: str, email: str, password: str) -> None:
-    """Fill in a sign-in or sign-up form. The answer to a good one is a redirect."""
+    """Fill in a sign-in or sign-up form.
+
+    The answer to a good one is a redirect.
+    """
     csrf = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', _ask(browser, "GET", form).text)
     if not csrf:
         raise Unreachable(f"{form.split('?')[0]} is not a form of Label Studio.", "Check LABEL_STUDIO_URL.")
@@ -71,6 +75,9 @@ def _ask(browser: httpx.Client, method: str, path: str, **content: Any) -> httpx
     except httpx.TransportError as error:
         raise Unreachable(f"Label Studio does not answer: {error}.", "Start it, then run again.") from error
     if response.is_error:
-        what = f"{answers.name(response.request)} was answered {response.status_code}: {answers.message(response)}"
+        what = (
+            f"{answers.name(response.request)} was answered {response.status_code}: "
+            f"{answers.message(response)}"
+        )
         raise Refused(what, "Make the account by hand in Label Studio (Organization → Add Members).")
     return response

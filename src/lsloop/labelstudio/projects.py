@@ -1,4 +1,4 @@
-"""Label Studio projects: made, found again, changed, and checked that the change took."""
+"""Label Studio projects: made, found again, changed, and checked afterwards."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,24 +13,30 @@ PAGE = 100  # the most Label Studio gives
 def create(
     studio: LabelStudio, title: str, label_config: str, description: str = "", **fields: Any
 ) -> dict[str, Any]:
-    """Make a project. Raises Refused for a title not of 3–50 characters, or an invalid label config."""
+    """Make a project.
+
+    Raises Refused for a title not of 3–50 characters, or an invalid label config.
+    """
     body = {"title": title, "label_config": label_config, "description": description, **fields}
     return dict(studio.post("api/projects/", json=body))
 
 
 _NOISE = (
     "inner_id", "total_predictions", "annotations_results", "annotations_ids", "predictions_score",
-    "predictions_model_versions", "predictions_results", "file_upload", "storage_filename", "created_at", "updated_at",
-    "updated_by",
+    "predictions_model_versions", "predictions_results", "file_upload", "storage_filename", "created_at",
+    "updated_at", "updated_by",
 )  # fmt: skip
 _BESIDE_THE_PAGE = (
-    "id", "completed_at", "cancelled_annotations", "annotators", "avg_lead_time", "draft_exists", "data.audio",
+    "id", "completed_at", "cancelled_annotations", "annotators", "avg_lead_time", "draft_exists",
+    "data.audio",
 )  # fmt: skip
 
 
 def make_tab(studio: LabelStudio, ls_project_id: int, hidden: Sequence[str]) -> None:
-    """The first tab of a new project's list: without columns that tell people nothing, and these `hidden`
-    data."""
+    """Make the first tab of a new project's list.
+
+    It has no columns that tell people nothing, and none of these `hidden` data.
+    """
     noise = [f"tasks:{name}" for name in (*_NOISE, *(f"data.{name}" for name in hidden))]
     narrow = [*noise, *(f"tasks:{name}" for name in _BESIDE_THE_PAGE)]
     data = {
@@ -56,7 +62,10 @@ def update(studio: LabelStudio, ls_project_id: int, **fields: Any) -> dict[str, 
 
 
 def find_by_description(studio: LabelStudio, text: str) -> list[dict[str, Any]]:
-    """Every project with `text` in its description, oldest first: id, title, description."""
+    """Every project with `text` in its description, oldest first.
+
+    Each has its id, title and description.
+    """
     return [project for project in every(studio) if text in (project.get("description") or "")]
 
 
@@ -66,17 +75,26 @@ def delete(studio: LabelStudio, ls_project_id: int) -> None:
 
 
 def set_overlap(studio: LabelStudio, ls_project_id: int, overlap: int) -> None:
-    """How many annotators each task needs. Raises Refused when Label Studio keeps another number."""
+    """Set how many annotators each task needs.
+
+    Raises Refused when Label Studio keeps another number.
+    """
     _set(studio, ls_project_id, "maximum_annotations", overlap)
 
 
 def use_model_version(studio: LabelStudio, ls_project_id: int, version: str) -> None:
-    """Which predictions annotators see. Raises Refused when Label Studio keeps another version."""
+    """Set which model version's predictions annotators see.
+
+    Raises Refused when Label Studio keeps another version.
+    """
     _set(studio, ls_project_id, "model_version", version)
 
 
 def _set(studio: LabelStudio, ls_project_id: int, field: str, value: str | int) -> None:
-    """Change one field, and read it back: Label Studio ignores fields that it does not take."""
+    """Change one field, and read it back.
+
+    Label Studio ignores fields that it does not take.
+    """
     update(studio, ls_project_id, **{field: value})
     kept = studio.get(f"api/projects/{ls_project_id}/").get(field)
     if kept != value:

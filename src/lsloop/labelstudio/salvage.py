@@ -1,9 +1,10 @@
-"""A page that Label Studio cannot list: of one record's making, mostly. It is found, read another way, and
-the rest comes.
+"""Reading a page that Label Studio cannot list, mostly because of one record.
 
-Label Studio takes what it cannot give out again (half a UTF-16 pair in a text, for one), and then fails for
-every page that holds it. So the page is halved until the tasks are found that it fails for. Of each of these
-it is asked for less and less, and for the annotations one by one.
+The record is found and read another way, and the rest comes.
+
+Label Studio takes what it cannot give out again (half a UTF-16 pair in a text, for one), and then fails
+for every page that holds it. So the page is halved until the tasks are found that it fails for. Of each
+of these it is asked for less and less, and for the annotations one by one.
 """
 
 from collections.abc import Sequence
@@ -17,7 +18,8 @@ from lsloop.labelstudio.keyset import Filter, Page, TaskJson
 _TASK = ("id", "data", "meta", "updated_at", "is_labeled", "total_annotations", "cancelled_annotations")
 # `include` also names the fields inside an annotation
 _INSIDE = (
-    "annotations", "was_cancelled", "ground_truth", "completed_by", "created_at", "updated_by", "task", "project",
+    "annotations", "was_cancelled", "ground_truth", "completed_by", "created_at", "updated_by", "task",
+    "project",
 )  # fmt: skip
 _WHAT = ("result", "lead_time", "parent_prediction")
 
@@ -39,8 +41,10 @@ _NOBODY = 0  # an id that no task has
 
 
 def first(studio: LabelStudio, ls_project_id: int, filters: list[Filter], batch: int, params: Params) -> Page:
-    """The first page of a list by ascending id, whatever is in its tasks. Raises Unreachable where all
-    fails."""
+    """The first page of a list by ascending id, whatever is in its tasks.
+
+    Raises Unreachable where all fails.
+    """
     try:
         return keyset.first(studio, ls_project_id, filters, batch, params)
     except answers.Failing:
@@ -52,7 +56,7 @@ def first(studio: LabelStudio, ls_project_id: int, filters: list[Filter], batch:
 
 @dataclass
 class _Salvage:
-    """What can be read of some tasks that cannot be read together."""
+    """The readable part of some tasks that cannot be read together."""
 
     studio: LabelStudio
     ls_project_id: int
@@ -104,7 +108,10 @@ class _Salvage:
         self.partial.add(ls_task_id)
 
     def _fails_without_any(self) -> bool:
-        """Whether the list fails also when no task is in it: then it is no task that it fails for."""
+        """Tell whether the list fails also when no task is in it.
+
+        Then it is no task that it fails for.
+        """
         if not self._works:
             try:
                 self._list([_NOBODY], self.params)
@@ -114,8 +121,10 @@ class _Salvage:
         return False
 
     def _with_annotations(self, task: TaskJson) -> TaskJson:
-        """The task with each annotation as it is given by itself; where even that fails, with what the
-        list says of it."""
+        """The task with each annotation as it is given by itself.
+
+        Where even that fails, the annotation is what the list says of it.
+        """
         given = task.get("annotations") or []
         read = [one if "result" in one else self._annotation(one) for one in given]
         return {**task, "annotations": [one for one in read if one is not None]}

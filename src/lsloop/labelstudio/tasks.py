@@ -1,4 +1,7 @@
-"""Tasks of a Label Studio project: sent, found by key, read back with their annotations, deleted."""
+"""Tasks of a Label Studio project: sent, found by key, read back, and deleted.
+
+They are read back with their annotations.
+"""
 
 import hashlib
 import time
@@ -30,10 +33,10 @@ POLL_SECONDS = 1.0
 
 
 def import_batch(studio: LabelStudio, ls_project_id: int, tasks: list[TaskJson]) -> list[int]:
-    """Send tasks ({"data": …, "predictions": […]}) in one request, all or none; their new ids, ascending.
+    """Send tasks ({"data": …, "predictions": […]}) in one request, all or none.
 
-    Which id is which task must be found out by key. Predictions that did not arrive are sent once more, one
-    by one. Raises Refused (nothing was imported) or Uncertain.
+    Returns their new ids, ascending. Which id is which task must be found out by key. Predictions that
+    did not arrive are sent once more, one by one. Raises Refused (nothing was imported) or Uncertain.
     """
     params: Params = {"return_task_ids": "true", "commit_to_project": "true"}
     answer = studio.post(f"api/projects/{ls_project_id}/import", params=params, json=tasks)
@@ -61,17 +64,20 @@ def _add_missing_predictions(
 
 
 def carry(studio: LabelStudio, ls_project_id: int, pairs: Sequence[tuple[int, str]]) -> bool:
-    """Whether all these tasks are there and each carries its key: (task id, key).
+    """Tell whether all these tasks are there and each carries its key: (task id, key).
 
-    One request that lists nothing, a quarter of what listing costs. The pairs are dealt into groups by key
-    and each group is counted: any misplacing shows, but for two keys of one group that changed places.
+    It is one request that lists nothing, a quarter of what listing costs. The pairs are dealt into
+    groups by key and each group is counted: any misplacing shows, except that of two keys of one group
+    that changed places.
     """
     return _count_pairs(studio, ls_project_id, f"data.{KEY}", pairs) == len(pairs)
 
 
 def find_by_key(studio: LabelStudio, ls_project_id: int, keys: Sequence[str]) -> list[tuple[int, str]]:
-    """(task id, key) of every task whose data.task_key is in `keys`, twins included, whatever else is in
-    its data."""
+    """List (task id, key) of every task whose data.task_key is in `keys`.
+
+    Twins are included, whatever else is in their data.
+    """
     found: list[tuple[int, str]] = []
     for chunk in _chunks(keys, MOST):
         found += _by_key(studio, ls_project_id, chunk)
@@ -79,14 +85,19 @@ def find_by_key(studio: LabelStudio, ls_project_id: int, keys: Sequence[str]) ->
 
 
 def above(studio: LabelStudio, ls_project_id: int, ls_task_id: int) -> Iterator[Page]:
-    """Tasks with greater numbers than this one, by number, with their data; of those that cannot be listed
-    without."""
+    """Tasks with greater numbers than this one, by number, with their data.
+
+    Those that cannot be listed come without data.
+    """
     filters = [keyset.above(ls_task_id)]
     yield from keyset.pages(studio, ls_project_id, filters, MOST, {"include": "id,data"}, salvage.first)
 
 
 def _by_key(studio: LabelStudio, ls_project_id: int, keys: list[str]) -> list[tuple[int, str]]:
-    """Where the list fails for what is in a task, it is asked for each key alone, and for no data."""
+    """Find tasks by asking for each key alone, and for no data.
+
+    It is for where the list fails for what is in a task.
+    """
     wanted = [keyset.where(f"data.{KEY}", "in_list", "List", keys)]
     try:
         pages = list(keyset.pages(studio, ls_project_id, wanted, MOST, {"include": "id,data"}))
@@ -102,10 +113,10 @@ def _by_key(studio: LabelStudio, ls_project_id: int, keys: list[str]) -> list[tu
 def changed(
     studio: LabelStudio, ls_project_id: int, since: datetime | None = None, batch: int = 500
 ) -> Iterator[Page]:
-    """Every task updated after `since` (server time; None: all), with its annotations, in id order.
+    """Every task updated after `since`, with its annotations, in id order.
 
-    A task that is deleted meanwhile may be missing; no other is. Raises Unreachable when the server gives
-    fewer than it promised.
+    `since` is server time; None: all. A task that is deleted meanwhile may be missing; no other is.
+    Raises Unreachable when the server gives fewer than it promised.
     """
     filters = [] if since is None else [keyset.updated_after(since)]
     return keyset.pages(studio, ls_project_id, filters, batch, salvage.DETAILED, salvage.first)
@@ -113,15 +124,20 @@ def changed(
 
 @dataclass(frozen=True)
 class Newest:
-    """The latest change in a project, by the clock that its rows are stamped with; and the clock of
-    whoever answered."""
+    """The latest change in a project, and the clock of whoever answered.
+
+    The change is by the clock that the rows are stamped with.
+    """
 
     moment: datetime
     server_time: datetime | None
 
     @property
     def is_ahead(self) -> bool:
-        """Whether the clock was put back since, or there are two: the latest change has not been yet."""
+        """Tell whether the latest change lies in the future.
+
+        Then the clock was put back since, or there are two clocks.
+        """
         whole_seconds = timedelta(seconds=2)
         return self.server_time is not None and self.server_time + whole_seconds < self.moment
 
@@ -136,16 +152,20 @@ def newest(studio: LabelStudio, ls_project_id: int) -> Newest | None:
 
 
 def count_between(studio: LabelStudio, ls_project_id: int, since: datetime, until: datetime) -> int:
-    """How many tasks were last updated from `since` to `until` (server time), both included."""
+    """The number of tasks last updated from `since` to `until`, both included.
+
+    Both are server time.
+    """
     between = [keyset.updated_since(since), keyset.updated_until(until)]
     return keyset.first(studio, ls_project_id, between, 1, {"include": "id"}).remaining
 
 
 def count_as_seen(studio: LabelStudio, ls_project_id: int, seen: Mapping[int, datetime], salt: str) -> int:
-    """How many of these tasks were last updated just when they were seen to be: task id → moment.
+    """The number of these tasks that were last updated just when they were seen to be.
 
-    Counted in groups, as `carry` does: a task that took over the moment of another one of its group is not
-    noticed. Who is in whose group depends on `salt`.
+    The tasks are given as task id → moment. They are counted in groups, as `carry` does: a task that
+    took over the moment of another one of its group is not noticed. Who is in whose group depends on
+    `salt`.
     """
     pairs = [(ls_task_id, keyset.stamp(moment)) for ls_task_id, moment in seen.items()]
     return sum(
@@ -156,18 +176,20 @@ def count_as_seen(studio: LabelStudio, ls_project_id: int, seen: Mapping[int, da
 def moments_between(
     studio: LabelStudio, ls_project_id: int, since: datetime, until: datetime
 ) -> dict[int, datetime]:
-    """When each task was last updated, of those last updated from `since` to `until` (server time), both
-    included."""
+    """The last update of each task that was last updated from `since` to `until`.
+
+    Both are server time and included.
+    """
     return _moments(studio, ls_project_id, [keyset.updated_since(since), keyset.updated_until(until)])
 
 
 def moments_after(studio: LabelStudio, ls_project_id: int, since: datetime) -> dict[int, datetime]:
-    """When each task was last updated, of those updated after `since` (server time)."""
+    """The last update of each task that was updated after `since` (server time)."""
     return _moments(studio, ls_project_id, [keyset.updated_after(since)])
 
 
 def moments_of(studio: LabelStudio, ls_project_id: int, ids: Sequence[int]) -> dict[int, datetime]:
-    """When each of these tasks was last updated; deleted ones are left out."""
+    """The last update of each of these tasks; deleted ones are left out."""
     found: dict[int, datetime] = {}
     for chunk in _chunks(ids, MOST):
         found |= _moments(studio, ls_project_id, [keyset.where("id", "in_list", "List", chunk)])
@@ -180,7 +202,10 @@ def _moments(studio: LabelStudio, ls_project_id: int, filters: list[keyset.Filte
 
 
 def of_ids(studio: LabelStudio, ls_project_id: int, ids: Sequence[int], batch: int = 500) -> Iterator[Page]:
-    """The tasks of these ids, with their annotations, as `changed` gives them; deleted ones are left out."""
+    """The tasks of these ids, with their annotations, as `changed` gives them.
+
+    Deleted ones are left out.
+    """
     for chunk in _chunks(ids, min(batch, MOST)):
         wanted = keyset.where("id", "in_list", "List", chunk)
         yield from keyset.pages(studio, ls_project_id, [wanted], batch, salvage.DETAILED, salvage.first)
@@ -198,7 +223,7 @@ def ids(studio: LabelStudio, ls_project_id: int, batch: int = 2000) -> Iterator[
 
 
 def count(studio: LabelStudio, ls_project_id: int) -> int:
-    """How many tasks a project holds."""
+    """The number of tasks that a project holds."""
     return keyset.first(studio, ls_project_id, [], 1, {"include": "id"}).remaining
 
 
@@ -211,9 +236,10 @@ def delete(studio: LabelStudio, ls_project_id: int, ids: Sequence[int]) -> None:
 
 
 def place(studio: LabelStudio, ls_project_id: int, ids: Sequence[int]) -> dict[int, TaskJson]:
-    """Of these tasks that are there, by id: what decides whether people are given them.
+    """The fields that decide whether people are given these tasks, by id.
 
-    Those that Label Studio cannot list are left out: nothing is done to them.
+    Those that are not there, and those that Label Studio cannot list, are left out: nothing is done to
+    them.
     """
     asked: Params = {"include": "id,data,overlap,is_labeled,total_annotations,cancelled_annotations"}
     found: dict[int, TaskJson] = {}
@@ -225,7 +251,7 @@ def place(studio: LabelStudio, ls_project_id: int, ids: Sequence[int]) -> dict[i
 
 
 def present(studio: LabelStudio, ls_project_id: int, ids: Sequence[int]) -> set[int]:
-    """Those of these tasks that are there, also if Label Studio cannot list what is in them."""
+    """Those of these tasks that are there, even if Label Studio cannot list them."""
     found: set[int] = set()
     for chunk in _chunks(ids, MOST):
         wanted = keyset.where("id", "in_list", "List", chunk)
@@ -235,22 +261,23 @@ def present(studio: LabelStudio, ls_project_id: int, ids: Sequence[int]) -> set[
 
 
 def is_put_away(task: TaskJson) -> bool:
-    """Whether people are not given this task (see `put_away`)."""
+    """Tell whether people are not given this task (see `put_away`)."""
     return bool(task["overlap"] == 0 and task["is_labeled"])
 
 
 def put_away(studio: LabelStudio, task: TaskJson, why: str) -> None:
-    """Take a task (from `place`) out of people's way: the label stream does not give it any more.
+    """Put a task (from `place`) out of people's way.
 
-    Nothing of it is deleted, and whoever has its page open can still submit. Label Studio gives people what
-    needs more annotations than it has, and this task needs none.
+    The label stream does not give it any more. Nothing of it is deleted, and whoever has its page open
+    can still submit. Label Studio gives people what needs more annotations than it has, and this task
+    needs none.
     """
     body = {"overlap": 0, "is_labeled": True, "data": {**task["data"], NOT_NEEDED: why}}
     studio.patch(f"api/tasks/{task['id']}/", json=body)
 
 
 def bring_back(studio: LabelStudio, task: TaskJson, overlap: int) -> None:
-    """Give people a task again that was put away, until it has `overlap` annotations."""
+    """Give people a hidden task again, until it has `overlap` annotations."""
     data = {name: value for name, value in task["data"].items() if name != NOT_NEEDED}
     is_labeled = task["total_annotations"] >= overlap
     studio.patch(
@@ -259,9 +286,10 @@ def bring_back(studio: LabelStudio, task: TaskJson, overlap: int) -> None:
 
 
 def shown(studio: LabelStudio, ls_project_id: int, ids: Sequence[int]) -> dict[int, TaskJson]:
-    """What annotators see of these tasks by id: data, every prediction, and annotations.
+    """The contents of these tasks as annotators see them, by id.
 
-    Deleted ones are left out, and those that Label Studio cannot list.
+    They are the data, every prediction, and annotations. Deleted ones are left out, and those that
+    Label Studio cannot list.
     """
     found: dict[int, TaskJson] = {}
     asked: Params = {"fields": "all", "include": "id,data,predictions,annotations,was_cancelled"}
@@ -273,7 +301,10 @@ def shown(studio: LabelStudio, ls_project_id: int, ids: Sequence[int]) -> dict[i
 
 
 def data_of(studio: LabelStudio, ls_project_id: int, ids: Sequence[int]) -> dict[int, dict[str, Any]]:
-    """The data of these tasks by id; deleted ones are left out, and those that Label Studio cannot list."""
+    """The data of these tasks by id.
+
+    Deleted ones are left out, and those that Label Studio cannot list.
+    """
     found: dict[int, dict[str, Any]] = {}
     for chunk in _chunks(ids, 500):
         wanted = keyset.where("id", "in_list", "List", chunk)
@@ -283,13 +314,15 @@ def data_of(studio: LabelStudio, ls_project_id: int, ids: Sequence[int]) -> dict
 
 
 def has_drafts(studio: LabelStudio, ls_task_id: int) -> bool:
-    """Whether somebody has begun an answer to this task and not submitted it. Raises NotFound for a
-    deleted task."""
+    """Tell whether somebody has begun an answer to this task and not submitted it.
+
+    Raises NotFound for a deleted task.
+    """
     return bool(studio.get(f"api/tasks/{ls_task_id}/drafts"))
 
 
 def begun(studio: LabelStudio, ls_project_id: int, ids: Sequence[int]) -> set[int]:
-    """Those of these tasks to which somebody has begun an answer and not submitted it."""
+    """Those of these tasks with an answer that somebody began and did not submit."""
     found: set[int] = set()
     for chunk in _chunks(ids, MOST):
         filters = [keyset.where("id", "in_list", "List", chunk), _begun(True)]
@@ -305,8 +338,10 @@ def _begun(value: bool) -> keyset.Filter:
 def change_prediction(
     studio: LabelStudio, ls_project_id: int, ls_prediction_id: int, prediction: dict[str, Any]
 ) -> None:
-    """Change a prediction in place: a page that is open names it when it submits, and a deleted one makes
-    that fail."""
+    """Change a prediction in place.
+
+    A page that is open names it when it submits, and a deleted one makes that fail.
+    """
     studio.patch(f"api/predictions/{ls_prediction_id}/", json={**prediction, "project": ls_project_id})
 
 
@@ -323,12 +358,15 @@ def update_data(studio: LabelStudio, ls_task_id: int, data: dict[str, Any]) -> T
 
 
 def set_overlap(studio: LabelStudio, ls_task_id: int, overlap: int) -> None:
-    """How many annotators this one task needs, whatever the project says."""
+    """Set how many annotators this one task needs, whatever the project says."""
     studio.patch(f"api/tasks/{ls_task_id}/", json={"overlap": overlap})
 
 
 def offer_again(studio: LabelStudio, ls_task_id: int, overlap: int) -> None:
-    """Have one more annotator asked: of itself Label Studio goes on taking the task for done."""
+    """Have one more annotator asked.
+
+    By itself Label Studio goes on taking the task for done.
+    """
     studio.patch(f"api/tasks/{ls_task_id}/", json={"overlap": overlap, "is_labeled": False})
 
 
@@ -362,7 +400,10 @@ def delete_annotation(studio: LabelStudio, ls_annotation_id: int) -> None:
 
 
 def _finished(studio: LabelStudio, path: str) -> dict[str, Any]:
-    """An import that the server carried on with, once it is done. Raises Refused or Uncertain."""
+    """An import that the server carried on with, once it is done.
+
+    Raises Refused or Uncertain.
+    """
     ends = time.monotonic() + IMPORT_SECONDS
     while time.monotonic() < ends:
         found = dict(studio.get(path))
@@ -382,7 +423,7 @@ def _finished(studio: LabelStudio, path: str) -> dict[str, Any]:
 def _count_pairs(
     studio: LabelStudio, ls_project_id: int, field: str, pairs: Sequence[tuple[int, str]], salt: str = ""
 ) -> int:
-    """How many tasks there are with an id and a value of `field` that are of one group of (id, value)."""
+    """The number of tasks whose id and `field` are in one group of (id, value)."""
     lines = [_group(field, group) for group in _groups(pairs, salt)]
     return keyset.first(studio, ls_project_id, lines, 1, {"include": "id"}, conjunction="or").remaining
 

@@ -1,4 +1,4 @@
-"""Webhooks of a Label Studio project: made, kept as they should be, and no more than one of ours."""
+"""Webhooks of a Label Studio project: made, kept in order, and never two of ours."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -12,11 +12,11 @@ HEADER = "X-Lsloop-Secret"
 
 @dataclass(frozen=True)
 class Webhook:
-    """What Label Studio is to send where.
+    """An address and what Label Studio is to send there.
 
-    The payload is sent along: without it an event is an action without the project or the tasks that it is
-    about. All actions are never asked for: with LABEL_LINK_CREATED subscribed, Label Studio 1.23 fails to
-    make labels.
+    The payload is sent along: without it an event is an action without the project or the tasks that it
+    is about. All actions are never asked for: with LABEL_LINK_CREATED subscribed, Label Studio 1.23
+    fails to make labels.
     """
 
     url: str
@@ -24,7 +24,7 @@ class Webhook:
     actions: Collection[str]
 
     def body(self) -> dict[str, Any]:
-        """As Label Studio takes and tells it."""
+        """The body as Label Studio takes and tells it."""
         return {
             "url": self.url,
             "headers": {HEADER: self.secret},
@@ -44,8 +44,9 @@ def of_project(studio: LabelStudio, ls_project_id: int) -> list[dict[str, Any]]:
 
 
 def register(studio: LabelStudio, ls_project_id: int, wanted: Webhook) -> list[str]:
-    """Make the webhook, or put right what differs; answers what was put right. Others' webhooks are left
-    alone.
+    """Make the webhook, or correct what differs; return what was corrected.
+
+    Others' webhooks are left alone.
 
     Raises Unauthorised where Label Studio does not send to such addresses, and Refused.
     """
@@ -63,7 +64,7 @@ def register(studio: LabelStudio, ls_project_id: int, wanted: Webhook) -> list[s
 
 
 def drift(studio: LabelStudio, ls_project_id: int, wanted: Webhook) -> list[str]:
-    """What `register` would put right; changes nothing."""
+    """The differences that `register` would correct; changes nothing."""
     ours = [one for one in of_project(studio, ls_project_id) if _is_ours(one, wanted.url)]
     if not ours:
         return ["there is none"]
@@ -77,6 +78,9 @@ def _is_ours(there: dict[str, Any], url: str) -> bool:
 
 
 def _changed(there: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
-    """The names of what differs. Never the values: a secret is among them."""
+    """The names of what differs.
+
+    The values are never named: a secret is among them.
+    """
     now = there | {"actions": sorted(there.get("actions") or [])}
     return [name for name, value in wanted.items() if now.get(name) != value]
