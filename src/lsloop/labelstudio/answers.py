@@ -27,7 +27,7 @@ class Failing(Unreachable):
 
 
 class NotFound(Refused):
-    """Label Studio has no such thing."""
+    """A thing that Label Studio does not have."""
 
 
 def parsed(response: httpx.Response) -> Any:
