@@ -1,5 +1,7 @@
-"""The ledger in PostgreSQL: the only rooms that know SQL. Invariants are the database's; here are calls
-and errors."""
+"""The ledger in PostgreSQL: the only modules that know SQL.
+
+The database keeps the invariants; here are the calls and the errors.
+"""
 
 import json
 import os
@@ -26,15 +28,20 @@ SESSION = "-c timezone=UTC -c tcp_keepalives_idle=60 -c tcp_keepalives_interval=
 def keywords(
     there: Address, name: str = "lsloop", session: str = SESSION, seconds: int = 10
 ) -> dict[str, Any]:
-    """What psycopg connects with, for every part of lsloop. Options of the URL or of PGOPTIONS stay; ours
-    follow them."""
+    """The keyword arguments that psycopg connects with, for every part of lsloop.
+
+    Options of the URL or of PGOPTIONS stay; ours follow them.
+    """
     theirs = there.settings.get("options") or os.environ.get("PGOPTIONS", "")
     ours = {"client_encoding": "UTF8", "options": f"{theirs} {session}".strip()}
     return {"connect_timeout": seconds, "application_name": name} | there.settings | ours
 
 
 class Ledger:
-    """An open ledger. Thread safe; every transaction has a connection of its own."""
+    """An open ledger.
+
+    It is thread safe; every transaction has a connection of its own.
+    """
 
     def __init__(self, engine: Engine, there: Address) -> None:
         self._engine = engine
@@ -42,19 +49,24 @@ class Ledger:
 
     @property
     def place(self) -> str:
-        """Where it is, without the password."""
+        """The place of the ledger, without the password."""
         return self.address.place
 
     @contextmanager
     def transaction(self) -> Iterator["Transaction"]:
-        """A transaction: committed at the end, rolled back on any error. Raises Unreachable, LsloopError."""
+        """A transaction: committed at the end, rolled back on any error.
+
+        Raises Unreachable, LsloopError.
+        """
         with translated(self.place), self._engine.begin() as connection:
             yield Transaction(connection)
 
     @contextmanager
     def in_turn(self, name: str, waiting: Callable[[], None] = lambda: None) -> Iterator["Turn"]:
-        """Hold the advisory lock `name` while the block runs. When somebody has it, call `waiting` and
-        wait."""
+        """Hold the advisory lock `name` while the block runs.
+
+        When somebody else has it, call `waiting` and wait.
+        """
         with translated(self.place), self._engine.connect() as connection:
             if not _locked(connection, "pg_try_advisory_lock", name):
                 waiting()
@@ -66,7 +78,10 @@ class Ledger:
 
     @contextmanager
     def turn_if_free(self, name: str) -> Iterator["Turn | None"]:
-        """Hold the advisory lock `name` while the block runs; None, at once, when somebody else has it."""
+        """Hold the advisory lock `name` while the block runs.
+
+        Gives None, at once, when somebody else has it.
+        """
         with translated(self.place), self._engine.connect() as connection:
             if not _locked(connection, "pg_try_advisory_lock", name):
                 yield None
@@ -77,16 +92,20 @@ class Ledger:
                 _locked(connection, "pg_advisory_unlock", name)
 
     def call(self, statement: str, **values: Any) -> Any:
-        """The first column of the first row of a statement that is a transaction of its own: one way there
-        and back."""
+        """The first column of the first row of a statement.
+
+        The statement is a transaction of its own: one round trip.
+        """
         with translated(self.place), self._engine.connect() as connection:
             alone = connection.execution_options(isolation_level="AUTOCOMMIT")
             return alone.scalar(text(statement), values)
 
     @contextmanager
     def listening(self, channel: str) -> Iterator[Callable[[float], bool]]:
-        """Listen on a channel: a function that waits up to so many seconds, and says whether anything was
-        notified."""
+        """Listen on a channel.
+
+        Gives a function that waits up to so many seconds, and says whether anything was notified.
+        """
         with translated(self.place), self._engine.connect() as connection:
             connection.execution_options(isolation_level="AUTOCOMMIT")
             connection.execute(text(f"LISTEN {channel}"))
@@ -102,7 +121,7 @@ class Ledger:
                 connection.invalidate()  # not for the pool: notifications may still arrive
 
     def ping(self) -> None:
-        """Raises Unreachable unless PostgreSQL answers."""
+        """Raise Unreachable unless PostgreSQL answers."""
         with self.transaction() as transaction:
             transaction.value("SELECT 1")
 
@@ -118,8 +137,10 @@ def _locked(connection: Connection, function: str, name: str) -> bool:
 
 
 class Turn:
-    """An advisory lock that is held. It ends with its connection, when PostgreSQL goes away, without a
-    word."""
+    """An advisory lock that is held.
+
+    It ends with its connection, without a word, when PostgreSQL goes away.
+    """
 
     def __init__(self, place: str, connection: Connection) -> None:
         self._place = place
@@ -127,14 +148,19 @@ class Turn:
 
     @contextmanager
     def transaction(self) -> Iterator["Transaction"]:
-        """A transaction that nobody else can be in: it fails when the lock is lost. Raises Unreachable,
-        LsloopError."""
+        """A transaction that nobody else can be in: it fails when the lock is lost.
+
+        Raises Unreachable, LsloopError.
+        """
         with translated(self._place), self._connection.begin():
             yield Transaction(self._connection)
 
 
 class Transaction:
-    """Statements inside one transaction. Values are always bound, `:name` in the statement."""
+    """Statements inside one transaction.
+
+    Values are always bound, `:name` in the statement.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -152,11 +178,14 @@ class Transaction:
         return self._connection.scalar(text(statement), values)
 
     def run(self, statement: str, **values: Any) -> int:
-        """Run a statement; answers how many rows it touched."""
+        """Run a statement; return how many rows it touched."""
         return int(self._connection.execute(text(statement), values).rowcount)
 
     def undo(self) -> None:
-        """Leave nothing of this transaction: a dry run did everything and keeps nothing."""
+        """Roll back all of this transaction, as after a dry run.
+
+        A dry run did everything and keeps nothing.
+        """
         transaction = self._connection.get_transaction()
         assert transaction is not None
         transaction.rollback()
@@ -190,8 +219,10 @@ def _engine(there: Address) -> Engine:
 
 
 def _loads(document: str | bytes) -> Any:
-    """What a jsonb value says. PostgreSQL holds more than JSON parsers take: such a value must not hide a
-    whole batch."""
+    """The Python value of a jsonb value.
+
+    PostgreSQL holds more than JSON parsers take: such a value must not hide a whole batch.
+    """
     try:
         return orjson.loads(document)
     except (orjson.JSONDecodeError, RecursionError):

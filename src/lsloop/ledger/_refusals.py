@@ -1,4 +1,7 @@
-"""Why PostgreSQL lets nobody in, and what to do: while a connection is made it tells that in words only."""
+"""Reasons why PostgreSQL refuses a connection, and what to do.
+
+While a connection is made, PostgreSQL gives the reason in words only.
+"""
 
 import re
 
@@ -8,11 +11,14 @@ NOT_LET_IN = (
     (r"authentication failed|no password supplied", "does not accept the user or the password",
      "Correct them in DATABASE_URL; in a password write %40 for @, %2F for / and %25 for %."),
     (r'database "[^"]*" does not exist', "has no such database",
-     "Make it (CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0), or correct its name in DATABASE_URL."),
-    (r'role "[^"]*" does not exist|local user with ID', "does not know the user", "Name one that it knows in DATABASE_URL."),
+     "Make it (CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0), or correct its name "
+     "in DATABASE_URL."),
+    (r'role "[^"]*" does not exist|local user with ID', "does not know the user",
+     "Name one that it knows in DATABASE_URL."),
     (r"no pg_hba.conf entry|permission denied for database", "does not let this user in from this machine",
      "Allow it (pg_hba.conf, GRANT CONNECT), or name another user in DATABASE_URL."),
-    (r"invalid connection option|invalid .*value|certificate|private key|does not support SSL|definition of service",
+    (r"invalid connection option|invalid .*value|certificate|private key|does not support SSL|"
+     r"definition of service",
      "cannot be reached in the way that DATABASE_URL says", "Correct what stands behind the ? in it."),
 )  # fmt: skip
 

@@ -1,7 +1,9 @@
-"""yoyo inside a transaction of ours: what it applies and its note of that come together, or not at all.
+"""yoyo inside a transaction of ours.
 
-Left to itself, yoyo commits each migration and then its mark, and holds its lock in a row, which a killed
-process leaves behind.
+What it applies and its note of that come together, or not at all.
+
+Left to itself, yoyo commits each migration and then its mark, and holds its lock in a row, which a
+killed process leaves behind.
 """
 
 import platform
@@ -26,7 +28,7 @@ THERE_ALREADY = (
 
 
 def apply(transaction: Transaction, folder: Path) -> list[str]:
-    """Apply the migrations of a folder that are missing. Answers their names.
+    """Apply the migrations of a folder that are missing; return their names.
 
     The caller holds the lock of upgrades, so a row in yoyo's own was left by one that was killed.
     """
@@ -48,8 +50,10 @@ def _break_lock(transaction: Transaction) -> bool:
 
 
 def _was_applied(transaction: Transaction, backend: Any, migration: Any) -> bool:
-    """Whether one that was killed had committed this migration, and not yet marked it. If so, it is marked
-    now."""
+    """Tell whether a killed upgrade committed this migration without marking it.
+
+    If so, it is marked now.
+    """
     try:
         with transaction.driver.transaction():
             backend.apply_one(migration)
@@ -62,11 +66,17 @@ def _was_applied(transaction: Transaction, backend: Any, migration: Any) -> bool
 
 
 class _Untouched(Exception):
-    """The migration could be applied: nothing of it was there. Ends the attempt."""
+    """A sign that the migration could be applied: nothing of it was there.
+
+    It ends the attempt.
+    """
 
 
 def _keep_books(backend: Any) -> None:
-    """Make or update yoyo's tables. Its own way would need no transaction around it."""
+    """Make or update yoyo's tables.
+
+    yoyo's own way would need no transaction around it.
+    """
     from yoyo import internalmigrations
 
     if internalmigrations.needs_upgrading(backend):
@@ -83,7 +93,10 @@ def _backend(transaction: Transaction) -> tuple[Any, Any]:
         from yoyo.migrations import default_migration_table
 
     class Inside(PostgresqlPsycopgBackend):  # type: ignore[misc]
-        """Works on the connection that it is given, and ends no transaction of it."""
+        """yoyo's backend, working on the connection that it is given.
+
+        It ends no transaction of that connection.
+        """
 
         def connect(self, dburi: Any) -> Any:
             return transaction.driver
@@ -99,7 +112,10 @@ def _backend(transaction: Transaction) -> tuple[Any, Any]:
             return nullcontext()
 
         def get_log_data(self, migration: Any = None, operation: str = "apply") -> dict[str, Any]:
-            """As yoyo's, whose own asks for a name that a user of a container may not have."""
+            """The data that yoyo logs, as its own method gives it.
+
+            yoyo's own method asks for a name that a user of a container may not have.
+            """
             return {
                 "id": str(uuid.uuid1()),
                 "migration_id": migration.id if migration else None,

@@ -1,4 +1,4 @@
-"""Whether a database can hold a ledger: said in words before anything is made in it."""
+"""Fitness of a database for a ledger, told in words before anything is made in it."""
 
 from lsloop.errors import UsageError
 from lsloop.ledger import Transaction
@@ -8,8 +8,10 @@ ELSEWHERE = "CREATE DATABASE name ENCODING 'UTF8' TEMPLATE template0, and name i
 
 
 def check(transaction: Transaction, place: str) -> None:
-    """Raises UsageError where the ledger cannot work: nothing is asked of PostgreSQL that it has not told
-    yet."""
+    """Raise UsageError where the ledger cannot work.
+
+    Nothing is asked of PostgreSQL that it has not told yet.
+    """
     said = transaction.driver.info
     encoding = said.parameter_status("server_encoding")
     if encoding != "UTF8":
@@ -18,7 +20,10 @@ def check(transaction: Transaction, place: str) -> None:
         )
         raise UsageError(what, f"Make another: {ELSEWHERE}")
     if said.server_version < OLDEST * 10_000:
-        what = f"PostgreSQL at {place} is version {said.server_version // 10_000}; lsloop needs {OLDEST} or newer."
+        what = (
+            f"PostgreSQL at {place} is version {said.server_version // 10_000}; "
+            f"lsloop needs {OLDEST} or newer."
+        )
         raise UsageError(what, "Upgrade it, or name another in DATABASE_URL.")
     if said.parameter_status("in_hot_standby") == "on":
         fix = "Name the primary in DATABASE_URL, or all hosts with target_session_attrs=read-write."
@@ -29,7 +34,7 @@ def check(transaction: Transaction, place: str) -> None:
 
 
 def check_rights(transaction: Transaction, place: str) -> None:
-    """Raises UsageError where the user cannot make what an upgrade makes."""
+    """Raise UsageError where the user cannot make what an upgrade makes."""
     row = transaction.row(
         """SELECT quote_ident(current_user) AS who, quote_ident(current_database()) AS base,
                   quote_ident(current_schema()) AS into, current_setting('search_path') AS path,

@@ -1,5 +1,7 @@
-"""A thread that looks whenever PostgreSQL notifies, and every few seconds, because a notification can be
-lost."""
+"""A thread that looks whenever PostgreSQL notifies, and every few seconds.
+
+It also looks without a notification because one can be lost.
+"""
 
 import contextlib
 import time
@@ -24,8 +26,11 @@ _SLICE = 0.25
 
 
 class Watch:
-    """Calls `look` at the start, on every notification of `channel`, and every few seconds. What it raises
-    ends nothing."""
+    """A watcher that calls `look`: at the start, on each notification, and regularly.
+
+    Notifications are those of `channel`; the regular calls come every few seconds. What `look` raises
+    ends nothing.
+    """
 
     def __init__(self, ledger: Ledger, channel: str, look: Callable[[], None], every: float = EVERY) -> None:
         # A connection of its own: one of the pool would be given back, and with it what was listened to.
@@ -38,7 +43,10 @@ class Watch:
         self._thread.start()
 
     def stop(self, seconds: float = 5) -> None:
-        """Stop looking; a look that is under way is waited for, but not for ever."""
+        """Stop looking.
+
+        A look that is under way is waited for, but not for ever.
+        """
         self._stopped.set()
         self._thread.join(seconds)
 
@@ -58,7 +66,7 @@ class Watch:
                 self._wait(connection)
 
     def _wait(self, connection: psycopg.Connection[object]) -> None:
-        """Until something is notified, `every` seconds went by, or it is stopped."""
+        """Wait for a notification, until `every` seconds went by, or until the stop."""
         ends = time.monotonic() + self._every
         while time.monotonic() < ends and not self._stopped.is_set():
             if list(connection.notifies(timeout=_SLICE, stop_after=1)):

@@ -9,11 +9,12 @@ from lsloop.ledger import Ledger, queries
 
 @dataclass(frozen=True)
 class Lock:
-    """One live lock with what there is to know of its task; of a lock that belongs to none, the task's part
-    is None.
+    """One live lock with what there is to know of its task.
 
-    `task_type` None: every one. `answers` counts annotations that were submitted and not skipped. `now` is
-    the ledger's time.
+    Of a lock that belongs to no task, the task's part is None.
+
+    `task_type` None: every one. `answers` counts annotations that were submitted and not skipped. `now`
+    is the ledger's time.
     """
 
     lock_id: int
@@ -39,7 +40,10 @@ class Lock:
 
 @dataclass(frozen=True)
 class Counts:
-    """Live locks: bound to tasks, of other owners, and of owners who stopped renewing them."""
+    """The numbers of live locks.
+
+    They are those bound to tasks, of other owners, and of owners who stopped renewing them.
+    """
 
     bound: int
     elsewhere: int
@@ -52,13 +56,16 @@ def held(ledger: Ledger, task_type: str | None = None, limit: int | None = None)
 
 
 def stale(ledger: Ledger, days: float, task_type: str | None = None, limit: int | None = None) -> list[Lock]:
-    """Locks that look forgotten: expired; of a push that was cut off; of a task that nobody answered for
-    `days`; of a conflict whose task is gone from Label Studio. Oldest first."""
+    """Locks that look forgotten, oldest first.
+
+    They are expired; of a push that was cut off; of a task that nobody answered for `days`; or of a
+    conflict whose task is gone from Label Studio.
+    """
     return _read(ledger, "stale", days=days, task_type=task_type, limit=limit)
 
 
 def counts(ledger: Ledger, task_type: str | None = None) -> Counts:
-    """How many live locks there are, by kind."""
+    """The number of live locks, by kind."""
     with ledger.transaction() as transaction:
         row = transaction.row(queries.named("locks")["counts"], task_type=task_type)
     assert row is not None
@@ -66,7 +73,10 @@ def counts(ledger: Ledger, task_type: str | None = None) -> Counts:
 
 
 def release(ledger: Ledger, lock_id: int, *, actor: str, reason: str | None = None) -> None:
-    """Take a lock from its owner. Raises Refused when a task at work needs it, or when nobody holds it."""
+    """Take a lock from its owner.
+
+    Raises Refused when a task at work needs it, or when nobody holds it.
+    """
     with ledger.transaction() as transaction:
         transaction.run("SELECT release_lock(:id, :actor, :reason)", id=lock_id, actor=actor, reason=reason)
 

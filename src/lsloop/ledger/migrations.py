@@ -1,5 +1,7 @@
-"""The schema: plain SQL migrations applied by yoyo; functions and views, replaced as a whole; the job
-queue's tables."""
+"""The schema: migrations applied by yoyo, functions and views, and the job queue.
+
+Migrations are plain SQL. Functions and views are replaced as a whole. The job queue has its tables.
+"""
 
 import hashlib
 from collections.abc import Callable
@@ -15,13 +17,13 @@ TURN = "lsloop db upgrade"
 
 
 def upgrade(database_url: str, waiting: Callable[[], None] = lambda: None) -> list[str]:
-    """Apply what is missing, then install functions and views. Answers the migrations applied. Idempotent.
+    """Apply what is missing, then install functions and views.
 
-    All of it is one transaction: whatever ends it, the ledger is as it was. `waiting` is called when another
-    is at it.
+    Returns the migrations applied. It is idempotent. All of it is one transaction: whatever ends it,
+    the ledger is as it was. `waiting` is called when another upgrade is at work.
 
-    Raises Unreachable, SchemaMismatch when the ledger is newer than this program, UsageError for an unfit
-    database.
+    Raises Unreachable, SchemaMismatch when the ledger is newer than this program, UsageError for an
+    unfit database.
     """
     with closing(connect(database_url, check_schema=False)) as ledger, ledger.in_turn(TURN, waiting) as turn:
         # On the connection that holds the turn: one that is lost with it takes back all of the upgrade.
@@ -39,7 +41,10 @@ def upgrade(database_url: str, waiting: Callable[[], None] = lambda: None) -> li
 
 @dataclass(frozen=True)
 class Status:
-    """Migrations by name: applied, not yet applied, and those that this program does not know."""
+    """The migrations by name.
+
+    They are those applied, those not yet applied, and those that this program does not know.
+    """
 
     applied: list[str]
     missing: list[str]
@@ -52,7 +57,7 @@ class Status:
 
 
 def status(ledger: Ledger) -> Status:
-    """How the ledger's schema stands to this program's."""
+    """The ledger's schema compared to this program's."""
     applied = _applied(ledger)
     return Status(
         applied=[name for name in shipped() if name in applied],
@@ -63,8 +68,10 @@ def status(ledger: Ledger) -> Status:
 
 
 def check(ledger: Ledger) -> None:
-    """Raises SchemaMismatch unless the ledger's schema is this program's, UsageError where PostgreSQL is
-    not fit for it."""
+    """Raise SchemaMismatch unless the ledger's schema is this program's.
+
+    Raises UsageError where PostgreSQL is not fit for it.
+    """
     with ledger.transaction() as transaction:
         fitness.check(transaction, ledger.place)
         applied = _applied_in(transaction)
@@ -129,6 +136,7 @@ def _install_code(transaction: Transaction) -> None:
     for path in _code():
         transaction.driver.execute(path.read_bytes())
     transaction.run(
-        "INSERT INTO schema_code (digest) VALUES (:digest) ON CONFLICT (only_row) DO UPDATE SET digest = :digest",
+        "INSERT INTO schema_code (digest) VALUES (:digest)"
+        " ON CONFLICT (only_row) DO UPDATE SET digest = :digest",
         digest=digest(),
     )

@@ -1,4 +1,7 @@
-"""Named reads: `sql/queries/<word>.sql` holds statements, each under a line `-- name: <name>`."""
+"""Named reads from `sql/queries/<word>.sql`.
+
+Each file holds statements, each under a line `-- name: <name>`.
+"""
 
 import re
 from functools import cache
@@ -10,6 +13,9 @@ _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 @cache
 def named(word: str) -> dict[str, str]:
-    """The statements of `sql/queries/<word>.sql` by name, with `:parameter` placeholders."""
+    """The statements of `sql/queries/<word>.sql` by name.
+
+    They have `:parameter` placeholders.
+    """
     parts = _NAME.split(resources.path("sql", "queries", f"{word}.sql").read_text(encoding="utf-8"))
     return dict(zip(parts[1::2], (text.strip().rstrip(";") for text in parts[2::2]), strict=True))

@@ -1,4 +1,7 @@
-"""The tables of the job queue: procrastinate's own, in a schema of their own beside the ledger's."""
+"""The tables of the job queue.
+
+They are procrastinate's own, in a schema of their own beside the ledger's.
+"""
 
 import importlib.util
 from pathlib import Path
@@ -10,7 +13,7 @@ SCHEMA = "lsloop_jobs"
 
 
 def upgrade(transaction: Transaction) -> None:
-    """Make or update the tables. Idempotent."""
+    """Make or update the tables; it is idempotent."""
     if (
         transaction.value(f"SELECT to_regnamespace('{SCHEMA}')") is None
     ):  # IF NOT EXISTS wants the right to make it
@@ -28,7 +31,7 @@ def upgrade(transaction: Transaction) -> None:
 
 
 def is_current(ledger: Ledger) -> bool:
-    """Whether the tables are those of the procrastinate that is installed."""
+    """Tell whether the tables are those of the procrastinate that is installed."""
     with ledger.transaction() as transaction:
         if transaction.value(f"SELECT to_regclass('{SCHEMA}.applied')") is None:
             return False
@@ -37,7 +40,7 @@ def is_current(ledger: Ledger) -> bool:
 
 
 def counts(ledger: Ledger) -> dict[str, int]:
-    """How many jobs wait, run, and failed for good."""
+    """The number of jobs that wait, run, and failed for good."""
     with ledger.transaction() as transaction:
         if transaction.value(f"SELECT to_regclass('{SCHEMA}.procrastinate_jobs')") is None:
             return {"waiting": 0, "running": 0, "failed": 0}
@@ -60,7 +63,10 @@ def _migrations() -> dict[str, Path]:
 
 
 def _sql() -> Path:
-    """Found without importing procrastinate, which takes a while."""
+    """The folder of procrastinate's SQL files.
+
+    It is found without importing procrastinate, which takes a while.
+    """
     spec = importlib.util.find_spec("procrastinate")
     assert spec is not None
     assert spec.origin is not None
