@@ -1,5 +1,7 @@
-"""Tasks that Label Studio has under keys of ours, and that this ledger does not know: it is older than
-they are."""
+"""Tasks that Label Studio has under keys of ours, and that this ledger does not know.
+
+The ledger is older than they are.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +13,7 @@ from lsloop.records import Project
 
 @dataclass(frozen=True)
 class Stray:
-    """A task in Label Studio, by what its data says."""
+    """A task in Label Studio, as its data describes it."""
 
     ls_task_id: int
     task_key: UUID
@@ -19,8 +21,10 @@ class Stray:
 
 
 def newest(ledger: Ledger, project: Project) -> int:
-    """The greatest number of a task that the ledger knows in this project of Label Studio; 0 where it
-    knows none."""
+    """The greatest number of a task that the ledger knows in this Label Studio project.
+
+    0 where it knows none.
+    """
     with ledger.transaction() as transaction:
         return int(
             transaction.value(
@@ -38,7 +42,10 @@ def adopt(
     writes: Sequence[str],
     overlap: int,
 ) -> int:
-    """Those of these tasks that are of samples of ours and unknown are ours again; how many."""
+    """Take back those of these tasks that are of samples of ours and unknown.
+
+    Returns how many there were.
+    """
     with ledger.transaction() as transaction:
         rows = transaction.rows(
             """SELECT adopt_tasks(CAST(:id AS integer), :task_type, CAST(:keys AS uuid[]), CAST(:samples AS uuid[]),
@@ -51,7 +58,7 @@ def adopt(
 
 
 def knows_any(ledger: Ledger, sample_ids: Sequence[str]) -> bool:
-    """Whether one of these is a sample of the ledger's."""
+    """Tell whether one of these is a sample of the ledger's."""
     with ledger.transaction() as transaction:
         asked = "SELECT EXISTS (SELECT FROM samples WHERE CAST(sample_id AS text) = ANY (:ids))"
         return bool(transaction.value(asked, ids=list(sample_ids)))

@@ -1,4 +1,7 @@
-"""Links to media that tasks carry: what they were made of, and which tasks still have to get new ones."""
+"""Links to media that tasks carry.
+
+The ledger knows what they were made of, and which tasks still have to get new ones.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,8 +13,10 @@ from lsloop.records import Project
 
 @dataclass(frozen=True)
 class Linked:
-    """A task that people may still open. `path` is where its recording is; None: it is another recording
-    now."""
+    """A task that people may still open.
+
+    `path` is where its recording is; None: it is another recording now.
+    """
 
     task_key: UUID
     ls_task_id: int
@@ -20,8 +25,10 @@ class Linked:
 
 @dataclass(frozen=True)
 class Stale:
-    """Which tasks are to be looked at: those whose id is above `seen_to` (None: no more than those of
-    `listed`)."""
+    """The tasks that are to be looked at.
+
+    They are those whose id is above `seen_to` (None: no more than those of `listed`).
+    """
 
     seen_to: int | None
     listed: list[Linked]
@@ -36,7 +43,7 @@ _STALE = "project_id = :project AND (made_of <> :made_of OR expires < :until)"
 
 
 def remember(ledger: Ledger, project: Project, made_of: str, expires: int) -> None:
-    """From now on tasks of the project may carry such links."""
+    """Record that tasks of the project may carry such links from now on."""
     with ledger.transaction() as transaction:
         transaction.run(
             "INSERT INTO media_links (project_id, made_of, expires) VALUES (:project, :made_of, :expires)"
@@ -46,15 +53,18 @@ def remember(ledger: Ledger, project: Project, made_of: str, expires: int) -> No
 
 
 def stale(ledger: Ledger, project: Project, made_of: str, until: int) -> Stale | None:
-    """What is stale of links that were not made of this, or expire before `until`; None: nothing is. Costs
-    no scan."""
+    """Find links that were not made of this, or expire before `until`.
+
+    None: nothing is stale. It costs no scan.
+    """
     with ledger.transaction() as transaction:
         seen_to = transaction.value(
             f"SELECT min(seen_to) FROM media_links WHERE {_STALE}",
             project=project.project_id, made_of=made_of, until=until,
         )  # fmt: skip
         rows = transaction.rows(
-            f"{_LINKED} AND t.task_key IN (SELECT task_key FROM links_to_renew) ORDER BY t.ls_task_id LIMIT 500",
+            f"{_LINKED} AND t.task_key IN (SELECT task_key FROM links_to_renew)"
+            " ORDER BY t.ls_task_id LIMIT 500",
             project=project.project_id,
         )
     listed = [Linked(**row._mapping) for row in rows]
@@ -62,7 +72,10 @@ def stale(ledger: Ledger, project: Project, made_of: str, until: int) -> Stale |
 
 
 def after(ledger: Ledger, project: Project, seen_to: int, count: int) -> list[Linked]:
-    """The next tasks with media that people may still open, by their ids in Label Studio."""
+    """The next tasks with media that people may still open.
+
+    They come by their ids in Label Studio.
+    """
     with ledger.transaction() as transaction:
         rows = transaction.rows(
             f"{_LINKED} AND t.ls_task_id > :seen_to ORDER BY t.ls_task_id LIMIT :count",
@@ -72,7 +85,7 @@ def after(ledger: Ledger, project: Project, seen_to: int, count: int) -> list[Li
 
 
 def seen(ledger: Ledger, project: Project, made_of: str, until: int, seen_to: int) -> None:
-    """Tasks up to this id carry none of the stale links any more."""
+    """Record that tasks up to this id carry none of the stale links any more."""
     with ledger.transaction() as transaction:
         transaction.run(
             f"UPDATE media_links SET seen_to = :seen_to WHERE {_STALE}",
@@ -81,8 +94,10 @@ def seen(ledger: Ledger, project: Project, made_of: str, until: int, seen_to: in
 
 
 def forget(ledger: Ledger, project: Project, made_of: str, until: int) -> None:
-    """No task carries the stale links any more; while a task may be on its way with one, they are looked
-    for again."""
+    """Record that no task carries the stale links any more.
+
+    While a task may be on its way with one, they are looked for again.
+    """
     values = {"project": project.project_id, "made_of": made_of, "until": until}
     with ledger.transaction() as transaction:
         transaction.run(f"UPDATE media_links SET seen_to = 0 WHERE {_STALE}", **values)
@@ -94,7 +109,7 @@ def forget(ledger: Ledger, project: Project, made_of: str, until: int) -> None:
 
 
 def settle(ledger: Ledger, renewed: Sequence[UUID], refused: Sequence[UUID]) -> None:
-    """Tasks that have good links now, and those that are to be tried again."""
+    """Record tasks that have good links now, and those that are to be tried again."""
     with ledger.transaction() as transaction:
         transaction.run(
             "DELETE FROM links_to_renew WHERE task_key = ANY (CAST(:keys AS uuid[]))", keys=list(renewed)

@@ -1,5 +1,7 @@
-"""Label Studio projects as the ledger knows them: which one belongs to a task type, and how far it has
-been read."""
+"""Label Studio projects as the ledger knows them.
+
+It knows which one belongs to a task type, and how far it has been read.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,7 +14,10 @@ _COLUMNS = """project_id, task_type, server, ls_project_id, marker, label_config
 
 
 def find(ledger: Ledger, task_type: str, server: str) -> Project | None:
-    """The project of a task type on a Label Studio server, once `setup` wrote it down."""
+    """The project of a task type on a Label Studio server.
+
+    It exists once `setup` wrote it down.
+    """
     with ledger.transaction() as transaction:
         row = transaction.row(
             f"SELECT {_COLUMNS} FROM projects WHERE task_type = :task_type AND server = :server",
@@ -22,8 +27,10 @@ def find(ledger: Ledger, task_type: str, server: str) -> Project | None:
 
 
 def reserve(ledger: Ledger, task_type: str, server: str) -> Project:
-    """The project's row, made when it is missing: the marker is written down before Label Studio is asked
-    to make it."""
+    """The project's row, made when it is missing.
+
+    The marker is written down before Label Studio is asked to make the project.
+    """
     with ledger.transaction() as transaction:
         transaction.run(
             "INSERT INTO projects (task_type, server) VALUES (:task_type, :server) ON CONFLICT DO NOTHING",
@@ -35,7 +42,10 @@ def reserve(ledger: Ledger, task_type: str, server: str) -> Project:
 
 
 def about_to_ask(ledger: Ledger, project: Project) -> None:
-    """From now on Label Studio may have it, although nobody knows its id there."""
+    """Record that Label Studio may have the project from now on.
+
+    Nobody knows its id there.
+    """
     with ledger.transaction() as transaction:
         transaction.run(
             "UPDATE projects SET asked_at = clock_timestamp(), asks = asks + 1 WHERE project_id = :id",
@@ -45,15 +55,17 @@ def about_to_ask(ledger: Ledger, project: Project) -> None:
 
 @dataclass(frozen=True)
 class Asked:
-    """How often Label Studio was asked to make a project in the last day, and how many seconds ago it was
-    last."""
+    """Requests to make a project in the last day.
+
+    It tells how many there were, and how many seconds ago the last one was.
+    """
 
     times: int
     age: float
 
 
 def asked(ledger: Ledger, project: Project) -> Asked:
-    """Which requests to make the project may still be at work."""
+    """The requests to make the project that may still be at work."""
     with ledger.transaction() as transaction:
         row = transaction.row(
             """SELECT asks, CAST(extract(epoch FROM clock_timestamp() - asked_at) AS double precision) AS age
@@ -73,8 +85,10 @@ def bind(
     written_label_config: str | None = None,
     written_overlap: int | None = None,
 ) -> Project:
-    """Write down which Label Studio project it is, made when, the label config seen there, and what lsloop
-    last wrote."""
+    """Write down which Label Studio project it is.
+
+    With it go when it was made, the label config seen there, and what lsloop last wrote.
+    """
     with ledger.transaction() as transaction:
         row = transaction.row(
             f"""UPDATE projects SET ls_project_id = :ls_project_id, ls_created_at = :ls_created_at,
@@ -85,14 +99,15 @@ def bind(
                        webhook_url = CASE WHEN ls_project_id = :ls_project_id THEN webhook_url END
                  WHERE project_id = :project_id RETURNING {_COLUMNS}""",
             ls_project_id=ls_project_id, ls_created_at=ls_created_at, label_config=label_config,
-            written_label_config=written_label_config, written_overlap=written_overlap, project_id=project.project_id,
+            written_label_config=written_label_config, written_overlap=written_overlap,
+            project_id=project.project_id,
         )  # fmt: skip
     assert row is not None
     return Project(**row._mapping)
 
 
 def shows(ledger: Ledger, project: Project, model_version: str) -> None:
-    """Label Studio was told to show people the pre-annotations of this model version."""
+    """Record which model version's pre-annotations Label Studio was told to show."""
     with ledger.transaction() as transaction:
         transaction.run(
             "UPDATE projects SET written_model_version = :version WHERE project_id = :id",
@@ -102,11 +117,11 @@ def shows(ledger: Ledger, project: Project, model_version: str) -> None:
 
 @dataclass(frozen=True)
 class Read:
-    """How far a project has been read.
+    """The progress in reading a project.
 
-    `cursor` is the latest change there was when the last pull began, by Label Studio's clock. `is_quiet`:
-    that is so long ago that nothing before it can be on its way any more. Tasks up to the number
-    `compared_to` were compared last.
+    `cursor` is the latest change there was when the last pull began, by Label Studio's clock.
+    `is_quiet`: that is so long ago that nothing before it can be on its way any more. Tasks up to the
+    number `compared_to` were compared last.
     """
 
     cursor: datetime | None
@@ -115,7 +130,7 @@ class Read:
 
 
 def read(ledger: Ledger, project: Project, overlap_seconds: float) -> Read:
-    """How far a project has been read."""
+    """The progress in reading a project."""
     with ledger.transaction() as transaction:
         row = transaction.row(
             """SELECT cursor, coalesce(cursor_moved_at < now() - make_interval(secs => :overlap), false) AS is_quiet,
@@ -127,10 +142,10 @@ def read(ledger: Ledger, project: Project, overlap_seconds: float) -> Read:
 
 
 def advance(ledger: Ledger, project: Project, cursor: datetime | None, compared_to: int) -> None:
-    """Everything that changed up to `cursor`, by Label Studio's clock, is in the ledger; None: there is
-    nothing yet.
+    """Record that everything that changed up to `cursor` is in the ledger.
 
-    It may go back: the clock that it is of may.
+    `cursor` is by Label Studio's clock; None: there is nothing yet. It may go back, because that clock
+    may.
     """
     with ledger.transaction() as transaction:
         transaction.run(
@@ -143,7 +158,10 @@ def advance(ledger: Ledger, project: Project, cursor: datetime | None, compared_
 
 
 def tell_webhook(ledger: Ledger, project: Project, url: str | None) -> None:
-    """Label Studio was asked to send the project's events to this address; None: to none."""
+    """Record the address to which Label Studio was asked to send the project's events.
+
+    None: to none.
+    """
     with ledger.transaction() as transaction:
         transaction.run(
             "UPDATE projects SET webhook_url = :url WHERE project_id = :id", url=url, id=project.project_id
@@ -167,7 +185,10 @@ def of_server(ledger: Ledger, server: str) -> list[Project]:
 
 
 def pushed(ledger: Ledger, server: str | None = None) -> list[str]:
-    """The task types that have a project on a Label Studio server; None: on any."""
+    """The task types that have a project on a Label Studio server.
+
+    None: on any server.
+    """
     with ledger.transaction() as transaction:
         rows = transaction.rows(
             """SELECT DISTINCT task_type FROM projects

@@ -1,5 +1,7 @@
-"""Tasks that nobody has started and whose sample changed: read, and written down when Label Studio shows
-the new content."""
+"""Tasks that nobody has started and whose sample changed.
+
+They are read here, and written down when Label Studio shows the new content.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,8 +18,11 @@ from lsloop.records import Claim, Project
 
 @dataclass(frozen=True)
 class Stale:
-    """A task that shows what its sample was. `base` is what it is to show, `claim` what that is made from;
-    `moved` are the fields that upstream ever changed or took away."""
+    """A task that shows what its sample was.
+
+    `base` is what it is to show, `claim` what that is made from; `moved` are the fields that upstream
+    ever changed or took away.
+    """
 
     claim: Claim
     ls_task_id: int
@@ -31,8 +36,10 @@ class Stale:
 
 
 def stale(ledger: Ledger, project: Project, limit: int) -> list[Stale]:
-    """Tasks to refresh, at most `limit`, oldest first. Where nothing that is shown changed, the base moves
-    on at once."""
+    """Tasks to refresh, at most `limit`, oldest first.
+
+    Where nothing that is shown changed, the base moves on at once.
+    """
     with ledger.transaction() as transaction:
         rows = transaction.rows(
             f"""SELECT {CLAIM}, t.ls_task_id, p.prediction_id, snapshot(s, t.reads || t.writes) AS base,
@@ -50,15 +57,16 @@ def stale(ledger: Ledger, project: Project, limit: int) -> list[Stale]:
 def refreshed(
     ledger: Ledger, task: Stale, model_version: str | None, *, since: datetime, until: datetime
 ) -> bool:
-    """Label Studio shows the new content `since` then; answers begun before `until` may be about the old one.
+    """Record that Label Studio shows the new content since `since`.
 
-    Both are in Label Studio's time. Answers False when an answer came in meanwhile: the task is then judged
-    by what it showed before.
+    Answers begun before `until` may be about the old one. Both are in Label Studio's time. Returns
+    False when an answer came in meanwhile: the task is then judged by what it showed before.
     """
     with ledger.transaction() as transaction:
         return bool(
             transaction.value(
-                "SELECT refresh_task(:key, :version, CAST(:base AS jsonb), :prediction, :model, :since, :until)",
+                "SELECT refresh_task(:key, :version, CAST(:base AS jsonb), "
+                ":prediction, :model, :since, :until)",
                 key=task.task_key,
                 version=task.claim.sample.sync_version,
                 base=orjson.dumps(task.base).decode(),

@@ -1,4 +1,4 @@
-"""Rounds of `lsloop loop`: which one to be at, what of it is done, and how far the people are."""
+"""Rounds of `lsloop loop`: which one comes next, its parts, and people's progress."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,8 +14,10 @@ from lsloop.records import Value
 
 @dataclass(frozen=True)
 class Round:
-    """The round `number` of the `of_rounds` of its series. `parts` are done, by name, with what came of
-    each."""
+    """One round: `number` of the `of_rounds` of its series.
+
+    `parts` are those done, by name, with what came of each.
+    """
 
     round_id: int
     task_type: str
@@ -32,9 +34,11 @@ class Round:
 
 @dataclass(frozen=True)
 class People:
-    """How far the people are. Since a round began: tasks sent, probes among them not counted, and answers
-    accepted. Now: tasks that wait for people, and those of them that wait for an adjudication which was not
-    sent yet."""
+    """The progress of the people.
+
+    Since a round began: tasks sent, probes among them not counted, and answers accepted. Now: tasks
+    that wait for people, and those of them that wait for an adjudication which was not sent yet.
+    """
 
     sent: int
     probes: int
@@ -45,13 +49,16 @@ class People:
 
 @contextmanager
 def only_one(ledger: Ledger, task_type: str) -> Iterator[Turn | None]:
-    """The right to run rounds of a task type, across all machines; None when somebody else has it."""
+    """The right to run rounds of a task type, across all machines.
+
+    None when somebody else has it.
+    """
     with ledger.turn_if_free(f"lsloop loop {task_type}") as turn:
         yield turn
 
 
 def begin(turn: Turn, task_type: str, rounds: int, wanted: Mapping[str, Any], started_by: str) -> Round:
-    """The round that was left off, or the next one."""
+    """Begin the round that was left off, or the next one."""
     with turn.transaction() as transaction:
         round_id = transaction.value(
             """SELECT begin_round(CAST(:task_type AS text), CAST(:rounds AS integer), CAST(:wanted AS jsonb),
@@ -64,8 +71,10 @@ def begin(turn: Turn, task_type: str, rounds: int, wanted: Mapping[str, Any], st
 
 
 def record(turn: Turn, at: Round, name: str, part: Mapping[str, Any]) -> None:
-    """Write down that a part is done. Raises Unreachable when the turn was lost, Refused when the round
-    has ended."""
+    """Write down that a part is done.
+
+    Raises Unreachable when the turn was lost, Refused when the round has ended.
+    """
     with turn.transaction() as transaction:
         transaction.run(
             "SELECT record_round_part(CAST(:id AS bigint), CAST(:name AS text), CAST(:part AS jsonb))",
@@ -89,7 +98,7 @@ def of_series(ledger: Ledger, series: int) -> list[Round]:
 
 
 def people(ledger: Ledger, at: Round) -> People:
-    """How far the people are."""
+    """The progress of the people."""
     with ledger.transaction() as transaction:
         row = transaction.row(queries.named("rounds")["progress"], round_id=at.round_id)
     assert row is not None
@@ -97,7 +106,10 @@ def people(ledger: Ledger, at: Round) -> People:
 
 
 def answers(ledger: Ledger, at: Round) -> list[tuple[Value, Value]]:
-    """What the model proposed and what somebody made of it, for each answer to a task of the round."""
+    """The model's proposal and the answer that somebody made of it, per task answered.
+
+    The tasks are those of the round.
+    """
     with ledger.transaction() as transaction:
         rows = transaction.rows(queries.named("rounds")["answers"], round_id=at.round_id)
     return [(row.shown, row.given) for row in rows]

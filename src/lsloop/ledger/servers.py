@@ -1,5 +1,7 @@
-"""Label Studios as the ledger knows them: by what each says it is, never by the URL under which it is
-reached."""
+"""Label Studios as the ledger knows them.
+
+Each is known by what it says it is, never by the URL under which it is reached.
+"""
 
 from dataclasses import dataclass
 
@@ -8,7 +10,10 @@ from lsloop.ledger import Ledger
 
 @dataclass(frozen=True)
 class Server:
-    """A Label Studio. `name` is the ledger's; `identity` what it says it is, None where that is not known."""
+    """A Label Studio.
+
+    `name` is the ledger's; `identity` what it says it is, None where that is not known.
+    """
 
     name: str
     identity: str | None = None
@@ -26,7 +31,10 @@ def known(ledger: Ledger) -> list[Server]:
 
 
 def remember(ledger: Ledger, server: Server, spelling: str) -> None:
-    """This Label Studio was met under this setting. An identity that is known stays when none is told."""
+    """Record that this Label Studio was met under this setting.
+
+    An identity that is known stays when none is told.
+    """
     with ledger.transaction() as transaction:
         transaction.run(
             """INSERT INTO servers AS s (server, identity) VALUES (:name, :identity)
@@ -42,9 +50,10 @@ def remember(ledger: Ledger, server: Server, spelling: str) -> None:
 
 
 def spelled(ledger: Ledger, spelling: str) -> str:
-    """The name of the Label Studio that was last met under this setting, for those who do not ask it.
+    """The name of the Label Studio last met under this setting.
 
-    Under one that was never met: the one of that name, else the only one there is.
+    It is for those who do not ask Label Studio. Under a setting that was never met: the one of that
+    name, else the only one there is.
     """
     with ledger.transaction() as transaction:
         found = transaction.value(
@@ -57,7 +66,10 @@ def spelled(ledger: Ledger, spelling: str) -> str:
 
 
 def at_work(ledger: Ledger, server: str) -> int:
-    """How many tasks Label Studio may have that were sent to this one, answered or not."""
+    """The number of tasks that this Label Studio may have of those sent to it.
+
+    They count whether answered or not.
+    """
     with ledger.transaction() as transaction:
         return int(
             transaction.value(
@@ -69,7 +81,10 @@ def at_work(ledger: Ledger, server: str) -> int:
 
 
 def elsewhere(ledger: Ledger, server: str, task_type: str | None = None) -> dict[str, int]:
-    """How many tasks at work were sent to other Label Studios than this one: by their names."""
+    """The number of tasks at work that were sent to other Label Studios than this one.
+
+    They are given by the names of these.
+    """
     with ledger.transaction() as transaction:
         rows = transaction.rows(
             """SELECT server, count(*) AS n FROM tasks t JOIN projects USING (project_id)

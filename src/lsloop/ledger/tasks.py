@@ -1,4 +1,7 @@
-"""Tasks: claimed before they are sent, opened when Label Studio has them, ended when it does not any more."""
+"""Tasks: claimed before they are sent, opened, and ended.
+
+They are open when Label Studio has them, and ended when it does not any more.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +29,7 @@ CLAIM = """t.task_key, s.sample_id, s.external_id, shown_fields(s, t) AS fields,
 
 @dataclass(frozen=True)
 class Plan:
-    """What a push is asked to choose from, and how."""
+    """The choice that a push is asked to make, and how."""
 
     task_type: str
     reads: Sequence[str]
@@ -39,7 +42,10 @@ class Plan:
 
 
 def eligible(ledger: Ledger, plan: Plan, limit: int, digest: str) -> list[Sample]:
-    """The samples that a push would claim now, in order. Changes nothing. `digest`: see `try_again`."""
+    """The samples that a push would claim now, in order.
+
+    It changes nothing. `digest`: see `try_again`.
+    """
     with ledger.transaction() as transaction:
         transaction.run(_TRIED_AGAIN, task_type=plan.task_type, digest=digest)
         line = _lined_up(transaction, plan, limit)
@@ -49,7 +55,10 @@ def eligible(ledger: Ledger, plan: Plan, limit: int, digest: str) -> list[Sample
 
 
 def line_up(ledger: Ledger, plan: Plan, limit: int) -> list[UUID] | None:
-    """The samples that a push takes, in order, where that is decided once for all its batches; else None."""
+    """The samples that a push takes, in order.
+
+    None where that is not decided once for all its batches.
+    """
     with ledger.transaction() as transaction:
         return _lined_up(transaction, plan, limit)
 
@@ -59,8 +68,10 @@ def _lined_up(transaction: Transaction, plan: Plan, limit: int) -> list[UUID] | 
     if plan.order != "uncertain":
         return None
     rows = transaction.rows(
-        "SELECT sample_id FROM uncertain_first(:task_type, :reads, :seed, CAST(:share AS double precision), :limit)",
-        task_type=plan.task_type, reads=list(plan.reads), seed=plan.seed, share=plan.random_share, limit=limit,
+        "SELECT sample_id"
+        " FROM uncertain_first(:task_type, :reads, :seed, CAST(:share AS double precision), :limit)",
+        task_type=plan.task_type, reads=list(plan.reads), seed=plan.seed,
+        share=plan.random_share, limit=limit,
     )  # fmt: skip
     return [row.sample_id for row in rows]
 
@@ -84,11 +95,13 @@ def _eligible(transaction: Transaction, plan: Plan, limit: int) -> list[Sample]:
 
 @dataclass(frozen=True)
 class Claimed:
-    """Keys in sending order. `probes` of them are gold, `missing` more were due and there was no gold sample
-    for them.
+    """Keys in sending order.
 
-    `passed` samples of a line were claimed or cannot be: the next claim begins after them. `reached` is the
-    arrival of the youngest, where the oldest are wanted first: the next claim of the same push begins there.
+    `probes` of them are gold, `missing` more were due and there was no gold sample for them.
+
+    `passed` samples of a line were claimed or cannot be: the next claim begins after them. `reached` is
+    the arrival of the youngest, where the oldest are wanted first: the next claim of the same push
+    begins there.
     """
 
     keys: list[UUID]
@@ -109,13 +122,14 @@ def claim(
     chance: Random | None = None,
     after: int = 0,
 ) -> Claimed:
-    """Claim up to `limit` tasks for this project: eligible samples, which are locked, and gold probes among
-    them.
+    """Claim up to `limit` tasks for this project.
 
-    The samples are the first that can be sent of `among`, else of all. Samples that another transaction is at
-    are passed over, not waited for. Without eligible samples there are no probes. `chance` rounds how many
-    they are. In the order `oldest`, samples that arrived before `after` are not looked at: a long push would
-    look at all that it has sent again.
+    They are eligible samples, which are locked, and gold probes among them.
+
+    The samples are the first that can be sent of `among`, else of all. Samples that another transaction
+    is at are passed over, not waited for. Without eligible samples there are no probes. `chance` rounds
+    how many they are. In the order `oldest`, samples that arrived before `after` are not looked at: a
+    long push would look at all that it has sent again.
     """
     values = {
         "project_id": project.project_id, "task_type": plan.task_type, "reads": list(plan.reads),
@@ -149,14 +163,17 @@ def _any(transaction: Transaction, plan: Plan) -> bool:
 
 
 def due_adjudications(ledger: Ledger, project: Project) -> int:
-    """How many disagreements wait for somebody to decide them."""
+    """The number of disagreements that wait for somebody to decide them."""
     with ledger.transaction() as transaction:
         asked = "SELECT count(*) FROM due_adjudications(:project_id)"
         return int(transaction.value(asked, project_id=project.project_id))
 
 
 def claim_adjudications(ledger: Ledger, project: Project, limit: int, *, claimed_by: str) -> list[UUID]:
-    """Claim a task for each disagreement that waits for somebody to decide it; their keys."""
+    """Claim a task for each disagreement that waits for somebody to decide it.
+
+    Returns their keys.
+    """
     with ledger.transaction() as transaction:
         rows = transaction.rows(
             "SELECT key FROM claim_adjudications(:project_id, :by, :limit) key",
@@ -166,8 +183,10 @@ def claim_adjudications(ledger: Ledger, project: Project, limit: int, *, claimed
 
 
 def content(ledger: Ledger, keys: Sequence[UUID]) -> list[Claim]:
-    """Take the sample of each claimed task as it is now for what is sent; answers them in the order of
-    `keys`."""
+    """Take the sample of each claimed task as it is now for what is sent.
+
+    Returns them in the order of `keys`.
+    """
     with ledger.transaction() as transaction:
         transaction.run("SELECT snapshot_tasks(:keys)", keys=list(keys))
         rows = transaction.rows(
@@ -182,7 +201,10 @@ def content(ledger: Ledger, keys: Sequence[UUID]) -> list[Claim]:
 
 
 def leave_out(ledger: Ledger, found: Mapping[UUID, problems.Problem]) -> None:
-    """These claimed tasks are not sent: their samples are free, and set aside with the reason."""
+    """Leave out these claimed tasks, which are not sent.
+
+    Their samples are free, and set aside with the reason.
+    """
     if not found:
         return
     with ledger.transaction() as transaction:
@@ -191,7 +213,7 @@ def leave_out(ledger: Ledger, found: Mapping[UUID, problems.Problem]) -> None:
 
 
 def let_go(ledger: Ledger, keys: Collection[UUID]) -> None:
-    """These claimed tasks are not sent: their samples are free."""
+    """Let go of these claimed tasks: they are not sent, and their samples are free."""
     if keys:
         with ledger.transaction() as transaction:
             transaction.run("SELECT leave_out(CAST(:keys AS uuid[]))", keys=list(keys))
@@ -203,17 +225,20 @@ _TRIED_AGAIN = """DELETE FROM problems p USING samples s
 
 
 def try_again(ledger: Ledger, project: Project, digest: str) -> None:
-    """Samples that were set aside may be sent again where they, or what tasks are made of (`digest`),
-    changed."""
+    """Allow samples that were set aside to be sent again where something changed.
+
+    That is they, or what tasks are made of (`digest`).
+    """
     with ledger.transaction() as transaction:
         transaction.run(_TRIED_AGAIN, task_type=project.task_type, digest=digest)
 
 
 def about_to_send(turn: Turn, shown: Mapping[UUID, str | None]) -> set[UUID]:
-    """From now on it is uncertain whether Label Studio has these tasks, until their ids are written down.
+    """Record that it is uncertain from now on whether Label Studio has these tasks.
 
-    `shown` is the model version of each one's pre-annotation, None where it has none. Answers which of them
-    to send: one that a pull found in Label Studio meanwhile is not. Raises Unreachable when the turn is over.
+    It ends when their ids are written down. `shown` is the model version of each one's pre-annotation,
+    None where it has none. Returns which of them to send: one that a pull found in Label Studio
+    meanwhile is not. Raises Unreachable when the turn is over.
     """
     with turn.transaction() as transaction:
         rows = transaction.rows(
@@ -234,7 +259,7 @@ def claim_of(row: Row[Any]) -> Claim:
 
 
 def opened(ledger: Ledger, project: Project, ids: Mapping[UUID, int]) -> None:
-    """Label Studio has these tasks, under these ids."""
+    """Record that Label Studio has these tasks, under these ids."""
     with ledger.transaction() as transaction:
         transaction.run(
             "SELECT open_tasks(CAST(:project_id AS integer), CAST(:keys AS uuid[]), CAST(:ids AS bigint[]))",
@@ -243,22 +268,28 @@ def opened(ledger: Ledger, project: Project, ids: Mapping[UUID, int]) -> None:
 
 
 def park(ledger: Ledger, project: Project, skips: int) -> int:
-    """Park the tasks that so many annotators skipped: not sent again until their content changes. Answers
-    how many."""
+    """Park the tasks that so many annotators skipped; return how many.
+
+    They are not sent again until their content changes.
+    """
     with ledger.transaction() as transaction:
         return int(transaction.value("SELECT park_skipped(:id, :skips)", id=project.project_id, skips=skips))
 
 
 def gone(ledger: Ledger, keys: Sequence[UUID]) -> int:
-    """These tasks were deleted in Label Studio; samples at work may be sent again. Answers how many were
-    at work."""
+    """Record that these tasks were deleted in Label Studio.
+
+    Samples at work may be sent again. Returns how many tasks were at work.
+    """
     with ledger.transaction() as transaction:
         return int(transaction.value("SELECT tasks_gone(:keys)", keys=list(keys)))
 
 
 def gone_from(ledger: Ledger, project: Project, known: Mapping[int, UUID]) -> int:
-    """Of these tasks of a project, id there and key, those still known under that id are gone; how many
-    were at work."""
+    """Record that these tasks of a project are gone; return how many were at work.
+
+    They are given as id there and key, and only those still known under that id are meant.
+    """
     with ledger.transaction() as transaction:
         return int(
             transaction.value(
@@ -275,7 +306,7 @@ def gone_from(ledger: Ledger, project: Project, known: Mapping[int, UUID]) -> in
 
 @dataclass(frozen=True)
 class Doubtful:
-    """A task of which it is not certain that Label Studio has it, and exactly once."""
+    """A task that Label Studio may lack, or have more than once."""
 
     task_key: UUID
     claimed: bool  # its id was never written down
@@ -286,8 +317,11 @@ class Doubtful:
 
 
 def doubtful(ledger: Ledger, project: Project) -> list[Doubtful]:
-    """Tasks whose push was cut off, and, within the last day, those that more than one request carried and
-    those that were ended before anybody knew whether Label Studio has them."""
+    """Tasks of which it is not certain that Label Studio has them, and exactly once.
+
+    They are those whose push was cut off, and, within the last day, those that more than one request
+    carried and those that were ended before anybody knew whether Label Studio has them.
+    """
     with ledger.transaction() as transaction:
         rows = transaction.rows(
             """SELECT task_key, state = 'claimed' AS claimed, state = 'cancelled' AS ended, sent_at IS NOT NULL AS sent,
@@ -303,7 +337,7 @@ def doubtful(ledger: Ledger, project: Project) -> list[Doubtful]:
 
 
 def keep(ledger: Ledger, project: Project, key: UUID, ls_task_id: int) -> None:
-    """Of the tasks that Label Studio has under this key, this one stays."""
+    """Keep this one of the tasks that Label Studio has under this key."""
     with ledger.transaction() as transaction:
         transaction.run(
             "SELECT keep_task(:project_id, :key, :id)", project_id=project.project_id, key=key, id=ls_task_id
@@ -311,17 +345,18 @@ def keep(ledger: Ledger, project: Project, key: UUID, ls_task_id: int) -> None:
 
 
 def hear_ended(transaction: Transaction, project: Project) -> list[UUID]:
-    """Tasks that were ended and answered all the same are at work again where nothing stands in the way;
-    to be settled."""
+    """Set ended tasks to work again that were answered all the same.
+
+    It does so where nothing stands in the way. They are to be settled.
+    """
     rows = transaction.rows("SELECT key FROM hear_ended_tasks(:id) key", id=project.project_id)
     return [row.key for row in rows]
 
 
 def needless(ledger: Ledger, project: Project) -> dict[int, UUID]:
-    """Unanswered tasks in Label Studio in whose place others are or were at work: their ids there, and their
-    keys.
+    """Unanswered tasks in Label Studio in whose place others are or were at work.
 
-    Those that were put away already are left out.
+    They are given by their ids there, with their keys. Those that were put away already are left out.
     """
     with ledger.transaction() as transaction:
         rows = transaction.rows(
@@ -336,7 +371,10 @@ _HIDDEN = """SELECT FROM put_away p
 
 
 def put_away(ledger: Ledger, project: Project, tasks: Mapping[int, UUID]) -> None:
-    """These tasks, by id there and key, are out of people's way in Label Studio, or about to be."""
+    """Record that these tasks are out of people's way in Label Studio, or about to be.
+
+    They are given by id there and key.
+    """
     with ledger.transaction() as transaction:
         transaction.run(
             """INSERT INTO put_away (project_id, ls_task_id, task_key)
@@ -348,8 +386,10 @@ def put_away(ledger: Ledger, project: Project, tasks: Mapping[int, UUID]) -> Non
 
 @dataclass(frozen=True)
 class Hidden:
-    """A task in Label Studio that people are not given. `is_needed`: they are to be given it again, until it
-    has `overlap` annotations."""
+    """A task in Label Studio that people are not given.
+
+    `is_needed`: they are to be given it again, until it has `overlap` annotations.
+    """
 
     ls_task_id: int
     task_key: UUID
@@ -371,7 +411,7 @@ def hidden(ledger: Ledger, project: Project) -> list[Hidden]:
 
 
 def not_hidden(ledger: Ledger, project: Project, ls_task_id: int) -> None:
-    """People are given this task again, or it is gone."""
+    """Record that people are given this task again, or that it is gone."""
     with ledger.transaction() as transaction:
         transaction.run(
             "DELETE FROM put_away WHERE project_id = :id AND ls_task_id = :task",
@@ -401,7 +441,10 @@ def known_of(ledger: Ledger, project: Project, ids: Collection[int]) -> dict[int
 
 
 def sent_keys(ledger: Ledger, project: Project) -> list[str]:
-    """The keys of all tasks that Label Studio may have in this project, the newest first."""
+    """The keys of all tasks that Label Studio may have in this project.
+
+    The newest come first.
+    """
     with ledger.transaction() as transaction:
         rows = transaction.rows(
             """SELECT CAST(task_key AS text) AS task_key FROM tasks
@@ -412,8 +455,10 @@ def sent_keys(ledger: Ledger, project: Project) -> list[str]:
 
 
 def moved(ledger: Ledger, project: Project, now: Mapping[str, int]) -> None:
-    """The tasks of a project are in another one now: key → id there. Those that are not among them keep no
-    id of a task."""
+    """Record that the tasks of a project are in another one now: key → id there.
+
+    Those that are not among them keep no id of a task.
+    """
     with ledger.transaction() as transaction:
         transaction.run(
             "SELECT move_tasks(CAST(:id AS integer), CAST(:keys AS uuid[]), CAST(:ids AS bigint[]))",
@@ -432,8 +477,10 @@ class Recorded:
 
 
 def under_other_keys(ledger: Ledger, project: Project, told: Mapping[int, UUID | None]) -> list[Recorded]:
-    """Tasks that Label Studio has under these numbers with another key than the ledger's, or none: one
-    that nobody has."""
+    """Tasks that Label Studio has under these numbers with a key unlike the ledger's.
+
+    The key there is another one that nobody has, or there is none.
+    """
     with ledger.transaction() as transaction:
         rows = transaction.rows(
             """SELECT t.ls_task_id, t.task_key, t.sample_id, t.base ->> 'media_path' AS media_path
@@ -447,8 +494,11 @@ def under_other_keys(ledger: Ledger, project: Project, told: Mapping[int, UUID |
 
 
 def seen_between(ledger: Ledger, project: Project, since: datetime, until: datetime) -> dict[int, datetime]:
-    """Tasks that were last updated from `since` to `until` when the ledger last read them: their id in Label
-    Studio, and that moment of its clock."""
+    """Tasks that the ledger saw last updated from `since` to `until`.
+
+    It saw that when it last read them. They are given as id in Label Studio and that moment of its
+    clock.
+    """
     with ledger.transaction() as transaction:
         rows = transaction.rows(
             f"""SELECT ls_task_id, ls_updated_at {_KNOWN} AND ls_updated_at BETWEEN :since AND :until""",
@@ -458,18 +508,25 @@ def seen_between(ledger: Ledger, project: Project, since: datetime, until: datet
 
 
 def seen_above(ledger: Ledger, project: Project, ls_task_id: int, limit: int) -> dict[int, datetime | None]:
-    """The next `limit` tasks that Label Studio should have by its numbers: when they were last updated as the
-    ledger has read them, None for those that it never read."""
+    """The next `limit` tasks, by number, that Label Studio should have.
+
+    Each has the moment when it was last updated as the ledger has read it; None for those that it never
+    read.
+    """
     with ledger.transaction() as transaction:
         rows = transaction.rows(
-            f"SELECT ls_task_id, ls_updated_at {_KNOWN} AND ls_task_id > :above ORDER BY ls_task_id LIMIT :limit",
+            f"SELECT ls_task_id, ls_updated_at {_KNOWN} AND ls_task_id > :above"
+            " ORDER BY ls_task_id LIMIT :limit",
             id=project.project_id, above=ls_task_id, limit=limit,
         )  # fmt: skip
     return {row.ls_task_id: row.ls_updated_at for row in rows}
 
 
 def seen_of(ledger: Ledger, project: Project, ids: Collection[int]) -> dict[int, datetime | None]:
-    """Of these tasks those that the ledger knows: when they were last updated as the ledger has read them."""
+    """The last updates of those of these tasks that the ledger knows.
+
+    They are as the ledger has read them.
+    """
     with ledger.transaction() as transaction:
         rows = transaction.rows(
             f"SELECT ls_task_id, ls_updated_at {_KNOWN} AND ls_task_id = ANY (CAST(:ids AS bigint[]))",
@@ -480,7 +537,10 @@ def seen_of(ledger: Ledger, project: Project, ids: Collection[int]) -> dict[int,
 
 @dataclass(frozen=True)
 class Offer:
-    """A task for which Label Studio is to ask so many annotators; `is_raised`: more than before."""
+    """A task for which Label Studio is to ask so many annotators.
+
+    `is_raised`: more than before.
+    """
 
     task_key: UUID
     ls_task_id: int
@@ -489,8 +549,10 @@ class Offer:
 
 
 def to_offer(ledger: Ledger, project: Project) -> list[Offer]:
-    """Tasks of which somebody said nothing, or did before, and Label Studio does not know how many people
-    it is to ask."""
+    """Tasks for which Label Studio does not know how many people it is to ask.
+
+    They are those of which somebody said nothing, or did before.
+    """
     with ledger.transaction() as transaction:
         rows = transaction.rows(
             """SELECT o.task_key, o.ls_task_id, o.wanted, o.wanted > coalesce(t.ls_overlap, t.overlap) AS is_raised
@@ -501,13 +563,13 @@ def to_offer(ledger: Ledger, project: Project) -> list[Offer]:
 
 
 def offered(ledger: Ledger, offer: Offer) -> None:
-    """Label Studio was told so."""
+    """Record that Label Studio was told of this offer."""
     with ledger.transaction() as transaction:
         transaction.run("SELECT task_offered(:key, :wanted)", key=offer.task_key, wanted=offer.wanted)
 
 
 def durations(ledger: Ledger, keys: Collection[UUID]) -> dict[UUID, float]:
-    """How long the recordings of these tasks are, in seconds, where that is known."""
+    """The lengths in seconds of the recordings of these tasks, where known."""
     with ledger.transaction() as transaction:
         rows = transaction.rows(
             """SELECT task_key, duration FROM tasks JOIN samples USING (sample_id)
@@ -518,21 +580,27 @@ def durations(ledger: Ledger, keys: Collection[UUID]) -> dict[UUID, float]:
 
 
 def set_aside(ledger: Ledger, project: Project, limit: int, *, except_for: Collection[int]) -> list[int]:
-    """Tasks that pulls of a project set aside: their numbers in Label Studio, those first that were tried
-    least lately."""
+    """Tasks that pulls of a project set aside, by their numbers in Label Studio.
+
+    Those come first that were tried least lately.
+    """
     with ledger.transaction() as transaction:
         rows = transaction.rows(
             """SELECT ls_task_id FROM problems
                 WHERE step = 'pull' AND subject = 'task' AND task_type = :task_type AND ls_project_id = :ls_project_id
                   AND ls_task_id IS NOT NULL AND NOT ls_task_id = ANY (CAST(:ids AS bigint[]))
                 ORDER BY last_seen, problem_id LIMIT :limit""",
-            task_type=project.task_type, ls_project_id=project.ls_project_id, ids=list(except_for), limit=limit,
+            task_type=project.task_type, ls_project_id=project.ls_project_id,
+            ids=list(except_for), limit=limit,
         )  # fmt: skip
     return [row.ls_task_id for row in rows]
 
 
 def count_expected(ledger: Ledger, project: Project) -> int:
-    """How many tasks Label Studio should have, those that are not ours included."""
+    """The number of tasks that Label Studio should have, foreign ones included.
+
+    Foreign ones are those that are not ours.
+    """
     with ledger.transaction() as transaction:
         return int(
             transaction.value(
@@ -543,7 +611,10 @@ def count_expected(ledger: Ledger, project: Project) -> int:
 
 
 def swept(ledger: Ledger, project: Project, foreign: int) -> None:
-    """All ids in Label Studio were compared; `foreign` of them are not ours."""
+    """Record that all ids in Label Studio were compared.
+
+    `foreign` of them are not ours.
+    """
     with ledger.transaction() as transaction:
         transaction.run(
             "UPDATE projects SET foreign_tasks = :foreign WHERE project_id = :id",
@@ -553,8 +624,10 @@ def swept(ledger: Ledger, project: Project, foreign: int) -> None:
 
 
 def shown_model_version(ledger: Ledger, project: Project) -> str | None:
-    """The model version of most open tasks' pre-annotations: Label Studio shows annotators those of one
-    version."""
+    """The model version of most open tasks' pre-annotations.
+
+    Label Studio shows annotators those of one version.
+    """
     with ledger.transaction() as transaction:
         found: str | None = transaction.value(
             """SELECT model_version FROM tasks
