@@ -1,4 +1,4 @@
-"""What models said, and what is right, as the ledger has both."""
+"""The values that models gave, and the right ones, as the ledger has both."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,7 +34,10 @@ def references(ledger: Ledger, task_type: str, writes: Sequence[str], against: A
 def predicted(
     ledger: Ledger, task_type: str, reads: Sequence[str], version: str | None = None
 ) -> dict[str, dict[UUID, Value]]:
-    """What each model version last said of each sample as it is now: version → sample → value."""
+    """The last value that each model version gave to each sample as it is now.
+
+    The answer is version → sample → value.
+    """
     asked = queries.named("accuracy")["predictions"]
     found: dict[str, dict[UUID, Value]] = {}
     with ledger.transaction() as transaction:

@@ -1,5 +1,7 @@
-"""Annotations in bulk: tasks as Label Studio has them now are copied in, compared, and settled, in one
-transaction."""
+"""Annotations in bulk: copied in, compared and settled in one transaction.
+
+They come with tasks as Label Studio has them now.
+"""
 
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
@@ -27,10 +29,12 @@ _TABLES = """
 
 @dataclass
 class Received:
-    """What some tasks brought. `twins`: (key, id) of tasks that Label Studio has a second time.
+    """The annotations and other news that some tasks brought.
 
-    `overtaken` were written down by somebody else since they were asked for: nobody can tell which is newer,
-    so they are to be read again.
+    `twins` are (key, id) of tasks that Label Studio has a second time.
+
+    `overtaken` were written down by somebody else since they were asked for: nobody can tell which is
+    newer, so they are to be read again.
     """
 
     added: int = 0
@@ -57,7 +61,10 @@ settled, too."""
 
 
 def begin_read(ledger: Ledger) -> int:
-    """A number of the order of reading, for what is asked of Label Studio from now on."""
+    """Draw a number in the order of reading.
+
+    It is for what is asked of Label Studio from now on.
+    """
     return int(ledger.call("SELECT nextval('reads')"))
 
 
@@ -70,12 +77,13 @@ def receive(
     judge: Judge = lambda transaction, keys: (),
     dry_run: bool = False,
 ) -> Received:
-    """Bring the ledger up to these tasks and settle those that have what they need. Idempotent; all or
-    nothing.
+    """Bring the ledger up to these tasks and settle those that have what they need.
 
-    `asked` is what `begin_read` gave before they were asked for; without it, they are as Label Studio has
-    them now. No clock tells which of two reads is newer. Tasks whose key the ledger does not know are
-    somebody else's and are left alone.
+    It is idempotent, and all or nothing.
+
+    `asked` is what `begin_read` gave before they were asked for; without it, they are as Label Studio
+    has them now. No clock tells which of two reads is newer. Tasks whose key the ledger does not know
+    are somebody else's and are left alone.
     """
     ours = [task for task in tasks if task.task_key is not None]
     # Scores may have tasks settled anew that another transaction is at, while it wants one of these.
@@ -124,7 +132,7 @@ def _received(rows: Sequence[Any]) -> Received:
 
 
 def settle(transaction: Transaction, keys: Sequence[UUID], judge: Judge) -> dict[str, int]:
-    """Decide these tasks, and those that the judge names; how many became what."""
+    """Settle these tasks, and those that the judge names; count the outcomes."""
     outcomes = transaction.rows(
         "SELECT outcome, settled FROM settle_tasks(CAST(:keys AS uuid[]))",
         keys=list({*keys, *judge(transaction, list(keys))}),
@@ -149,7 +157,8 @@ def _columns(task: Task, a: Annotation) -> tuple[Any, ...]:
     value = None if a.value is None else _json(a.value)
     return (
         a.ls_annotation_id, task.ls_task_id, a.annotator, _json(a.result), value, a.problem, a.digest,
-        a.was_cancelled, a.ground_truth, a.lead_time, a.created_at, a.updated_at, a.edited_by, a.says_nothing, a.raw,
+        a.was_cancelled, a.ground_truth, a.lead_time, a.created_at, a.updated_at, a.edited_by,
+        a.says_nothing, a.raw,
     )  # fmt: skip
 
 
@@ -158,7 +167,10 @@ def _json(value: Any) -> str:
 
 
 def tell(ledger: Ledger, project: Project, task_key: UUID, ls_task_id: int, a: Annotation) -> bool:
-    """Write down a version that an event told of; answers whether nobody had seen it."""
+    """Write down a version that an event told of.
+
+    Returns whether nobody had seen it before.
+    """
     with ledger.transaction() as transaction:
         return bool(
             transaction.value(
@@ -167,9 +179,12 @@ def tell(ledger: Ledger, project: Project, task_key: UUID, ls_task_id: int, a: A
                        CAST(:number AS bigint), :annotator, CAST(:edited_by AS text), CAST(:result AS jsonb),
                        CAST(:value AS jsonb), CAST(:problem AS text), :says_nothing, CAST(:raw AS text), :digest,
                        :was_cancelled, :ground_truth, CAST(:lead_time AS double precision), :made, :updated)""",
-                project_id=project.project_id, server=project.server, task_key=task_key, ls_task_id=ls_task_id,
-                number=a.ls_annotation_id, annotator=a.annotator, edited_by=a.edited_by, result=_json(a.result),
-                value=None if a.value is None else _json(a.value), problem=a.problem, says_nothing=a.says_nothing,
+                project_id=project.project_id, server=project.server, task_key=task_key,
+                ls_task_id=ls_task_id,
+                number=a.ls_annotation_id, annotator=a.annotator, edited_by=a.edited_by,
+                result=_json(a.result),
+                value=None if a.value is None else _json(a.value), problem=a.problem,
+                says_nothing=a.says_nothing,
                 raw=a.raw, digest=a.digest, was_cancelled=a.was_cancelled, ground_truth=a.ground_truth,
                 lead_time=a.lead_time, made=a.created_at, updated=a.updated_at,
             )
@@ -177,7 +192,10 @@ def tell(ledger: Ledger, project: Project, task_key: UUID, ls_task_id: int, a: A
 
 
 def is_known(ledger: Ledger, server: str, ls_annotation_id: int) -> bool:
-    """Whether the ledger has an annotation of this number from a Label Studio server."""
+    """Tell whether the ledger has this annotation of a Label Studio server.
+
+    Annotations are given by their number there.
+    """
     with ledger.transaction() as transaction:
         found = transaction.value(
             "SELECT EXISTS (SELECT FROM annotations WHERE server = :server AND ls_annotation_id = :id)",

@@ -1,5 +1,7 @@
-"""Conflicts: found, decided and undone. Every decision is one call, one transaction and one line of the
-audit."""
+"""Conflicts: found, decided and undone.
+
+Every decision is one call, one transaction and one line of the audit.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,9 +24,9 @@ class Conflict:
     """One dispute about one task's answer, as it stands now.
 
     `base` and `theirs` are the sample as the annotator was shown it and as it is now; `ours` is the
-    annotator's answer. `moved` says of each field in dispute who moved it: `upstream`, or `people` through
-    another task. `seen` is the digest of all this: a decision that passes it on is refused when either side
-    moved since.
+    annotator's answer. `moved` says of each field in dispute who moved it: `upstream`, or `people`
+    through another task. `seen` is the digest of all this: a decision that passes it on is refused when
+    either side moved since.
     """
 
     conflict_id: int
@@ -59,7 +61,7 @@ class Conflict:
 
 @dataclass(frozen=True)
 class Filter:
-    """Which conflicts: None is any."""
+    """A choice of conflicts; None is any."""
 
     task_type: str | None = None
     field: str | None = None
@@ -67,18 +69,23 @@ class Filter:
 
 
 def find(ledger: Ledger, which: Filter, limit: int | None = None, after: int | None = None) -> list[Conflict]:
-    """Conflicts: open ones oldest first, others newest first; those that come after the conflict `after`,
-    if given."""
+    """List conflicts: open ones oldest first, others newest first.
+
+    If the conflict `after` is given, only those that come after it are listed.
+    """
     order, beyond = ("ASC", ">") if which.status == "open" else ("DESC", "<")
     page = [] if after is None else [f"c.conflict_id {beyond} :after"]
-    statement = f"{queries.named('conflicts')['all']} {_where(which, page)} ORDER BY c.conflict_id {order} LIMIT :limit"
+    statement = (
+        f"{queries.named('conflicts')['all']} {_where(which, page)}"
+        f" ORDER BY c.conflict_id {order} LIMIT :limit"
+    )
     with ledger.transaction() as transaction:
         rows = transaction.rows(statement, **vars(which), limit=limit, after=after)
     return [_conflict(row) for row in rows]
 
 
 def count(ledger: Ledger, which: Filter) -> int:
-    """How many there are."""
+    """The number of conflicts that match."""
     tasks = "JOIN tasks t USING (task_key)" if which.task_type else ""
     with ledger.transaction() as transaction:
         return int(
@@ -87,7 +94,10 @@ def count(ledger: Ledger, which: Filter) -> int:
 
 
 def get(ledger: Ledger, conflict_id: int) -> Conflict:
-    """One conflict. Raises Refused when there is no such."""
+    """One conflict.
+
+    Raises Refused when there is no such.
+    """
     with ledger.transaction() as transaction:
         row = transaction.row(
             f"{queries.named('conflicts')['all']} WHERE c.conflict_id = :id", id=conflict_id
@@ -101,7 +111,10 @@ def get(ledger: Ledger, conflict_id: int) -> Conflict:
 
 
 def of_annotation(ledger: Ledger, server: str, ls_annotation_id: int) -> list[Conflict]:
-    """The conflicts that there were about an annotation of a Label Studio server, newest first."""
+    """The conflicts about an annotation of a Label Studio server, newest first.
+
+    Past ones are included.
+    """
     statement = f"""{queries.named("conflicts")["all"]}
         WHERE a.server = :server AND a.ls_annotation_id = :id ORDER BY c.conflict_id DESC"""
     with ledger.transaction() as transaction:
@@ -109,8 +122,10 @@ def of_annotation(ledger: Ledger, server: str, ls_annotation_id: int) -> list[Co
 
 
 def undecided(ledger: Ledger, project: Project) -> list[Conflict]:
-    """Open conflicts that the configured strategy may decide: nobody undid a decision, and no newer task
-    is at work."""
+    """Open conflicts that the configured strategy may decide.
+
+    Nobody undid a decision of theirs, and no newer task is at work.
+    """
     statement = f"""{queries.named("conflicts")["all"]}
         WHERE c.status = 'open' AND c.automatic AND t.project_id = :project_id AND t.state = 'conflicted'
         ORDER BY c.conflict_id"""
@@ -119,7 +134,7 @@ def undecided(ledger: Ledger, project: Project) -> list[Conflict]:
 
 
 def story(ledger: Ledger, conflict_id: int) -> list[dict[str, Any]]:
-    """What was done about a conflict, by whom and why, oldest first."""
+    """The history of a conflict: what was done, by whom and why, oldest first."""
     with ledger.transaction() as transaction:
         rows = transaction.rows(queries.named("conflicts")["story"], id=conflict_id)
     return [dict(row._mapping) for row in rows]
@@ -134,10 +149,10 @@ def resolve(
     reason: str | None = None,
     merged: Value | None = None,
 ) -> UUID | None:
-    """Decide a conflict; for `merged`, `merged` is the value. Answers the new sample of `pending_reflow`.
+    """Decide a conflict; for `merged`, `merged` is the value.
 
-    Raises Refused when it is not open any more, when either side moved since it was read, or when it cannot
-    be so.
+    Returns the new sample of `pending_reflow`. Raises Refused when it is not open any more, when either
+    side moved since it was read, or when it cannot be decided so.
     """
     value = ", CAST(:value AS jsonb)" if strategy == "merged" else ""
     with ledger.transaction() as transaction:
@@ -153,8 +168,10 @@ def resolve(
 
 
 def undo(ledger: Ledger, conflict_id: int, *, actor: str, reason: str | None = None) -> Strategy:
-    """Take the decision of a conflict back; answers which it was. Raises Refused when something was built
-    on it."""
+    """Take back the decision of a conflict; return which it was.
+
+    Raises Refused when something was built on it.
+    """
     with ledger.transaction() as transaction:
         undone: Strategy = transaction.value(
             "SELECT undo_resolution(:id, :actor, :reason)", id=conflict_id, actor=actor, reason=reason
@@ -163,13 +180,16 @@ def undo(ledger: Ledger, conflict_id: int, *, actor: str, reason: str | None = N
 
 
 def settle(ledger: Ledger, conflict: Conflict) -> None:
-    """Decide the task anew: nothing may be in dispute any more."""
+    """Settle the task again: nothing may be in dispute any more."""
     with ledger.transaction() as transaction:
         transaction.run("SELECT settle_task(:key)", key=conflict.task_key)
 
 
 def tried(ledger: Ledger, conflicts: Sequence[Conflict]) -> None:
-    """These could not be merged by themselves, as they stand: not to be tried again before a side moves."""
+    """Record that these could not be merged by themselves, as they stand.
+
+    They are not tried again before a side moves.
+    """
     if not conflicts:
         return
     with ledger.transaction() as transaction:
@@ -182,7 +202,10 @@ def tried(ledger: Ledger, conflicts: Sequence[Conflict]) -> None:
 
 
 def _where(which: Filter, also: Sequence[str] = ()) -> str:
-    """Only the conditions that are asked for, so that each question finds its index."""
+    """The conditions that are asked for, and no others.
+
+    So each question finds its index.
+    """
     conditions = {
         "task_type": "t.task_type = :task_type",
         "field": ":field = ANY (c.fields)",

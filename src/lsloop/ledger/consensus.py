@@ -1,4 +1,4 @@
-"""Several annotators: which tasks have answers to compare, and what the comparison came to."""
+"""Several annotators: which tasks have answers to compare, and the results."""
 
 import json
 from collections.abc import Sequence
@@ -12,8 +12,10 @@ from lsloop.records import Value
 
 @dataclass(frozen=True)
 class Undecided:
-    """A task with enough answers, which nobody has compared: `answers` is their digest, `said` what they
-    say."""
+    """A task with enough answers, which nobody has compared.
+
+    `answers` is their digest, `said` what they say.
+    """
 
     task_key: UUID
     answers: str
@@ -23,8 +25,11 @@ class Undecided:
 
 @dataclass(frozen=True)
 class Verdict:
-    """How far a task's answers agree, which of them is closest to the others, and what was remarked beside
-    them."""
+    """The agreement of a task's answers.
+
+    It says how far they agree, which of them is closest to the others, and what was remarked beside
+    them.
+    """
 
     task: Undecided
     agreement: float
@@ -33,7 +38,7 @@ class Verdict:
 
 
 def undecided(transaction: Transaction, keys: Sequence[UUID], threshold: float) -> list[Undecided]:
-    """Of these tasks, those whose answers are to be compared."""
+    """Those of these tasks whose answers are to be compared."""
     rows = transaction.rows(
         """SELECT task_key, answers, annotation_ids, answer_values AS said
              FROM undecided_tasks(CAST(:keys AS uuid[]), :threshold)""",
@@ -43,7 +48,10 @@ def undecided(transaction: Transaction, keys: Sequence[UUID], threshold: float) 
 
 
 def record(transaction: Transaction, verdicts: Sequence[Verdict], threshold: float) -> None:
-    """Write verdicts down. Each holds for the answers it was made of, and for no others."""
+    """Write verdicts down.
+
+    Each holds for the answers it was made of, and for no others.
+    """
     transaction.run(
         """INSERT INTO consensus AS c (task_key, answers, agreement, threshold, annotation_id, remarks)
            SELECT v.task_key, v.answers, v.agreement, :threshold, v.annotation_id, v.remarks
@@ -53,7 +61,8 @@ def record(transaction: Transaction, verdicts: Sequence[Verdict], threshold: flo
            ON CONFLICT (task_key) DO UPDATE SET answers = excluded.answers, agreement = excluded.agreement,
               threshold = excluded.threshold, annotation_id = excluded.annotation_id, remarks = excluded.remarks,
               decided_at = now()""",
-        threshold=threshold, keys=[v.task.task_key for v in verdicts], answers=[v.task.answers for v in verdicts],
+        threshold=threshold, keys=[v.task.task_key for v in verdicts],
+        answers=[v.task.answers for v in verdicts],
         agreements=[v.agreement for v in verdicts], chosen=[v.annotation_id for v in verdicts],
         remarks=[json.dumps(v.remarks, ensure_ascii=False) for v in verdicts],
     )  # fmt: skip

@@ -1,4 +1,4 @@
-"""Events: what Label Studio told, stored before it is answered, and what became of it."""
+"""Events: what Label Studio told, stored before it is answered, and their outcomes."""
 
 import hashlib
 from collections.abc import Callable, Collection, Iterator
@@ -21,7 +21,7 @@ SECRETS = ("token", "task_data_password")
 
 @dataclass(frozen=True)
 class Event:
-    """One delivery. `attempts` counts this one."""
+    """One delivery; `attempts` counts this one."""
 
     event_id: int
     action: str
@@ -30,9 +30,10 @@ class Event:
 
 
 def store(ledger: Ledger, source_path: str, body: bytes, payload: dict[str, Any]) -> int:
-    """Keep what was received, and wake whoever listens; its number. `payload` is `body`, parsed.
+    """Keep what was received, and wake whoever listens; return its number.
 
-    The same body again, while nobody has looked at it yet, is counted and not stored.
+    `payload` is `body`, parsed. The same body again, while nobody has looked at it yet, is counted and
+    not stored.
     """
     text = orjson.dumps(_without_secrets(payload)).decode()
     return int(
@@ -55,20 +56,22 @@ def _without_secrets(payload: dict[str, Any]) -> dict[str, Any]:
 
 
 def are_due(ledger: Ledger) -> bool:
-    """Whether an event is due, from whatever Label Studio."""
+    """Tell whether an event is due, from any Label Studio."""
     with ledger.transaction() as transaction:
         return bool(transaction.value(queries.named("event")["are_due"]))
 
 
 def take(ledger: Ledger, limit: int, tries: int, server: str | None = None) -> list[Event]:
-    """The oldest events that are due, at most `limit`. They are due again later unless `finish` is told of
-    them.
+    """Take the oldest events that are due, at most `limit`.
+
+    They are due again later unless `finish` is told of them.
 
     With `server` those from other Label Studios are left to whoever reaches these.
     """
     with ledger.transaction() as transaction:
         rows = transaction.rows(
-            "SELECT event_id, action, payload, attempts FROM take_events(:limit, :tries, CAST(:server AS text))",
+            "SELECT event_id, action, payload, attempts"
+            " FROM take_events(:limit, :tries, CAST(:server AS text))",
             limit=limit,
             tries=tries,
             server=server,
@@ -79,7 +82,7 @@ def take(ledger: Ledger, limit: int, tries: int, server: str | None = None) -> l
 def finish(
     ledger: Ledger, event_ids: Collection[int], state: Literal["done", "ignored"], why: str | None = None
 ) -> None:
-    """These events were looked at, or tell nothing."""
+    """Close these events: they were looked at, or tell nothing."""
     with ledger.transaction() as transaction:
         transaction.run(
             "SELECT finish_events(CAST(:ids AS bigint[]), CAST(:state AS text), CAST(:why AS text))",
@@ -88,7 +91,10 @@ def finish(
 
 
 def postpone(ledger: Ledger, event_ids: Collection[int], why: str, tries: int) -> None:
-    """These could not be looked at: later again, or never when that was the last of `tries`."""
+    """Postpone these events, which could not be looked at.
+
+    They are due again later, or never when that was the last of `tries`.
+    """
     with ledger.transaction() as transaction:
         transaction.run(
             "SELECT postpone_events(CAST(:ids AS bigint[]), CAST(:why AS text), CAST(:tries AS integer))",
@@ -97,20 +103,20 @@ def postpone(ledger: Ledger, event_ids: Collection[int], why: str, tries: int) -
 
 
 def retry(ledger: Ledger, actor: str) -> int:
-    """Have the events that were given up tried again; how many."""
+    """Have the events that were given up tried again; return how many."""
     with ledger.transaction() as transaction:
         return int(transaction.value("SELECT retry_events(CAST(:actor AS text))", actor=actor))
 
 
 def forget(ledger: Ledger, days: float) -> int:
-    """Remove events that were settled so many days ago; how many."""
+    """Remove events that were settled so many days ago; return how many."""
     with ledger.transaction() as transaction:
         statement = "SELECT forget_events(CAST(:days AS double precision) * interval '1 day')"
         return int(transaction.value(statement, days=days))
 
 
 def counts(ledger: Ledger) -> dict[str, int]:
-    """How many events there are in each state, of those that are kept."""
+    """The number of events in each state, of those that are kept."""
     with ledger.transaction() as transaction:
         row = transaction.row(queries.named("event")["counts"])
     assert row is not None
@@ -118,22 +124,27 @@ def counts(ledger: Ledger) -> dict[str, int]:
 
 
 def recent(ledger: Ledger, limit: int, *, failed: bool = False) -> list[dict[str, Any]]:
-    """The newest events, or of those that were given up: number, action, state, attempts, times, why."""
+    """The newest events, or of those that were given up.
+
+    Each has its number, action, state, attempts, times, and why.
+    """
     with ledger.transaction() as transaction:
         rows = transaction.rows(queries.named("event")["recent"], limit=limit, failed=failed)
     return [dict(row._mapping) for row in rows]
 
 
 def oldest_waiting(ledger: Ledger) -> datetime | None:
-    """When the event was received that has waited longest; None when none waits."""
+    """The time when the longest-waiting event was received; None when none waits."""
     with ledger.transaction() as transaction:
         found: datetime | None = transaction.value(queries.named("event")["oldest"])
     return found
 
 
 def tasks_of(ledger: Ledger, project_id: int, ls_annotation_ids: Collection[int]) -> dict[int, int]:
-    """Of annotations that a project of the ledger has, by Label Studio's number: the number of their task
-    there."""
+    """The tasks of annotations that a project of the ledger has.
+
+    Annotations and tasks are given by Label Studio's numbers.
+    """
     with ledger.transaction() as transaction:
         rows = transaction.rows(
             queries.named("event")["tasks_of"], project_id=project_id, ids=list(ls_annotation_ids)
@@ -142,8 +153,10 @@ def tasks_of(ledger: Ledger, project_id: int, ls_annotation_ids: Collection[int]
 
 
 def places(ledger: Ledger, server: str, ls_task_ids: Collection[int]) -> dict[int, int]:
-    """Of tasks that the ledger knows on a Label Studio server: their number there, and the ledger's
-    project."""
+    """The numbers and projects of tasks that the ledger knows on a Label Studio server.
+
+    The number is Label Studio's, the project is the ledger's.
+    """
     with ledger.transaction() as transaction:
         rows = transaction.rows(queries.named("event")["places"], server=server, ids=list(ls_task_ids))
     return {row.ls_task_id: row.project_id for row in rows}
@@ -151,7 +164,10 @@ def places(ledger: Ledger, server: str, ls_task_ids: Collection[int]) -> dict[in
 
 @contextmanager
 def arriving(ledger: Ledger) -> Iterator[Callable[[float], bool]]:
-    """Listen for events: a function that returns as soon as one was stored, or after so many seconds;
-    which of the two."""
+    """Listen for events.
+
+    Gives a function that returns as soon as one was stored, or after so many seconds, and says which of
+    the two.
+    """
     with ledger.listening(CHANNEL) as wait:
         yield wait

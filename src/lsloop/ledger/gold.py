@@ -1,5 +1,7 @@
-"""Gold: references, probes among what is sent, scores of the answers to them, and who is held back for
-them."""
+"""Gold: references, probes, scores of their answers, and who is held back.
+
+Probes go among what is sent.
+"""
 
 import json
 import random
@@ -17,8 +19,10 @@ _CHANCE: random.Random = random.SystemRandom()
 
 
 def rounding(ledger: Ledger, task_type: str) -> random.Random:
-    """The chance that rounds the shares of the next push: the same until a task is claimed, so that a dry
-    run tells it."""
+    """The chance that rounds the shares of the next push.
+
+    It stays the same until a task is claimed, so that a dry run tells it.
+    """
     with ledger.transaction() as transaction:
         tasks = transaction.value(
             "SELECT count(*) FROM tasks WHERE task_type = :task_type", task_type=task_type
@@ -27,47 +31,59 @@ def rounding(ledger: Ledger, task_type: str) -> random.Random:
 
 
 def share(tasks: int, ratio: float, chance: random.Random | None = None) -> int:
-    """How many of so many tasks are probes: `ratio` of them on average, whole ones each time."""
+    """The number of probes among so many tasks, a whole one each time.
+
+    It is `ratio` of them on average.
+    """
     return int(tasks * ratio + (chance or _CHANCE).random())
 
 
 def still_due(
     due: int, ordinary: int, *, are_short: bool, ratio: float, chance: random.Random | None = None
 ) -> int:
-    """Of the probes that are due, how many go beside so many ordinary tasks; where these are too few,
-    `ratio` of all."""
+    """The number of due probes that go beside so many ordinary tasks.
+
+    Where these are too few, it is `ratio` of all.
+    """
     if not are_short:
         return due
     return min(due, int(ordinary * ratio / (1 - ratio) + (chance or _CHANCE).random())) if ordinary else 0
 
 
 def idle(ledger: Ledger, task_type: str, reads: Sequence[str], writes: Sequence[str]) -> int:
-    """How many gold samples could be probes now."""
+    """The number of gold samples that could be probes now."""
     with ledger.transaction() as transaction:
         asked = "SELECT count(*) FROM idle_gold(:task_type, :reads, :writes)"
         return int(transaction.value(asked, task_type=task_type, reads=list(reads), writes=list(writes)))
 
 
 def mixed(ordinary: Sequence[UUID], probes: Sequence[UUID]) -> list[UUID]:
-    """`ordinary` in its order, with the probes at random places among them."""
+    """Mix the probes into `ordinary`, whose order stays, at random places."""
     places = set(_CHANCE.sample(range(len(ordinary) + len(probes)), len(probes)))
     rest, hidden = iter(ordinary), iter(probes)
     return [next(hidden if at in places else rest) for at in range(len(ordinary) + len(probes))]
 
 
 def claim(transaction: Transaction, count: int, values: dict[str, Any]) -> list[UUID]:
-    """Claim up to `count` probes, the gold that fewest annotators have met first; their keys."""
+    """Claim up to `count` probes, the gold that fewest annotators have met first.
+
+    Returns their keys.
+    """
     if not count:
         return []
     rows = transaction.rows(
-        "SELECT key FROM claim_probes(:project_id, :task_type, :reads, :writes, :overlap, :by, :count, :chance) key",
+        "SELECT key"
+        " FROM claim_probes(:project_id, :task_type, :reads, :writes, :overlap, :by, :count, :chance) key",
         count=count, chance=str(_CHANCE.random()), **values,
     )  # fmt: skip
     return [row.key for row in rows]
 
 
 def keep(transaction: Transaction, probes: list[UUID], count: int) -> list[UUID]:
-    """Of probes claimed in this transaction keep `count`; the others were never there."""
+    """Keep `count` of the probes claimed in this transaction; drop the others.
+
+    The others were never there.
+    """
     if count < len(probes):
         transaction.run("DELETE FROM tasks WHERE task_key = ANY (:keys)", keys=probes[count:])
     return probes[:count]
@@ -87,7 +103,10 @@ class Unscored:
 
 @dataclass(frozen=True)
 class Score:
-    """How far an answer agrees with its reference: `errors` of `total` in `unit` are wrong."""
+    """The agreement of an answer with its reference.
+
+    `errors` of `total` in `unit` are wrong.
+    """
 
     answer: Unscored
     score: float
@@ -99,8 +118,10 @@ class Score:
 def unscored(
     transaction: Transaction, project: Project, unit: str, keys: Sequence[UUID] | None = None
 ) -> list[Unscored]:
-    """Answers to these probes (None: to all of the project) that are to be scored, with errors counted in
-    `unit`."""
+    """The answers to these probes (None: to all of the project) that are to be scored.
+
+    Errors are counted in `unit`.
+    """
     rows = transaction.rows(
         "SELECT * FROM unscored_answers(:project_id, :unit, CAST(:keys AS uuid[]))",
         project_id=project.project_id, unit=unit, keys=None if keys is None else list(keys),
@@ -129,8 +150,10 @@ def record(transaction: Transaction, scores: Sequence[Score]) -> None:
 
 
 def is_to_be_examined(transaction: Transaction, project: Project, settings: dict[str, Any]) -> bool:
-    """Whether references or these settings changed since all answers to probes were looked at; from now on
-    they were."""
+    """Tell whether references or these settings changed since answers were looked at.
+
+    All answers to probes are meant; from now on they count as looked at.
+    """
     return bool(
         transaction.value(
             "SELECT is_to_be_examined(:id, CAST(:settings AS jsonb))",
@@ -140,7 +163,10 @@ def is_to_be_examined(transaction: Transaction, project: Project, settings: dict
 
 
 def scoring_is_off(ledger: Ledger, project: Project) -> None:
-    """What comes in from now on is not scored; it will be when scoring is on again."""
+    """Record that scoring is off: what comes in from now on is not scored.
+
+    It will be scored when scoring is on again.
+    """
     with ledger.transaction() as transaction:
         transaction.run(
             "UPDATE projects SET examined = NULL WHERE project_id = :id AND examined IS NOT NULL",
@@ -149,7 +175,10 @@ def scoring_is_off(ledger: Ledger, project: Project) -> None:
 
 
 def annotators_of(transaction: Transaction, keys: Sequence[UUID]) -> list[str]:
-    """Who ever answered these probes: a withdrawn answer changes their scores, too."""
+    """Everybody who ever answered these probes.
+
+    A withdrawn answer changes their scores, too.
+    """
     rows = transaction.rows(
         """SELECT DISTINCT a.annotator FROM annotations a JOIN tasks t USING (task_key)
             WHERE t.task_key = ANY (:keys) AND t.is_gold_probe ORDER BY 1""",
@@ -159,10 +188,10 @@ def annotators_of(transaction: Transaction, keys: Sequence[UUID]) -> list[str]:
 
 
 def one_by_one(transaction: Transaction, *task_types: str) -> None:
-    """Until it ends, nobody else takes in answers of these task types, or begins or lifts a quarantine.
+    """Lock these task types until the transaction ends.
 
-    Else an answer that comes in while its annotator is quarantined would be settled by who does not know, and
-    never again.
+    Nobody else takes in their answers meanwhile, or begins or lifts a quarantine. Else an answer that
+    comes in while its annotator is quarantined would be settled by who does not know, and never again.
     """
     for task_type in sorted(task_types):
         transaction.run(
@@ -173,12 +202,15 @@ def one_by_one(transaction: Transaction, *task_types: str) -> None:
 def review(
     transaction: Transaction, task_type: str, annotators: Sequence[str] | None, window: int, floor: float
 ) -> list[UUID]:
-    """Begin and lift quarantines by these annotators' (None: everybody's) last `window` scores; tasks to
-    settle anew."""
+    """Begin and lift quarantines by the last `window` scores of these annotators.
+
+    None: everybody's. Returns the tasks to settle anew.
+    """
     rows = transaction.rows(
         """SELECT DISTINCT key FROM review_annotators(:task_type, CAST(:annotators AS text[]), :window, :floor) r,
                   tasks_answered_since(:task_type, r.annotator, r.since) key""",
-        task_type=task_type, annotators=None if annotators is None else list(annotators), window=window, floor=floor,
+        task_type=task_type, annotators=None if annotators is None else list(annotators),
+        window=window, floor=floor,
     )  # fmt: skip
     return [row.key for row in rows]
 
@@ -186,7 +218,10 @@ def review(
 def release(
     transaction: Transaction, annotator: str, task_type: str | None, actor: str, reason: str | None
 ) -> dict[str, list[UUID]]:
-    """Lift an annotator's quarantines by hand; for each task type the tasks to settle anew."""
+    """Lift an annotator's quarantines by hand.
+
+    Returns for each task type the tasks to settle anew.
+    """
     held = transaction.rows(
         "SELECT task_type FROM quarantines WHERE annotator = :annotator AND lifted_at IS NULL",
         annotator=annotator,
@@ -212,8 +247,10 @@ def review_held(
     actor: str,
     reason: str | None,
 ) -> dict[str, list[UUID]]:
-    """Decide about held answers, all or those to some tasks of Label Studio; for each task type the tasks
-    to settle anew."""
+    """Decide about held answers, all or those to some tasks of Label Studio.
+
+    Returns for each task type the tasks to settle anew.
+    """
     held = transaction.rows(
         "SELECT task_type FROM quarantines WHERE annotator = :annotator AND lifted_at IS NULL",
         annotator=annotator,
@@ -221,7 +258,8 @@ def review_held(
     one_by_one(transaction, *(row.task_type for row in held))
     rows = transaction.rows(
         "SELECT * FROM review_held(:annotator, :task_type, CAST(:ids AS bigint[]), :review, :actor, :reason)",
-        annotator=annotator, task_type=task_type, ids=None if ls_task_ids is None else list(ls_task_ids), review=review,
+        annotator=annotator, task_type=task_type, ids=None if ls_task_ids is None else list(ls_task_ids),
+        review=review,
         actor=actor, reason=reason,
     )  # fmt: skip
     found: dict[str, list[UUID]] = {}
@@ -231,13 +269,18 @@ def review_held(
 
 
 def send_anew(transaction: Transaction, keys: Sequence[UUID]) -> int:
-    """End those of these tasks of which no answer is left that may count: their samples are sent anew.
-    Answers how many."""
+    """End those of these tasks of which no answer is left that may count.
+
+    Their samples are sent anew. Returns how many tasks were ended.
+    """
     return int(transaction.value("SELECT send_anew(CAST(:keys AS uuid[]))", keys=list(keys)))
 
 
 def find_sample(ledger: Ledger, external_id: str, source: str | None) -> UUID:
-    """The sample called so. Raises UsageError when there is none, or one in each of several sources."""
+    """Find the sample by its name.
+
+    Raises UsageError when there is none, or one in each of several sources.
+    """
     with ledger.transaction() as transaction:
         rows = transaction.rows(
             """SELECT sample_id, source FROM samples WHERE external_id = :id AND deleted_at IS NULL
@@ -258,9 +301,9 @@ def find_sample(ledger: Ledger, external_id: str, source: str | None) -> UUID:
 def set_standard(
     ledger: Ledger, sample_id: UUID, score: float, executor: str, reference: Value | None = None
 ) -> bool:
-    """Make a sample gold; without a reference, by its accepted values. Answers whether that changed anything.
+    """Make a sample gold; without a reference, by its accepted values.
 
-    Raises Refused when it has no accepted value either.
+    Returns whether that changed anything. Raises Refused when it has no accepted value either.
     """
     with ledger.transaction() as transaction:
         return bool(
@@ -273,7 +316,7 @@ def set_standard(
 
 
 def unset_standard(ledger: Ledger, sample_id: UUID, executor: str) -> bool:
-    """Give a sample back to ordinary work. Answers whether it was gold."""
+    """Give a sample back to ordinary work; return whether it was gold."""
     with ledger.transaction() as transaction:
         return bool(transaction.value("SELECT unset_gold_standard(:id, :by)", id=sample_id, by=executor))
 
@@ -284,12 +327,15 @@ def standards(ledger: Ledger) -> list[dict[str, Any]]:
 
 
 def pools(ledger: Ledger) -> list[dict[str, Any]]:
-    """Per task type: probes sent, answered and at work, and their share of everything sent."""
+    """The probes per task type: sent, answered, at work, and as a share of all sent."""
     return _named(ledger, "probes")
 
 
 def drift(ledger: Ledger, window: int, task_type: str | None = None) -> list[dict[str, Any]]:
-    """Per annotator and task type: the mean of their last `window` scores beside that of those before."""
+    """The drift of scores per annotator and task type.
+
+    It is the mean of their last `window` scores beside that of those before.
+    """
     return _named(ledger, "drift", window=window, task_type=task_type)
 
 

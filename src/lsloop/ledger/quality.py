@@ -1,5 +1,4 @@
-"""Annotators: what they did, how right they were, who is held back, and how far they agree with each
-other."""
+"""Annotators: their work, accuracy, quarantines and agreement with each other."""
 
 from typing import Any
 
@@ -8,35 +7,48 @@ from lsloop.ledger import Ledger, queries
 
 
 def annotators(ledger: Ledger, task_type: str | None = None) -> list[dict[str, Any]]:
-    """A row per annotator and task type: tasks and gold probes answered, accuracy, quarantine; the best
-    first."""
+    """A row per annotator and task type; the best annotators come first.
+
+    It holds tasks and gold probes answered, accuracy and quarantine.
+    """
     return _named(ledger, "annotators", task_type)
 
 
 def agreement(ledger: Ledger, task_type: str | None = None) -> list[dict[str, Any]]:
-    """Per task type: tasks with several answers, the mean of how far these agree, how many did not."""
+    """The agreement of answers per task type.
+
+    It tells the tasks with several answers, the mean of how far these agree, and how many did not.
+    """
     return _named(ledger, "agreement", task_type)
 
 
 def remarks(ledger: Ledger, task_type: str | None = None) -> list[dict[str, Any]]:
-    """Of tasks with several answers, how many (`times`) were given which ticks and ratings (`remarks`, one
-    per answer)."""
+    """The ticks and ratings of tasks with several answers, counted.
+
+    `remarks` are one per answer, `times` is how many tasks were given them.
+    """
     return _named(ledger, "remarks", task_type)
 
 
 def held(ledger: Ledger, annotator: str, task_type: str | None = None) -> list[dict[str, Any]]:
-    """The answers of an annotator that wait for somebody to look at them, the oldest first."""
+    """The held answers of an annotator, oldest first.
+
+    They wait for somebody to look at them.
+    """
     with ledger.transaction() as transaction:
         rows = transaction.rows(queries.named("quality")["held"], annotator=annotator, task_type=task_type)
     return [dict(row._mapping) for row in rows]
 
 
 def find(ledger: Ledger, name: str) -> str:
-    """The annotator called so: an e-mail address, or the beginning of one. Raises UsageError naming who
-    there is."""
+    """The annotator with this e-mail address, or one that begins so.
+
+    Raises UsageError naming who there is.
+    """
     with ledger.transaction() as transaction:
         rows = transaction.rows(
-            """SELECT DISTINCT annotator FROM annotations WHERE starts_with(lower(annotator), lower(:name)) ORDER BY 1""",
+            "SELECT DISTINCT annotator FROM annotations"
+            " WHERE starts_with(lower(annotator), lower(:name)) ORDER BY 1",
             name=name,
         )
     found: list[str] = [row.annotator for row in rows]
