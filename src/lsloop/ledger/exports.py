@@ -18,7 +18,10 @@ _TOGETHER = 100  # rows that are taken from the connection at once
 
 
 class Entry(NamedTuple):
-    """A reviewed sample. `line` says all that an export writes of it; `document` is that itself, as JSON."""
+    """A reviewed sample.
+
+    `line` says all that an export writes of it; `document` is that itself, as JSON.
+    """
 
     sample_id: str
     line: str
@@ -30,7 +33,10 @@ class Entry(NamedTuple):
 
 
 def assign_splits(transaction: Transaction, validation: float, test: float) -> int:
-    """Give every sample with an accepted value its split, for ever; how many got one now."""
+    """Give every sample with an accepted value its split, for ever.
+
+    Returns how many got one now.
+    """
     return int(
         transaction.value("SELECT assign_splits(:validation, :test)", validation=validation, test=test)
     )
@@ -38,7 +44,10 @@ def assign_splits(transaction: Transaction, validation: float, test: float) -> i
 
 @contextmanager
 def as_it_stands(ledger: Ledger) -> Iterator[Transaction]:
-    """A transaction that sees the ledger as it was at its first question, whatever happens meanwhile."""
+    """A transaction that sees the ledger as it was at its first question.
+
+    It is so whatever happens meanwhile.
+    """
     with ledger.transaction() as transaction:
         transaction.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
         transaction.run(
@@ -48,13 +57,15 @@ def as_it_stands(ledger: Ledger) -> Iterator[Transaction]:
 
 
 def state(transaction: Transaction) -> str:
-    """A digest that is another one whenever anything changed that an export could write."""
+    """A digest that changes whenever anything changes that an export could write."""
     return str(transaction.value(queries.named("export")["state"]))
 
 
 class Before(NamedTuple):
-    """How the ledger was when a folder was last brought up to it, and the digest of the index that was
-    written."""
+    """The ledger's state when a folder was last brought up to it.
+
+    With it comes the digest of the index that was written.
+    """
 
     layout: str
     state: str
@@ -62,13 +73,13 @@ class Before(NamedTuple):
 
 
 def states(transaction: Transaction, destination: str) -> dict[str, Before]:
-    """What was remembered of each task type's folder."""
+    """The remembered state of each task type's folder."""
     rows = transaction.rows(queries.named("export")["states"], destination=destination)
     return {row.task_type: Before(row.layout, row.state, row.index_sha256) for row in rows}
 
 
 def remember_state(ledger: Ledger, destination: str, task_type: str, now: Before) -> None:
-    """The task type's folder is what the ledger was in this state."""
+    """Record that the task type's folder is what the ledger was in this state."""
     with ledger.transaction() as transaction:
         transaction.run(
             queries.named("export")["remember_state"],
@@ -79,22 +90,27 @@ def remember_state(ledger: Ledger, destination: str, task_type: str, now: Before
 
 
 def about(transaction: Transaction, task_type: str) -> int:
-    """About how many samples an export of the task type will hold: to say how far it is."""
+    """The approximate number of samples in an export of the task type.
+
+    It serves to say how far an export is.
+    """
     return int(transaction.value(queries.named("export")["about"], task_type=task_type))
 
 
 def straight(transaction: Transaction, task_type: str, layout: str) -> Generator[Entry, None, None]:
-    """What people accepted for a task type, oldest sample first; the first ones come before the last ones are
-    found.
+    """The accepted values of a task type, oldest sample first.
 
-    Close it before anything else is asked in this transaction.
+    The first ones come before the last ones are found. Close it before anything else is asked in this
+    transaction.
     """
     return _streamed(transaction, Entry._make, "straight", task_type=task_type, layout=layout)
 
 
 def gather(transaction: Transaction, task_type: str, layout: str) -> None:
-    """Find out what people accepted for a task type: `lines` and `entries` then tell it, once each, in
-    this transaction."""
+    """Find out what people accepted for a task type, in this transaction.
+
+    `lines` and `entries` then tell it, once each.
+    """
     transaction.run(
         """CREATE TEMPORARY TABLE IF NOT EXISTS reviewed_now (
                task_type text, sample_id uuid, line text, document text, split text, arrival bigint, media_bytes bigint,
@@ -104,25 +120,34 @@ def gather(transaction: Transaction, task_type: str, layout: str) -> None:
 
 
 def lines(transaction: Transaction, task_type: str) -> dict[str, str]:
-    """What was gathered for a task type: sample_id → line, oldest sample first."""
+    """The gathered values of a task type: sample_id → line, oldest sample first."""
     return dict(_streamed(transaction, tuple, "lines", task_type=task_type))
 
 
 def entries(transaction: Transaction, task_type: str, only: Sequence[str]) -> Generator[Entry, None, None]:
-    """Of what was gathered for a task type these samples, oldest first. Close it, as `straight`."""
+    """These samples of what was gathered for a task type, oldest first.
+
+    Close it, as `straight`.
+    """
     return _streamed(transaction, Entry._make, "entries", task_type=task_type, ids=list(only))
 
 
 def _streamed(
     transaction: Transaction, make: Callable[[Sequence[Any]], T], query: str, **values: Any
 ) -> Generator[T, None, None]:
-    """Rows as PostgreSQL finds them: it goes on while they are used, as far as the connection holds them."""
+    """Yield rows as PostgreSQL finds them.
+
+    It goes on while they are used, as far as the connection holds them.
+    """
     with transaction.driver.cursor(row_factory=lambda cursor: make) as cursor:
         yield from cursor.stream(queries.named("export")[query], values, size=_TOGETHER)
 
 
 def watermark(ledger: Ledger, task_type: str) -> dict[str, Any]:
-    """How many samples an export of the task type would hold, and a digest of all it would say of them."""
+    """The number of samples that an export of the task type would hold, and a digest.
+
+    The digest is of all it would say of them.
+    """
     with ledger.transaction() as transaction:
         row = transaction.row(queries.named("export")["watermark"], task_type=task_type)
     assert row is not None
@@ -130,7 +155,7 @@ def watermark(ledger: Ledger, task_type: str) -> dict[str, Any]:
 
 
 class There(NamedTuple):
-    """A sample that lies in an exported folder. `revisions`: field → version."""
+    """A sample that lies in an exported folder; `revisions` is field → version."""
 
     sample_id: str
     task_type: str
@@ -153,9 +178,9 @@ def record(
     task_types: Sequence[str],
     there: Iterable[There],
 ) -> int:
-    """Write down what lies in a folder now for these task types; the number of this export.
+    """Write down what lies in a folder now for these task types.
 
-    Samples that are there unchanged keep the export that wrote them.
+    Returns the number of this export. Samples that are there unchanged keep the export that wrote them.
     """
     said = queries.named("export")
     sha256 = hashlib.sha256(manifest).hexdigest()
@@ -184,7 +209,9 @@ def _copy(transaction: Transaction, there: Iterable[There]) -> None:
     )
     with transaction.driver.cursor() as cursor, cursor.copy("COPY exported_now FROM STDIN") as copy:
         for one in there:
-            copy.write_row(one._replace(revisions=orjson.dumps(one.revisions).decode()))  # type: ignore[arg-type]
+            copy.write_row(
+                one._replace(revisions=orjson.dumps(one.revisions).decode())  # type: ignore[arg-type]
+            )
     transaction.run("ANALYZE exported_now")
 
 
@@ -196,8 +223,10 @@ _FIX = (
 def set_aside(
     ledger: Ledger, destination: str, task_type: str, left_out: Mapping[str, str], *, all_looked_at: bool
 ) -> None:
-    """Samples (by id) that could not be exported to a folder, each with its reason; those that now could
-    go."""
+    """Set aside samples (by id) that could not be exported to a folder, with reasons.
+
+    Those that now could be exported are no longer set aside.
+    """
     at = hashlib.sha256(destination.encode()).hexdigest()[:12]
     found = [
         Problem("export", "sample", f"{sample_id} {at}", reason, _FIX, task_type, UUID(sample_id), digest=at)

@@ -1,4 +1,4 @@
-"""Counts for a monitor: few, cheap, and without any name but those of task types and states."""
+"""Counts for a monitor: few, cheap, and with no names but task types and states."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,9 @@ from lsloop.ledger import Ledger, Transaction, queries
 
 @dataclass(frozen=True)
 class Counts:
-    """The whole ledger in numbers. `tasks` by (task type, state); `pull_ages` in seconds since the last pull.
+    """The whole ledger in numbers.
+
+    `tasks` are by (task type, state); `pull_ages` are in seconds since the last pull.
 
     `event_wait` is how long, in seconds, the oldest event has waited that nobody has looked at.
     """
@@ -22,7 +24,10 @@ class Counts:
 
 
 def read(ledger: Ledger, server: str) -> Counts:
-    """All counts, from one snapshot; pulls of this Label Studio server."""
+    """All counts, from one snapshot.
+
+    Pulls are those of this Label Studio server.
+    """
     with ledger.transaction() as transaction:
         named = queries.named("metrics")
         transaction.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")

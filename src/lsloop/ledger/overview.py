@@ -7,7 +7,10 @@ from lsloop.ledger import Ledger, Transaction, events, problems, queries, queue
 
 
 def counts(ledger: Ledger) -> dict[str, Any]:
-    """Samples, locks, annotations, conflicts, what is set aside, events and jobs by kind."""
+    """Counts by kind of everything in the ledger.
+
+    They are of samples, locks, annotations, conflicts, what is set aside, events and jobs.
+    """
     with ledger.transaction() as transaction:
         found = {word: _one(transaction, word) for word in ("samples", "locks", "annotations", "conflicts")}
         found["problems"] = problems.counts(transaction)
@@ -15,8 +18,10 @@ def counts(ledger: Ledger) -> dict[str, Any]:
 
 
 def tasks(ledger: Ledger, server: str, task_type: str | None = None) -> list[dict[str, Any]]:
-    """How many tasks are in which state, one entry per task type that has a project on this Label Studio
-    server."""
+    """The number of tasks in each state, per task type.
+
+    Task types are those that have a project on this Label Studio server.
+    """
     with ledger.transaction() as transaction:
         rows = transaction.rows(queries.named("status")["tasks"], server=server, task_type=task_type)
     return [dict(row._mapping) for row in rows]

@@ -1,5 +1,7 @@
-"""Predictions: which samples wait for one, claimed for as long as a worker is at them, and what a model
-said."""
+"""Predictions: the samples that wait for one, and what models said.
+
+Samples are claimed for as long as a worker is at them.
+"""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -22,8 +24,10 @@ _NOBODY = UUID(int=0)
 
 @dataclass(frozen=True)
 class Backlog:
-    """Samples that wait for a prediction of this model version. Predictions made before `since` do not
-    count."""
+    """Samples that wait for a prediction of this model version.
+
+    Predictions made before `since` do not count.
+    """
 
     task_type: str
     reads: Sequence[str]
@@ -39,11 +43,12 @@ def now(ledger: Ledger) -> datetime:
 
 
 def count(ledger: Ledger, backlog: Backlog) -> int:
-    """How many samples wait, those included that another worker is at."""
+    """The number of samples that wait, including those that another worker is at."""
     with ledger.transaction() as transaction:
         return int(
             transaction.value(
-                "SELECT count_waiting_for_prediction(:task_type, :reads, :version, CAST(:since AS timestamptz))",
+                "SELECT count_waiting_for_prediction(:task_type, :reads, :version, "
+                "CAST(:since AS timestamptz))",
                 task_type=backlog.task_type, reads=list(backlog.reads), version=backlog.model_version,
                 since=backlog.since,
             )
@@ -51,7 +56,10 @@ def count(ledger: Ledger, backlog: Backlog) -> int:
 
 
 def samples(ledger: Ledger, ids: Sequence[UUID]) -> dict[UUID, Sample]:
-    """The samples of these ids, by id; those that do not exist or were deleted are left out."""
+    """The samples of these ids, by id.
+
+    Those that do not exist or were deleted are left out.
+    """
     with ledger.transaction() as transaction:
         rows = transaction.rows(
             f"SELECT {_SAMPLE} FROM samples WHERE sample_id = ANY (:ids) AND deleted_at IS NULL",
@@ -63,8 +71,10 @@ def samples(ledger: Ledger, ids: Sequence[UUID]) -> dict[UUID, Sample]:
 def named(
     ledger: Ledger, names: Sequence[tuple[str, str | None]]
 ) -> dict[tuple[str, str | None], list[Sample]]:
-    """The samples of these names: a name is a `sample_id` or an external id, with its source or None for
-    any."""
+    """The samples of these names.
+
+    A name is a `sample_id` or an external id, with its source or None for any.
+    """
     with ledger.transaction() as transaction:
         rows = transaction.rows(
             f"""SELECT n.name, n.source, {", ".join(f"s.{one}" for one in _SAMPLE.split(", "))}
@@ -81,10 +91,10 @@ def named(
 
 
 def bring_in(ledger: Ledger, task_type: str, said: Sequence[tuple[Sample, Prediction]]) -> tuple[int, int]:
-    """Write down what models elsewhere said, of samples as they are now: how many are new, how many differ
-    from before.
+    """Write down what models elsewhere said, of samples as they are now.
 
-    What is there already and the same stays as it is.
+    Returns how many are new, and how many differ from before. What is there already and the same stays
+    as it is.
     """
     with ledger.transaction() as transaction:
         rows = transaction.rows(
@@ -103,7 +113,8 @@ def bring_in(ledger: Ledger, task_type: str, said: Sequence[tuple[Sample, Predic
                 WHERE (p.value, p.score, p.uncertainty) IS DISTINCT FROM
                       (excluded.value, excluded.score, excluded.uncertainty)
                RETURNING xmax = 0 AS is_new""",
-            task_type=task_type, ids=[s.sample_id for s, _ in said], versions=[p.model_version for _, p in said],
+            task_type=task_type, ids=[s.sample_id for s, _ in said],
+            versions=[p.model_version for _, p in said],
             values=[orjson.dumps(p.value).decode() for _, p in said], scores=[p.score for _, p in said],
             uncertainties=[p.uncertainty for _, p in said], sync_versions=[s.sync_version for s, _ in said],
         )  # fmt: skip
@@ -112,7 +123,10 @@ def bring_in(ledger: Ledger, task_type: str, said: Sequence[tuple[Sample, Predic
 
 
 class Worker:
-    """Goes through a backlog once, oldest first. What it claimed is free again the moment it is gone."""
+    """A worker that goes through a backlog once, oldest first.
+
+    What it claimed is free again the moment it is gone.
+    """
 
     def __init__(self, ledger: Ledger, backlog: Backlog, key: int) -> None:
         self._ledger, self._backlog, self._key = ledger, backlog, key
@@ -126,7 +140,8 @@ class Worker:
                      FROM claim_predictions(:task_type, :reads, :version, CAST(:since AS timestamptz), :key, :after,
                                             :after_id, :limit)""",
                 task_type=self._backlog.task_type, reads=list(self._backlog.reads), since=self._backlog.since,
-                version=self._backlog.model_version, key=self._key, after=self._after, after_id=self._after_id, limit=limit,
+                version=self._backlog.model_version, key=self._key, after=self._after,
+                after_id=self._after_id, limit=limit,
             )  # fmt: skip
         if rows:
             self._after, self._after_id = rows[-1].arrival, rows[-1].sample_id
@@ -134,7 +149,10 @@ class Worker:
         return [Sample(**{name: row._mapping[name] for name in names}) for row in rows]
 
     def record(self, samples: Sequence[Sample], predictions: Sequence[Prediction | None]) -> None:
-        """Write down what was predicted for claimed samples; None where nothing could be. The claims end."""
+        """Write down what was predicted for claimed samples, and end the claims.
+
+        A prediction is None where nothing could be predicted.
+        """
         made = [(s, p) for s, p in zip(samples, predictions, strict=True) if p is not None]
         with self._ledger.transaction() as transaction:
             transaction.run(
@@ -149,9 +167,10 @@ class Worker:
             )  # fmt: skip
 
     def set_aside(self, taken: Sequence[Sample], failed: Sequence[tuple[Sample, str]]) -> None:
-        """Write down why nothing could be predicted for some samples; what is written of `taken` ones goes.
+        """Write down why nothing could be predicted for some samples.
 
-        They are tried again in each run, as all that wait for a prediction.
+        What is written of `taken` ones is removed. The samples are tried again in each run, as all that
+        wait for a prediction.
         """
         name, version = self._backlog.task_type, self._backlog.model_version
         fix = "Mend what it names; the next `lsloop predict` tries it again."
@@ -170,7 +189,7 @@ class Worker:
 
 @contextmanager
 def worker(ledger: Ledger, backlog: Backlog) -> Iterator[Worker]:
-    """Somebody who predicts for a backlog, for as long as the block runs."""
+    """A worker that predicts for a backlog, for as long as the block runs."""
     with ledger.transaction() as transaction:
         row = transaction.row(
             """SELECT name, hashtextextended(name, 0) AS key

@@ -1,4 +1,7 @@
-"""What steps could not take and set aside, each with its reason; the rest of the batch went on."""
+"""Problems: what steps set aside, each with its reason.
+
+The steps could not take these things; the rest of the batch went on.
+"""
 
 from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
@@ -18,8 +21,10 @@ LONGEST = 2000  # characters of a reason that are kept
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that a step left out. `key` is its id as text; `sync_version` and `digest` say what it was
-    then."""
+    """One thing that a step left out.
+
+    `key` is its id as text; `sync_version` and `digest` say what it was then.
+    """
 
     step: Step
     subject: Subject
@@ -36,8 +41,10 @@ class Problem:
 
 
 def set_aside(transaction: Transaction, found: Sequence[Problem]) -> None:
-    """Write down what was left out. What was left out before keeps when it was first seen, and counts one
-    more."""
+    """Write down what was left out.
+
+    What was left out before keeps when it was first seen, and counts one more.
+    """
     if found:
         rows = [asdict(one) | {"reason": one.reason[:LONGEST]} for one in found]
         transaction.run("SELECT set_aside(CAST(:rows AS jsonb))", rows=_json(rows))
@@ -46,7 +53,7 @@ def set_aside(transaction: Transaction, found: Sequence[Problem]) -> None:
 def clear(
     transaction: Transaction, step: Step, subject: Subject, keys: Collection[str], task_type: str = ""
 ) -> int:
-    """These were taken now; answers how many had been set aside."""
+    """Clear what was taken now; return how many had been set aside."""
     if not keys:
         return 0
     return transaction.run(
@@ -59,8 +66,11 @@ def clear(
 def keep_only(
     transaction: Transaction, step: Step, subject: Subject, keys: Collection[str], task_type: str = ""
 ) -> int:
-    """A run looked at everything, and these are all that it left out; answers how many others were
-    cleared."""
+    """Keep only these problems of a run.
+
+    The run looked at everything, and these are all that it left out. Returns how many others were
+    cleared.
+    """
     return transaction.run(
         """DELETE FROM problems WHERE step = :step AND subject = :subject AND task_type = :task_type
               AND NOT key = ANY (CAST(:keys AS text[]))""",
@@ -77,7 +87,7 @@ def listed(
     step: str | None = None,
     limit: int | None = None,
 ) -> tuple[list[dict[str, Any]], int]:
-    """What is set aside, the latest first, and how many there are altogether.
+    """The things set aside, the latest first, and how many there are altogether.
 
     `sample` is an external id or a sample id. With a task type also what concerns every task type.
     """
@@ -92,7 +102,7 @@ def listed(
 
 
 def counts(transaction: Transaction) -> dict[str, int]:
-    """How much is set aside, by step."""
+    """The number of things set aside, by step."""
     return {row.step: row.number for row in transaction.rows(queries.named("problems")["counts"])}
 
 
@@ -102,5 +112,5 @@ def _json(rows: list[dict[str, Any]]) -> str:
 
 
 def _storable(value: Any) -> Any:
-    """Half a UTF-16 pair is no text in PostgreSQL: written as an escape."""
+    """Escape each half of a UTF-16 pair, which is no text in PostgreSQL."""
     return value.encode("utf-8", "backslashreplace").decode() if isinstance(value, str) else value

@@ -1,5 +1,7 @@
-"""Samples in bulk: upstream rows are copied into a temporary table, then one statement brings the ledger
-up to it."""
+"""Samples in bulk: upstream rows are copied in, and one statement applies them.
+
+The rows go into a temporary table; the statement brings the ledger up to it.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -35,7 +37,9 @@ Row = tuple[int, str, str, str, str | None, int, str | None, int | None, int | N
 
 @dataclass(frozen=True)
 class Media:
-    """What was measured of a media file. `duration` is in seconds, `width` and `height` in pixels.
+    """The measurements of a media file.
+
+    `duration` is in seconds, `width` and `height` in pixels.
 
     `problem` says why the file cannot be shown. One that cannot be read has no digest.
     """
@@ -64,7 +68,10 @@ class Unmeasured(NamedTuple):
 
 @dataclass(frozen=True)
 class Upserted:
-    """What an ingest changed. `missing` samples are in the ledger and no longer upstream."""
+    """The changes of an ingest.
+
+    `missing` samples are in the ledger and no longer upstream.
+    """
 
     added: int
     changed: int
@@ -94,7 +101,10 @@ class Incoming:
         self._transaction.run("ANALYZE incoming")
 
     def recall_media(self) -> None:
-        """Take what the ledger knows of files whose size and time of change are still the same."""
+        """Take over what the ledger knows of unchanged files.
+
+        Their size and time of change are still the same.
+        """
         # Without IS NOT NULL a hash join of PostgreSQL 18 over many rows without media does not end.
         self._transaction.run(
             f"""UPDATE incoming i SET (media_md5, {_KNOWN}) = (s.media_md5, {_prefixed("s", _KNOWN)})
@@ -105,14 +115,21 @@ class Incoming:
         )
 
     def unmeasured(self) -> list[str]:
-        """The media paths that must be read: new ones, and those whose size or time of change differs."""
+        """The media paths that must be read.
+
+        They are new ones, and those whose size or time of change differs.
+        """
         rows = self._transaction.rows(
-            "SELECT DISTINCT media_path FROM incoming WHERE media_path IS NOT NULL AND media_md5 IS NULL ORDER BY 1"
+            "SELECT DISTINCT media_path FROM incoming"
+            " WHERE media_path IS NOT NULL AND media_md5 IS NULL ORDER BY 1"
         )
         return [row.media_path for row in rows]
 
     def measured(self, found: Iterable[Media]) -> None:
-        """Write down what was measured, as it comes: one statement for all files, however many there are."""
+        """Write down what was measured, as it comes.
+
+        It is one statement for all files, however many there are.
+        """
         self._copy_measured(found)
         self._transaction.run(
             f"""UPDATE incoming i SET media_md5 = m.md5, ({_KNOWN}) = ({_prefixed("m", _KNOWN)}),
@@ -124,15 +141,20 @@ class Incoming:
         _copy_measured(self._transaction, found)
 
     def drop_media(self, path: str) -> list[tuple[int, str]]:
-        """Leave out the rows of a file that could not be read; answers their line numbers and external
-        ids."""
+        """Leave out the rows of a file that could not be read.
+
+        Returns their line numbers and external ids.
+        """
         rows = self._transaction.rows(
             "DELETE FROM incoming WHERE media_path = :path RETURNING line, external_id", path=path
         )
         return sorted((row.line, row.external_id) for row in rows)
 
     def came_by_sql(self) -> dict[str, list[Unmeasured]]:
-        """By media path, the samples whose file no ingest has seen: they came by SQL."""
+        """The samples that came by SQL, by media path.
+
+        No ingest has seen their file.
+        """
         found: dict[str, list[Unmeasured]] = {}
         for row in self._transaction.rows(
             """SELECT media_path, sample_id, external_id, sync_version FROM samples
@@ -144,13 +166,17 @@ class Incoming:
         return found
 
     def fill_in(self, found: Iterable[Media]) -> None:
-        """Write what was measured into those samples. It was so before, only nobody knew: that is no
-        change."""
+        """Write what was measured into those samples.
+
+        It was so before, only nobody knew: that is no change.
+        """
         _fill_in(self._transaction, found)
 
     def set_aside(self, prefix: str, found: Sequence[Problem]) -> None:
-        """These lines were refused; whatever else was refused of the file before (keys begin with
-        `prefix`) was taken."""
+        """Record these lines as refused.
+
+        Whatever else was refused of the file before (keys begin with `prefix`) was taken.
+        """
         if found:
             self._set_aside(prefix, found)
         self._transaction.run(
@@ -169,15 +195,17 @@ class Incoming:
         )
 
     def damaged(self) -> dict[str, str]:
-        """By external id, why the files of these rows cannot be shown."""
+        """The reasons why the files of these rows cannot be shown, by external id."""
         rows = self._transaction.rows(
             "SELECT external_id, media_problem FROM incoming WHERE media_problem IS NOT NULL ORDER BY line"
         )
         return {row.external_id: row.media_problem for row in rows}
 
     def apply(self, *, prune: bool) -> Upserted:
-        """Bring the ledger up to these rows. With `prune`, samples that are no longer upstream are marked
-        as deleted."""
+        """Bring the ledger up to these rows.
+
+        With `prune`, samples that are no longer upstream are marked as deleted.
+        """
         row = self._transaction.row("SELECT added, changed, restored, total FROM upsert_samples()")
         assert row is not None
         missing = self._transaction.value(f"SELECT count(*) {_MISSING}")
@@ -207,9 +235,10 @@ _MISSING = """FROM samples s WHERE s.deleted_at IS NULL AND s.parent_sample_id I
 
 @contextmanager
 def incoming(ledger: Ledger, *, keep: bool = True, commit: str | None = None) -> Iterator[Incoming]:
-    """One ingest as one transaction. With `keep` false it is rolled back at the end: a dry run.
+    """Run one ingest as one transaction.
 
-    `commit` is the git commit that the data is at: new content remembers it.
+    With `keep` false it is rolled back at the end: a dry run. `commit` is the git commit that the data
+    is at: new content remembers it.
     """
     with ledger.in_turn("lsloop ingest"), ledger.transaction() as transaction:
         transaction.value("SELECT set_config('lsloop.dvc_commit', :commit, true)", commit=commit or "")
@@ -220,8 +249,10 @@ def incoming(ledger: Ledger, *, keep: bool = True, commit: str | None = None) ->
 
 
 def unseen(ledger: Ledger, task_keys: Sequence[UUID]) -> dict[UUID, str]:
-    """The media paths of those of these tasks whose samples came by SQL, and whose files no ingest has
-    seen."""
+    """The media paths of those of these tasks whose files no ingest has seen.
+
+    Their samples came by SQL.
+    """
     with ledger.transaction() as transaction:
         rows = transaction.rows(
             """SELECT task_key, media_path FROM tasks JOIN samples USING (sample_id)
@@ -252,10 +283,11 @@ def _copy_measured(transaction: Transaction, found: Iterable[Media]) -> None:
 
 
 def counts(ledger: Ledger) -> dict[str, int]:
-    """How many samples there are, and how many of them are marked as deleted."""
+    """The number of samples, and of those among them that are marked as deleted."""
     with ledger.transaction() as transaction:
         row = transaction.row(
-            "SELECT count(*) FILTER (WHERE deleted_at IS NULL) AS live, count(deleted_at) AS deleted FROM samples"
+            "SELECT count(*) FILTER (WHERE deleted_at IS NULL) AS live, count(deleted_at) AS deleted"
+            " FROM samples"
         )
         assert row is not None
         return {"live": row.live, "deleted": row.deleted}

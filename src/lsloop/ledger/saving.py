@@ -1,4 +1,7 @@
-"""The ledger as a file: dumped as it was at one moment, put back, and compared row for row by digests."""
+"""The ledger as a file: dumped as it was at one moment, put back, and compared.
+
+It is compared row for row by digests.
+"""
 
 import os
 import subprocess
@@ -20,7 +23,10 @@ order."""
 
 @dataclass(frozen=True)
 class Moment:
-    """A moment that stays as it is for whoever names `snapshot`, as long as its transaction is open."""
+    """A moment that stays as it is for whoever names `snapshot`.
+
+    It lasts as long as its transaction is open.
+    """
 
     snapshot: str
     digests: Digests
@@ -28,7 +34,10 @@ class Moment:
 
 @contextmanager
 def moment(ledger: Ledger) -> Iterator[Moment]:
-    """Hold a moment of the ledger while the block runs; nobody who works in it waits."""
+    """Hold a moment of the ledger while the block runs.
+
+    Nobody who works in it waits.
+    """
     with ledger.transaction() as transaction:
         transaction.run("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         snapshot = str(transaction.value("SELECT pg_export_snapshot()"))
@@ -36,7 +45,10 @@ def moment(ledger: Ledger) -> Iterator[Moment]:
 
 
 def digests(database_url: str) -> Digests:
-    """The digests of all tables of a database, whatever its schema. Raises Unreachable."""
+    """The digests of all tables of a database, whatever its schema.
+
+    Raises Unreachable.
+    """
     ledger = connect(database_url, check_schema=False)
     try:
         with ledger.transaction() as transaction:
@@ -46,7 +58,10 @@ def digests(database_url: str) -> Digests:
 
 
 def is_empty(database_url: str) -> bool:
-    """Whether a database has no table. Raises Unreachable."""
+    """Tell whether a database has no table.
+
+    Raises Unreachable.
+    """
     return not digests(database_url)
 
 
@@ -69,8 +84,10 @@ def _digest(transaction: Transaction, table: str) -> tuple[int, str]:
 
 
 def dump(program: Path, there: Address, snapshot: str, file: Path) -> None:
-    """Write the whole database, as it was at a held moment, with `pg_dump`. Raises LsloopError with its
-    words."""
+    """Write the whole database, as it was at a held moment, with `pg_dump`.
+
+    Raises LsloopError with the words of `pg_dump`.
+    """
     options = ["--format=custom", f"--snapshot={snapshot}", f"--file={file}"]
     _run(
         program,
@@ -82,10 +99,10 @@ def dump(program: Path, there: Address, snapshot: str, file: Path) -> None:
 
 
 def put_back(program: Path, there: Address, file: Path) -> None:
-    """Fill an empty database from a dump with `pg_restore`: all of it or nothing. Raises LsloopError with its
-    words.
+    """Fill an empty database from a dump with `pg_restore`: all of it or nothing.
 
-    Owners and grants are those of whoever does it: the roles of another server need not be there.
+    Raises LsloopError with the words of `pg_restore`. Owners and grants are those of whoever does it:
+    the roles of another server need not be there.
     """
     options = ["--no-owner", "--no-acl", "--exit-on-error", "--single-transaction", str(file)]
     _run(

@@ -1,5 +1,7 @@
-"""Models: the versions that training made, the one in use per task type, and the trainings that were asked
-for."""
+"""Models: versions that training made, those in use, and trainings asked for.
+
+One version is in use per task type.
+"""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -41,14 +43,20 @@ class Version:
 
 
 class RolledBack(NamedTuple):
-    """What was in use, and what is now; None: no version, so the base."""
+    """The version in use before a rollback, and the one after it.
+
+    None: no version, so the base.
+    """
 
     was: str
     now: str | None
 
 
 def promoted(ledger: Ledger, task_type: str) -> Version | None:
-    """The version in use for a task type; None while that is the base model of params.yaml."""
+    """The version in use for a task type.
+
+    None while that is the base model of params.yaml.
+    """
     with ledger.transaction() as transaction:
         row = transaction.row(queries.named("models")["promoted"], task_type=task_type)
     return None if row is None else Version(**row._mapping)
@@ -62,7 +70,10 @@ def listed(ledger: Ledger, task_type: str | None = None) -> list[Version]:
 
 
 def find(ledger: Ledger, name: str) -> Version:
-    """The version called so: its name, or how it begins. Raises UsageError naming what there is."""
+    """The version that is called so: its name, or how it begins.
+
+    Raises UsageError naming what there is.
+    """
     there = listed(ledger)
     found = [one for one in there if one.version == name] or [
         one for one in there if one.version.startswith(name)
@@ -75,21 +86,26 @@ def find(ledger: Ledger, name: str) -> Version:
 
 
 def history(ledger: Ledger, version: str) -> list[dict[str, Any]]:
-    """Who promoted a version or rolled it back, when and why; the oldest first."""
+    """The promotions and rollbacks of versions, oldest first: by whom, when and why."""
     with ledger.transaction() as transaction:
         rows = transaction.rows(queries.named("models")["history"], version=version)
     return [dict(row._mapping) for row in rows]
 
 
 def register(ledger: Ledger, version: Version) -> bool:
-    """Write a version down; False when it is there already. It is not in use by that. Raises Refused."""
+    """Write a version down; return False when it is there already.
+
+    It is not in use by that. Raises Refused.
+    """
     with ledger.transaction() as transaction:
         return _register(transaction, version)
 
 
 def promote(ledger: Ledger, version: str, actor: str, reason: str | None = None) -> bool:
-    """Take a version into use; False when it is already. Every server that listens is told. Raises
-    Refused."""
+    """Take a version into use; return False when it is already in use.
+
+    Every server that listens is told. Raises Refused.
+    """
     with ledger.transaction() as transaction:
         return _promote(transaction, version, actor, reason)
 
@@ -113,7 +129,10 @@ def _promote(transaction: Transaction, version: str, actor: str, reason: str | N
 
 
 def roll_back(ledger: Ledger, task_type: str, actor: str, reason: str | None = None) -> RolledBack:
-    """Take back into use what the version in use replaced. Raises Refused when none is in use."""
+    """Take back into use what the version in use replaced.
+
+    Raises Refused when none is in use.
+    """
     with ledger.transaction() as transaction:
         row = transaction.row(
             "SELECT was, now_in_use FROM roll_back_model(:task_type, :actor, CAST(:reason AS text))",
@@ -127,7 +146,10 @@ def roll_back(ledger: Ledger, task_type: str, actor: str, reason: str | None = N
 
 @dataclass(frozen=True)
 class StandIn:
-    """A model that answers for a task type because the one that was wanted first cannot be used."""
+    """A model that answers for a task type in place of the one that was wanted first.
+
+    The one that was wanted first cannot be used.
+    """
 
     task_type: str
     version: str
@@ -136,7 +158,10 @@ class StandIn:
 
 
 def stands_in(ledger: Ledger, task_type: str, version: str, reason: str | None) -> None:
-    """Write down which model stands in for the first choice, and why; without a reason that none does."""
+    """Write down which model stands in for the first choice, and why.
+
+    Without a reason: that none does.
+    """
     with ledger.transaction() as transaction:
         transaction.run(
             "SELECT model_stands_in(:task_type, :version, CAST(:reason AS text))",
@@ -152,19 +177,25 @@ def stand_ins(ledger: Ledger, task_type: str | None = None) -> dict[str, StandIn
 
 
 def turn(task_type: str) -> str:
-    """The name of the turn that whoever trains a task type holds; see Ledger.in_turn."""
+    """The name of the turn that whoever trains a task type holds.
+
+    See Ledger.in_turn.
+    """
     return f"lsloop retrain {task_type}"
 
 
 def trainings(ledger: Ledger, task_type: str | None = None, limit: int = 20) -> list[dict[str, Any]]:
-    """The trainings that were asked for last, the newest first. One that was killed reads `interrupted`."""
+    """The trainings that were asked for last, newest first.
+
+    One that was killed reads `interrupted`.
+    """
     with ledger.transaction() as transaction:
         rows = transaction.rows(queries.named("models")["trainings"], task_type=task_type, limit=limit)
     return [dict(row._mapping) for row in rows]
 
 
 def request(ledger: Ledger, task_type: str, actor: str, reason: str | None = None) -> int:
-    """Ask for a training; its number, or that of the one that waits already."""
+    """Ask for a training; return its number, or that of the one that waits already."""
     with ledger.transaction() as transaction:
         return int(
             transaction.value(
@@ -177,7 +208,10 @@ def request(ledger: Ledger, task_type: str, actor: str, reason: str | None = Non
 
 
 def reach(ledger: Ledger, task_type: str, milestones: Sequence[int], every: int) -> int | None:
-    """Ask for a training if the accepted annotations reached a new milestone; its number, else None."""
+    """Ask for a training if the accepted annotations reached a new milestone.
+
+    Returns its number, else None.
+    """
     with ledger.transaction() as transaction:
         found: int | None = transaction.value(
             "SELECT reach_milestones(:task_type, CAST(:milestones AS integer[]), :every)",
@@ -189,14 +223,17 @@ def reach(ledger: Ledger, task_type: str, milestones: Sequence[int], every: int)
 
 
 def waiting(ledger: Ledger) -> list[tuple[int, str]]:
-    """The trainings that were asked for and that no job is there for: number and task type."""
+    """The trainings that were asked for and that no job is there for.
+
+    Each is given by number and task type.
+    """
     with ledger.transaction() as transaction:
         rows = transaction.rows(queries.named("models")["waiting"])
     return [(row.training_id, row.task_type) for row in rows]
 
 
 def has_job(ledger: Ledger, training_id: int, job_id: int) -> None:
-    """A job of the queue will do the training."""
+    """Record that a job of the queue will do the training."""
     with ledger.transaction() as transaction:
         transaction.run(
             "SELECT training_has_job(:training_id, :job_id)", training_id=training_id, job_id=job_id
@@ -204,14 +241,19 @@ def has_job(ledger: Ledger, training_id: int, job_id: int) -> None:
 
 
 def give_up(ledger: Ledger, task_type: str, error: str) -> None:
-    """The training that waits will not be: what kept it from its beginning."""
+    """Give up the training that waits.
+
+    `error` says what kept it from beginning.
+    """
     with ledger.transaction() as transaction:
         transaction.run("SELECT give_up_training(:task_type, :error)", task_type=task_type, error=error)
 
 
 def begin(ledger: Ledger, task_type: str, actor: str, reason: str | None, run: dict[str, Any]) -> int:
-    """Begin a training, or go on with the killed one that is the same run; its number. Hold `turn`
-    meanwhile."""
+    """Begin a training, or go on with the killed one that is the same run.
+
+    Returns its number. Hold `turn` meanwhile.
+    """
     with ledger.transaction() as transaction:
         return int(
             transaction.value(
@@ -225,7 +267,10 @@ def begin(ledger: Ledger, task_type: str, actor: str, reason: str | None, run: d
 
 
 def unfinished(ledger: Ledger, task_type: str) -> dict[str, Any] | None:
-    """What the training that was interrupted is made of. Hold `turn`: it may be running else."""
+    """The ingredients of the training that was interrupted.
+
+    Hold `turn`: it may be running otherwise.
+    """
     with ledger.transaction() as transaction:
         statement = "SELECT run FROM trainings WHERE task_type = :task_type AND state = 'running'"
         found: dict[str, Any] | None = transaction.value(statement, task_type=task_type)
@@ -240,8 +285,10 @@ def conclude(
     promoted_by: str | None,
     reason: str | None,
 ) -> None:
-    """Write down what a training made and what became of it, all or nothing; it is in use if somebody
-    promotes it."""
+    """Write down what a training made and what became of it, all or nothing.
+
+    It is in use if somebody promotes it.
+    """
     with ledger.transaction() as transaction:
         _register(transaction, version)
         if promoted_by is not None:
@@ -261,7 +308,8 @@ def _end(
     transaction: Transaction, training_id: int, version: str | None, outcome: str | None, error: str | None
 ) -> None:
     transaction.run(
-        "SELECT end_training(:training_id, CAST(:version AS text), CAST(:outcome AS text), CAST(:error AS text))",
+        "SELECT end_training(:training_id, CAST(:version AS text), "
+        "CAST(:outcome AS text), CAST(:error AS text))",
         training_id=training_id,
         version=version,
         outcome=outcome,
@@ -270,9 +318,14 @@ def _end(
 
 
 def set_aside(ledger: Ledger, task_type: str, left_out: Mapping[str, str]) -> None:
-    """Samples (by id) that the training of a task type left out now, each with its reason; those of
-    earlier ones go."""
-    fix = "Mend the recording or the answer, then `lsloop ingest` and `lsloop export`; the next training looks at it again."
+    """Set aside samples (by id) that the training of a task type left out now.
+
+    Each has its reason; those of earlier trainings are removed.
+    """
+    fix = (
+        "Mend the recording or the answer, then `lsloop ingest` and `lsloop export`; "
+        "the next training looks at it again."
+    )
     with ledger.transaction() as transaction:
         known = transaction.rows(
             "SELECT sample_id FROM samples WHERE CAST(sample_id AS text) = ANY (:ids)", ids=list(left_out)
