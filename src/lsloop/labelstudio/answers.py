@@ -79,7 +79,7 @@ def failure(response: httpx.Response, kind: str) -> LsloopError:
 
 
 def doubtful(request: httpx.Request, what: str, read: type[Unreachable] = Unreachable) -> Unreachable:
-    """The error for an answer that leaves open whether the work was done.
+    """The error for a request that got no clear answer.
 
     For a read: Label Studio does not work. For a write: it may or may not have done the work.
     """

@@ -94,9 +94,9 @@ def above(studio: LabelStudio, ls_project_id: int, ls_task_id: int) -> Iterator[
 
 
 def _by_key(studio: LabelStudio, ls_project_id: int, keys: list[str]) -> list[tuple[int, str]]:
-    """Find tasks by asking for each key alone, and for no data.
+    """The tasks that carry these keys: (task id, key).
 
-    It is for where the list fails for what is in a task.
+    Where the list fails for what is in a task, it is asked for each key alone, and for no data.
     """
     wanted = [keyset.where(f"data.{KEY}", "in_list", "List", keys)]
     try:

@@ -82,7 +82,7 @@ def claim(transaction: Transaction, count: int, values: dict[str, Any]) -> list[
 def keep(transaction: Transaction, probes: list[UUID], count: int) -> list[UUID]:
     """Keep `count` of the probes claimed in this transaction; drop the others.
 
-    The others were never there.
+    The others are deleted, as if they had never been there.
     """
     if count < len(probes):
         transaction.run("DELETE FROM tasks WHERE task_key = ANY (:keys)", keys=probes[count:])

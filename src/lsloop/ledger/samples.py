@@ -168,7 +168,7 @@ class Incoming:
     def fill_in(self, found: Iterable[Media]) -> None:
         """Write what was measured into those samples.
 
-        It was so before, only nobody knew: that is no change.
+        That is no change: the files were so before, only nobody knew.
         """
         _fill_in(self._transaction, found)
 

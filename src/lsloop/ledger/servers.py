@@ -83,7 +83,7 @@ def at_work(ledger: Ledger, server: str) -> int:
 def elsewhere(ledger: Ledger, server: str, task_type: str | None = None) -> dict[str, int]:
     """The number of tasks at work that were sent to other Label Studios than this one.
 
-    They are given by the names of these.
+    The numbers are by the name of each Label Studio.
     """
     with ledger.transaction() as transaction:
         rows = transaction.rows(

@@ -227,7 +227,7 @@ _TRIED_AGAIN = """DELETE FROM problems p USING samples s
 def try_again(ledger: Ledger, project: Project, digest: str) -> None:
     """Allow samples that were set aside to be sent again where something changed.
 
-    That is they, or what tasks are made of (`digest`).
+    What changed is the samples, or what tasks are made of (`digest`).
     """
     with ledger.transaction() as transaction:
         transaction.run(_TRIED_AGAIN, task_type=project.task_type, digest=digest)
