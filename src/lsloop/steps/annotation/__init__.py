@@ -1,11 +1,11 @@
-"""Pull: what people did in Label Studio comes into the ledger, all of it, once, however often it is asked
-for.
+"""Pull: what people did in Label Studio comes into the ledger.
 
-Tasks that changed since the cursor are read in the order of their ids, each with the full set of its
-annotations. So are those that the ledger has not seen as they are, whatever their moment of change says
-(overlooked.py). The cursor moves only when the last of them is committed. Deleted tasks say nothing of
-themselves: they show in the count, and a sweep of the ids finds them. Of two reads of a task that one is
-newer which was asked for after the other was written down; no clock is asked.
+All of it comes in, and once, however often it is asked for. Tasks that changed since the cursor are read in
+the order of their ids, each with the full set of its annotations. So are those that the ledger has not seen
+as they are, whatever their moment of change says (overlooked.py). The cursor moves only when the last of them
+is committed. Deleted tasks say nothing of themselves: they show in the count, and a sweep of the ids finds
+them. Of two reads of a task that one is newer which was asked for after the other was written down; no clock
+is asked.
 
 A look takes some tasks by their ids through the same path: what an event says is never believed, only looked
 at.
@@ -60,12 +60,12 @@ def pull(
     meet_twins: Callable[[Sequence[tuple[UUID, int]]], object] = lambda twins: None,
     prove: Callable[[], object] = lambda: None,
 ) -> Pulled:
-    """Bring the ledger up to the Label Studio project. With `full` every task is read, not only those that
-    changed.
+    """Bring the ledger up to the Label Studio project.
 
-    `meet_twins` is given (key, id) of the tasks that are there a second time. `prove` raises where it is not
-    certain that this is the project: then nothing follows from what is not there. Raises Unreachable; what
-    was received until then is in the ledger, and the cursor has not moved.
+    With `full` every task is read, not only those that changed. `meet_twins` is given (key, id) of the tasks
+    that are there a second time. `prove` raises where it is not certain that this is the project: then
+    nothing follows from what is not there. Raises Unreachable; what was received until then is in the ledger,
+    and the cursor has not moved.
     """
     with ledger.in_turn(f"lsloop pull {project.project_id}", waiting):
         pulled, there = Pulled(), _there(project)
@@ -98,10 +98,10 @@ def look(
     judge: annotations.Judge,
     prove: Callable[[], object] = lambda: None,
 ) -> Pulled:
-    """Bring the ledger up to these tasks of the Label Studio project, whatever its cursor says. Idempotent.
+    """Bring the ledger up to these tasks, whatever the project's cursor says.
 
-    A task that Label Studio has no more is gone, when `prove` finds that this is still the project. Raises
-    Unreachable.
+    Idempotent. A task that Label Studio has no more is gone, when `prove` finds that this is still the
+    project. Raises Unreachable.
     """
     pulled, seen = Pulled(), set[int]()
     known = ledger_tasks.known_of(ledger, project, ls_task_ids)
@@ -163,12 +163,17 @@ class _Taking:
         )
 
     def due_again(self) -> list[int]:
-        """Tasks that were set aside and not read by this pull: some of them, those first that waited
-        longest."""
+        """Some of the tasks that were set aside and not read by this pull.
+
+        Those that waited longest come first.
+        """
         return ledger_tasks.set_aside(self.ledger, self.project, AGAIN, except_for=self.read)
 
     def take_again(self) -> None:
-        """Try again what was set aside. What is there no more is no problem any more."""
+        """Try again what was set aside.
+
+        What is there no more is no problem any more.
+        """
         due = self.due_again()
         self.take(tasks.of_ids(self.studio, _there(self.project), due, self.batch))
         self.writer.forget(set(due) - self.read)
@@ -185,7 +190,7 @@ class _Taking:
                 yield writing[0], writing[1].result()
 
     def _asked(self, pages: Iterator[Page]) -> Iterator[tuple[int, Page]]:
-        """Each page with the number that was drawn before Label Studio was asked for it."""
+        """Each page with the number drawn before Label Studio was asked for it."""
         while True:
             asked = annotations.begin_read(self.ledger)
             page = next(pages, None)
@@ -206,8 +211,10 @@ def _there(project: Project) -> int:
 def _sweep(
     ledger: Ledger, studio: LabelStudio, project: Project, prove: Callable[[], object], *, always: bool
 ) -> int:
-    """End the tasks that are gone from Label Studio; answers how many. Reads all ids, so only when the
-    counts differ."""
+    """End the tasks that are gone from Label Studio; answer how many.
+
+    It reads all ids, so it is done only when the counts differ.
+    """
     expected = ledger_tasks.count_expected(ledger, project)
     if not always and tasks.count(studio, _there(project)) == expected:
         return 0

@@ -1,5 +1,7 @@
-"""Our tasks whose key people took out of their data, or changed: they are known otherwise, and get the key
-again."""
+"""Tasks of ours whose key people took out of their data, or changed.
+
+They are known otherwise, and get the key again.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -23,10 +25,10 @@ def key_of(data: Any) -> UUID | None:
 
 
 def keyless(ledger: Ledger, project: Project, page: Sequence[TaskJson]) -> dict[int, UUID]:
-    """Our tasks whose key people took out of their data, or changed: known by their number and by what else
-    is in it.
+    """Find our tasks whose key people took out of their data, or changed.
 
-    The number alone does not tell: on SQLite, Label Studio gives the numbers of deleted tasks to new ones.
+    They are known by their number and by what else is in them. The number alone does not tell: on SQLite,
+    Label Studio gives the numbers of deleted tasks to new ones.
     """
     data = {task["id"]: task["data"] for task in page if isinstance(task.get("data"), dict)}
     told = {ls_task_id: key_of(given) for ls_task_id, given in data.items()}
@@ -35,7 +37,7 @@ def keyless(ledger: Ledger, project: Project, page: Sequence[TaskJson]) -> dict[
 
 
 def _shows(data: Mapping[str, Any], recorded: ledger_tasks.Recorded) -> bool:
-    """Whether a task's data is about the sample that was sent under its number."""
+    """Return whether a task's data is about the sample sent under its number."""
     if data.get("sample_id") is not None:
         return str(data["sample_id"]) == str(recorded.sample_id)
     link = quote(recorded.media_path) if recorded.media_path else None
@@ -43,7 +45,10 @@ def _shows(data: Mapping[str, Any], recorded: ledger_tasks.Recorded) -> bool:
 
 
 def put_back(studio: LabelStudio, ls_project_id: int, missing: Mapping[int, UUID]) -> list[str]:
-    """Give tasks whose key was taken out of their data the key again; what was done, in words."""
+    """Give tasks whose key was taken out of their data the key again.
+
+    Answers what was done, in words.
+    """
     there = tasks.shown(studio, ls_project_id, list(missing)) if missing else {}
     for ls_task_id, task in there.items():
         tasks.update_data(studio, ls_task_id, {**task["data"], tasks.KEY: str(missing[ls_task_id])})

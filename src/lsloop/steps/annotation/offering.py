@@ -1,5 +1,7 @@
-"""A task that somebody answered with nothing is offered to somebody else. Nothing that a person did is
-deleted for it."""
+"""Offer tasks that somebody answered with nothing to somebody else.
+
+Nothing that a person did is deleted for it.
+"""
 
 from lsloop.errors import Refused
 from lsloop.labelstudio import tasks
@@ -10,8 +12,10 @@ from lsloop.records import Project
 
 
 def offer_again(ledger: Ledger, studio: LabelStudio, project: Project) -> int:
-    """Tell Label Studio how many annotators such tasks need; how many are offered again. Raises
-    Unreachable."""
+    """Tell Label Studio how many annotators tasks answered with nothing need.
+
+    Answers how many are offered again. Raises Unreachable.
+    """
     offered = 0
     for task in ledger_tasks.to_offer(ledger, project):
         try:

@@ -1,8 +1,9 @@
-"""What a cursor does not show: tasks that Label Studio has otherwise than the ledger last read them.
+"""Find what a cursor does not show.
 
-A task's moment of change is of the clock of the machine of Label Studio that wrote it. That clock may be put
-back, two such machines may differ, and a slow transaction is seen later than it says. So moments are only
-ever compared for being the same.
+These are tasks that Label Studio has otherwise than the ledger last read them. A task's moment of change is
+of the clock of the machine of Label Studio that wrote it. That clock may be put back, two such machines may
+differ, and a slow transaction is seen later than it says. So moments are only ever compared for being the
+same.
 """
 
 from collections.abc import Iterator, Mapping
@@ -23,7 +24,10 @@ COMPARED = 2000
 
 @dataclass
 class Lookout:
-    """One pull's view of a project: `newest` is the latest change there was before anything was read."""
+    """One pull's view of a project.
+
+    `newest` is the latest change there was before anything was read.
+    """
 
     ledger: Ledger
     studio: LabelStudio
@@ -37,22 +41,27 @@ class Lookout:
 
     @property
     def cursor(self) -> datetime | None:
-        """Where the next pull begins."""
+        """The cursor where the next pull begins."""
         if self.newest is None:
             return None
         return self.newest.server_time if self.newest.is_ahead else self.newest.moment
 
     @property
     def _is_in_doubt(self) -> bool:
-        """Whether a clock was put back: what is changed now is stamped as if it had been there before."""
+        """Return whether a clock was put back.
+
+        What is changed now is then stamped as if it had been there before.
+        """
         since = self.read.cursor
         if self.newest is None or since is None:
             return False
         return self.newest.is_ahead or self.newest.moment < since
 
     def parts(self, everything: bool) -> Iterator[Iterator[Page]]:
-        """All tasks, or those that changed, with their annotations; each part is to be written down before
-        the next."""
+        """All tasks, or those that changed, in parts with their annotations.
+
+        Each part is to be written down before the next.
+        """
         since = self.read.cursor
         if everything or since is None:
             yield tasks.changed(self.studio, self.ls_project_id, None, self.batch)
@@ -68,17 +77,21 @@ class Lookout:
         yield self._compared()
 
     def _late(self, between: tuple[datetime, datetime], there: int) -> Iterator[Page]:
-        """The tasks last updated just before the cursor that the ledger does not have as they are.
+        """The tasks last updated just before the cursor that are new to the ledger.
 
-        `there` of them were counted before anything else was read. When as many stand just as the ledger has
-        seen them, none is new: two requests then do for what would be read again whole.
+        The ledger does not have them as they are. `there` of them were counted before anything else was read.
+        When as many stand just as the ledger has seen them, none is new: two requests then do for what would
+        be read again whole.
         """
         seen = ledger_tasks.seen_between(self.ledger, self.project, *between)
         if tasks.count_as_seen(self.studio, self.ls_project_id, seen, salt=str(between)) != there:
             yield from self._as_they_are(tasks.moments_between(self.studio, self.ls_project_id, *between))
 
     def _compared(self) -> Iterator[Page]:
-        """The next ones in the order of their numbers, or all when a clock was put back."""
+        """The next tasks in the order of their numbers.
+
+        When a clock was put back, these are all.
+        """
         above, going_on = (0, True) if self._is_in_doubt else (self.read.compared_to, False)
         while True:
             seen = ledger_tasks.seen_above(self.ledger, self.project, above, COMPARED)

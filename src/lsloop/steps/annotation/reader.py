@@ -61,7 +61,10 @@ class Pulled:
 
 
 class Reader:
-    """Turns Label Studio's tasks into records. `set_aside` is what could not be, or not whole."""
+    """Turn Label Studio's tasks into records.
+
+    `set_aside` is what could not be turned into one, or not whole.
+    """
 
     def __init__(
         self, ledger: Ledger, studio: LabelStudio, project: Project, kind: Kind, pulled: Pulled
@@ -95,7 +98,8 @@ class Reader:
         """A task that is set aside, or something in it."""
         return Problem(
             "pull", "task", str(ls_task_id), reason, fix, self.project.task_type,
-            ls_project_id=self.project.ls_project_id, ls_task_id=ls_task_id if ls_task_id <= GREATEST else None,
+            ls_project_id=self.project.ls_project_id,
+            ls_task_id=ls_task_id if ls_task_id <= GREATEST else None,
         )  # fmt: skip
 
     def _broken(self, page: Page, ls_task_id: int) -> Problem:
@@ -174,12 +178,18 @@ class Reader:
             return replace(found, problem=storable.as_text(words))
 
     def _editor(self, a: Mapping[str, Any]) -> str | None:
-        """Who changed an annotation last, where that was somebody else than its annotator."""
+        """The person who changed an annotation last.
+
+        None where that was its annotator.
+        """
         editor, annotator = _number_of(a.get("updated_by")), _number_of(a.get("completed_by"))
         return None if editor is None or annotator is None or editor == annotator else self._name(editor)
 
     def _name(self, number: int | None) -> str:
-        """Somebody's e-mail address; people are asked for again when a new one turns up."""
+        """Somebody's e-mail address.
+
+        People are asked for again when a new one turns up.
+        """
         if number is None:
             return "unknown"
         if number not in self._names:
@@ -213,7 +223,7 @@ def _moment(text: Any) -> datetime | None:
 
 
 def _seconds(given: Any) -> float | None:
-    """How long an answer took; None for what no answer takes."""
+    """The time that an answer took; None for what no answer takes."""
     try:
         found = float(given)
     except (TypeError, ValueError, OverflowError):

@@ -1,4 +1,7 @@
-"""What the ledger cannot keep as it is, in words; such an answer stays as text."""
+"""Tell in words what the ledger cannot keep as it is.
+
+Such an answer stays as text.
+"""
 
 import json
 from dataclasses import replace
@@ -16,7 +19,10 @@ _LARGEST = 200 * 2**20  # bytes: PostgreSQL takes 256 MiB in one text of a docum
 
 
 def why_not(result: Any) -> str | None:
-    """Why PostgreSQL, or whoever reads it later, cannot take this as JSON; None where they can."""
+    """Say why this cannot be kept as JSON; None where it can.
+
+    PostgreSQL, or whoever reads it later, is to take it.
+    """
     try:
         document = orjson.dumps(result)
     except (TypeError, ValueError, RecursionError) as error:

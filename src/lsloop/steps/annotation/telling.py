@@ -1,8 +1,8 @@
-"""What events told of answers: each version is part of the history, though Label Studio may not have it any
-more.
+"""Write down what events told of answers.
 
-An event is never believed in what an answer is now. But somebody may have edited or deleted it before anybody
-looked, and then the event is all that is left of what was submitted.
+Each version is part of the history, though Label Studio may not have it any more. An event is never believed
+in what an answer is now. But somebody may have edited or deleted it before anybody looked, and then the event
+is all that is left of what was submitted.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +23,10 @@ Payload = Mapping[str, Any]
 def tell(
     ledger: Ledger, studio: LabelStudio, project: Project, kind: Kind, payloads: Sequence[Payload]
 ) -> int:
-    """Write down the versions that these events told of and that nobody has seen; how many."""
+    """Write down the versions that these events told of and nobody has seen.
+
+    Answers how many.
+    """
     told = [one for payload in payloads for one in _told(payload)]
     known = ledger_tasks.known_of(ledger, project, [number for _, number, _ in told])
     reader, new = Reader(ledger, studio, project, kind, Pulled()), 0
@@ -36,7 +39,10 @@ def tell(
 
 
 def _told(payload: Payload) -> Iterator[tuple[UUID | None, int, Payload]]:
-    """The annotations of an event: the key of the task, if it is told, and its number; and the annotation."""
+    """The annotations of an event, each with its task's key and number.
+
+    The key is there if it is told.
+    """
     keys = {
         task["id"]: key_of(task.get("data"))
         for task in _dicts(payload.get("task"))
@@ -49,6 +55,6 @@ def _told(payload: Payload) -> Iterator[tuple[UUID | None, int, Payload]]:
 
 
 def _dicts(given: Any) -> list[dict[str, Any]]:
-    """Label Studio tells of one thing or of several under the same name."""
+    """The dicts in what Label Studio gives, be it one thing or several."""
     several = given if isinstance(given, list) else [given]
     return [one for one in several if isinstance(one, dict)]

@@ -1,5 +1,7 @@
-"""Writes tasks into the ledger. What the ledger cannot take is found by halving, and set aside; the rest
-is in."""
+"""Write tasks into the ledger.
+
+What the ledger cannot take is found by halving, and set aside; the rest is in.
+"""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -26,7 +28,10 @@ class Writer:
     dry_run: bool = False
 
     def write(self, found: Sequence[Task], aside: list[Problem], asked: int) -> annotations.Received:
-        """Write tasks down, and what was set aside of their page. Raises Unreachable."""
+        """Write tasks down, and what was set aside of their page.
+
+        Raises Unreachable.
+        """
         received = annotations.Received()
         ours = [task for task in found if task.task_key is not None]
         self._write(ours, aside, asked, received)
@@ -41,7 +46,7 @@ class Writer:
             problems.set_aside(transaction, list({one.key: one for one in aside}.values()))
 
     def forget(self, ls_task_ids: Collection[int]) -> None:
-        """These tasks, that were set aside, are gone."""
+        """Forget what was set aside of these tasks, which are gone."""
         if ls_task_ids and not self.dry_run:
             with self.ledger.transaction() as transaction:
                 problems.clear(
@@ -64,9 +69,10 @@ class Writer:
     def _alone(
         self, task: Task, error: Exception, aside: list[Problem], asked: int, received: annotations.Received
     ) -> None:
-        """A task that cannot be written: once more, without one of its answers, without all, or not at all.
+        """Write down a task that cannot be written as it is.
 
-        It is set aside in any case, so that the next pull tries it whole.
+        It is written once more, without one of its answers, without all, or not at all. It is set aside in
+        any case, so that the next pull tries it whole.
         """
         why = error.problem if isinstance(error, LsloopError) else f"{type(error).__name__}: {error}"
         kept = [storable.aside(a, f"The ledger cannot take it. {why}") for a in task.annotations]

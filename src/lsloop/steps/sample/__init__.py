@@ -1,4 +1,7 @@
-"""Ingest: upstream's `metadata.jsonl` and media files into the ledger, streamed, and checked line by line."""
+"""Ingest: upstream's `metadata.jsonl` and media files come into the ledger.
+
+They are streamed, and checked line by line.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +26,10 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 
 @dataclass(frozen=True)
 class BadLine:
-    """A line (1-based) that was refused, and why. `name` is its external_id, where that could be read."""
+    """A line (1-based) that was refused, and why.
+
+    `name` is its external_id, where that could be read.
+    """
 
     line: int
     reason: str
@@ -32,8 +38,11 @@ class BadLine:
 
 @dataclass
 class Ingested:
-    """What an ingest did. `unread` are samples whose media file cannot be shown, with the reason: they went
-    in, and are not sent to who would need it."""
+    """What an ingest did.
+
+    `unread` are samples whose media file cannot be shown, with the reason: they went in, and are not sent to
+    who would need it.
+    """
 
     upserted: samples.Upserted
     refused: list[BadLine] = field(default_factory=list)
@@ -54,13 +63,14 @@ def ingest(
     commit: str | None = None,
     progress: Progress = SILENT,
 ) -> Ingested:
-    """Bring the ledger up to `path` (JSON lines); media paths in it are relative to `raw_dir`.
+    """Bring the ledger up to `path` (JSON lines).
 
-    Bad lines are refused by number and reason, the others go in, all in one transaction. So is what one of
-    `kinds` (by task type; every kind there is, unless given) could not take. Samples that are no longer
-    upstream are only marked as deleted when `prune` is set and every line could be read: a broken line is no
-    removal. `links_to` names folders outside that links may lead to. `commit` is the git commit that the data
-    is at, if that is known. Raises UsageError when the file cannot be read.
+    Media paths in it are relative to `raw_dir`. Bad lines are refused by number and reason, the others go in,
+    all in one transaction. So is what one of `kinds` (by task type; every kind there is, unless given) could
+    not take. Samples that are no longer upstream are only marked as deleted when `prune` is set and every
+    line could be read: a broken line is no removal. `links_to` names folders outside that links may lead to.
+    `commit` is the git commit that the data is at, if that is known. Raises UsageError when the file cannot
+    be read.
     """
     known = {name: task_types.load(name) for name in task_types.names()} if kinds is None else kinds
     reading = _Reading(RawData(raw_dir, links_to), known, progress)
@@ -97,7 +107,10 @@ def _opened(path: Path) -> Any:
 
 @dataclass
 class _Reading:
-    """The lines of a file on their way in. `lines` is how many there were so far."""
+    """The lines of a file on their way in.
+
+    `lines` is how many there were so far.
+    """
 
     raw: RawData
     kinds: Mapping[str, Kind]
@@ -135,8 +148,8 @@ class _Reading:
             except BadPath as why:
                 raise lines.Refused(str(why), given.external_id) from why
         return (
-            number, given.source, given.external_id, orjson.dumps(given.fields).decode(), given.group, given.priority,
-            path, size, changed,
+            number, given.source, given.external_id, orjson.dumps(given.fields).decode(), given.group,
+            given.priority, path, size, changed,
         )  # fmt: skip
 
     def unreadable(self, failed: media.Failed) -> None:
@@ -155,7 +168,10 @@ def _problem(file: str, bad: BadLine) -> Problem:
 
 
 def _measure_what_came_by_sql(incoming: samples.Incoming, raw: RawData) -> dict[str, str]:
-    """What a crawler wrote by SQL and no ingest has seen; answers what cannot be shown, and why."""
+    """Measure what a crawler wrote by SQL and no ingest has seen.
+
+    Answers what cannot be shown, and why.
+    """
     unknown = incoming.came_by_sql()
     seen = _seen(raw, sorted(unknown))
     incoming.fill_in(seen)
@@ -163,8 +179,10 @@ def _measure_what_came_by_sql(incoming: samples.Incoming, raw: RawData) -> dict[
 
 
 def look(ledger: Ledger, task_keys: Sequence[UUID], raw: RawData) -> dict[UUID, str]:
-    """Look at the media of claimed tasks whose samples came by SQL; answers whose cannot be shown, and
-    why."""
+    """Look at the media of claimed tasks whose samples came by SQL.
+
+    Answers whose cannot be shown, and why.
+    """
     paths = samples.unseen(ledger, task_keys)
     if not paths:
         return {}

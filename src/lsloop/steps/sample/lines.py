@@ -1,5 +1,7 @@
-"""One line of metadata.jsonl, taken whole or refused with the reason: what is not understood never comes
-in halfway."""
+"""One line of metadata.jsonl, taken whole or refused with the reason.
+
+What is not understood never comes in halfway.
+"""
 
 import json
 import re
@@ -25,7 +27,10 @@ _MANY_DIGITS = re.compile(r"\d{19}")
 
 
 class Refused(ValueError):
-    """Why a line cannot be taken. `name` is the external_id, where it could be read."""
+    """The reason why a line cannot be taken.
+
+    `name` is the external_id, where it could be read.
+    """
 
     def __init__(self, reason: str, name: str = "") -> None:
         super().__init__(reason)
@@ -34,7 +39,10 @@ class Refused(ValueError):
 
 @dataclass(frozen=True)
 class Line:
-    """What upstream says of a sample. `media` is as it was written, in whatever Unicode form."""
+    """What upstream says of a sample.
+
+    `media` is as it was written, in whatever Unicode form.
+    """
 
     source: str
     external_id: str
@@ -45,7 +53,10 @@ class Line:
 
 
 def parsed(line: bytes, kinds: Mapping[str, Kind]) -> Line:
-    """A line, held against the kinds of task that its fields are for. Raises Refused."""
+    """Parse a line, and hold it against the kinds of task that its fields are for.
+
+    Raises Refused.
+    """
     text, given = _object(line)
     name = ""
     try:
@@ -90,8 +101,10 @@ def _object(line: bytes) -> tuple[str, dict[str, Any]]:
 
 
 def _careful(text: str, given: dict[str, Any]) -> dict[str, Any]:
-    """The object with its texts in normal form C: one text typed on two keyboards is one text. Nothing in
-    it is lost."""
+    """The object with its texts in normal form C.
+
+    One text typed on two keyboards is one text. Nothing in it is lost.
+    """
     # As many colons as keys: no key can be there twice. Most lines show so at a glance.
     if text.count(":") != len(given) or _MANY_DIGITS.search(text):
         _look_closely(text)
@@ -107,8 +120,10 @@ def _careful(text: str, given: dict[str, Any]) -> dict[str, Any]:
 
 
 def _look_closely(text: str) -> None:
-    """What a fast reader passes over in silence: a key that stands there twice, a number that loses
-    digits."""
+    """Look for what a fast reader passes over in silence.
+
+    That is a key that stands there twice, or a number that loses digits.
+    """
     try:
         json.loads(text, object_pairs_hook=_once, parse_int=_int8)
     except RecursionError as wrong:
@@ -131,7 +146,10 @@ def _int8(digits: str) -> int:
 
 
 def _check(name: str, value: Any, kinds: Mapping[str, Kind]) -> None:
-    """A value that is no text: whether a kind of task that reads, writes or shows it takes it."""
+    """Check that a value that is no text can be taken.
+
+    The kinds of task that read, write or show it are asked.
+    """
     if isinstance(value, list | dict) and not _is_shallow(value, _DEEPEST):
         raise Refused(f"{name} is nested more than {_DEEPEST} levels deep")
     for task_type, kind in kinds.items():
@@ -182,7 +200,10 @@ def _priority(given: dict[str, Any]) -> int:
 
 
 def _normal(value: Any) -> Any:
-    """Texts in normal form C, at any depth. Raises Refused where that is too deep."""
+    """Texts in normal form C, at any depth.
+
+    Raises Refused where that is too deep.
+    """
     try:
         return _normalised(value)
     except RecursionError as wrong:

@@ -1,4 +1,7 @@
-"""Media files, read once: the digest of their content, and how long they last. Several at a time."""
+"""Media files, read once: the digest of their content, and how long they last.
+
+Several are read at a time.
+"""
 
 import hashlib
 import os
@@ -20,7 +23,10 @@ Failed = tuple[str, str]
 def measured(
     raw: RawData, paths: Sequence[str], failed: Callable[[Failed], None], advance: Callable[[int], None]
 ) -> Iterator[samples.Media]:
-    """What there is to know of these files, in order; those that cannot be read go to `failed`."""
+    """What there is to know of these files, in order.
+
+    Those that cannot be read go to `failed`.
+    """
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         for some in _pieces(paths, _TOGETHER * _AT_ONCE * 4):  # not all are put into the line at once
             work = pool.map(lambda piece: [_measured(raw, path) for path in piece], _pieces(some, _TOGETHER))

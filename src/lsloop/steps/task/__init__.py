@@ -1,8 +1,8 @@
-"""Push: samples become tasks in Label Studio, each exactly once, wherever the way there is cut off.
+"""Push: samples become tasks in Label Studio, each exactly once.
 
-A task is written down as claimed before it is sent and its key travels with it. Whatever became of a request,
-the key tells: the next push (or pull) asks Label Studio, adopts what is there, sends what is not, and takes a
-twin out of people's way.
+That holds wherever the way there is cut off. A task is written down as claimed before it is sent and its key
+travels with it. Whatever became of a request, the key tells: the next push (or pull) asks Label Studio,
+adopts what is there, sends what is not, and takes a twin out of people's way.
 """
 
 import os
@@ -32,8 +32,10 @@ __all__ = [
 
 
 def park(ledger: Ledger, project: Project, skips: int) -> int:
-    """Take tasks that `skips` annotators skipped out of the queue until their content changes; answers how
-    many."""
+    """Take tasks that `skips` annotators skipped out of the queue; answer how many.
+
+    They are out until their content changes.
+    """
     return ledger_tasks.park(ledger, project, skips)
 
 
@@ -52,11 +54,12 @@ def push(
     advance: Callable[[int], None] = lambda done: None,
     waiting: Callable[[], None] = lambda: None,
 ) -> Pushed:
-    """Claim and send up to `limit` samples; without `fresh` only what was cut off, and adjudications.
+    """Claim and send up to `limit` samples.
 
-    `look` says of claimed tasks why the media of some cannot be shown: those are not sent. One push at a time
-    per project; another one waits, after calling `waiting`. Raises Uncertain, Unreachable or Refused when
-    Label Studio fails; what was sent until then is in the ledger.
+    Without `fresh`, it sends only what was cut off, and adjudications. `look` says of claimed tasks why the
+    media of some cannot be shown: those are not sent. One push at a time per project; another one waits,
+    after calling `waiting`. Raises Uncertain, Unreachable or Refused when Label Studio fails; what was sent
+    until then is in the ledger.
     """
     with in_turn(ledger, project, waiting) as turn:
         pushed = Pushed()
@@ -112,11 +115,10 @@ def _claims(
 
 
 def _show_predictions(ledger: Ledger, studio: LabelStudio, project: Project) -> list[str]:
-    """Have Label Studio show the predictions of the version that most open tasks carry; it shows those of one
-    only.
+    """Have Label Studio show the predictions that most open tasks carry.
 
-    Another one that somebody chose there stays, and is told. Label Studio itself writes the first version
-    that it was sent, and the name of an ML backend when one is attached.
+    It shows those of one version only. Another one that somebody chose there stays, and is told. Label Studio
+    itself writes the first version that it was sent, and the name of an ML backend when one is attached.
     """
     assert project.ls_project_id is not None
     version = ledger_tasks.shown_model_version(ledger, project)
@@ -127,7 +129,8 @@ def _show_predictions(ledger: Ledger, studio: LabelStudio, project: Project) -> 
     if now != version:
         if written and now not in ("", written, *ml.titles(studio, project.ls_project_id)):
             return [
-                f"people are shown pre-annotations of {now}, as chosen in Label Studio; most open tasks have {version}"
+                f"people are shown pre-annotations of {now}, as chosen in Label Studio; "
+                f"most open tasks have {version}"
             ]
         projects.update(studio, project.ls_project_id, model_version=version)
     if written != version:

@@ -1,5 +1,7 @@
-"""What a task is made of: what the template shows, a link to the media, and a pre-annotation that fits the
-label config."""
+"""What a task is made of.
+
+It is what the template shows, a link to the media, and a pre-annotation that fits the label config.
+"""
 
 import hashlib
 from collections.abc import Sequence
@@ -33,10 +35,10 @@ class Unmade:
 
 @dataclass(frozen=True)
 class Making:
-    """How tasks are made for Label Studio: by which kind, under which label config, and with which media
-    links.
+    """The way tasks are made for Label Studio.
 
-    `shown_as` is the model version whose predictions the project shows.
+    It says by which kind, under which label config, and with which media links. `shown_as` is the model
+    version whose predictions the project shows.
     """
 
     kind: Kind
@@ -46,14 +48,18 @@ class Making:
 
     @property
     def digest(self) -> str:
-        """Of what tasks are made of beside the sample: what cannot be made is tried again when it has
-        changed."""
+        """The digest of what tasks are made of beside the sample.
+
+        What cannot be made is tried again when it has changed.
+        """
         parts = (self.kind.__name__ if isinstance(self.kind, ModuleType) else "", self.label_config)
         return hashlib.sha256("\0".join(parts).encode(errors="replace")).hexdigest()
 
     def __call__(self, claims: Sequence[Claim], unfit: list[str]) -> list[TaskJson | Unmade]:
-        """{"data", "predictions"} of each task, or why there is none; `unfit` is told why pre-annotations
-        were left out."""
+        """Make {"data", "predictions"} of each task, or say why there is none.
+
+        `unfit` is told why pre-annotations were left out.
+        """
         made = [self._made(claim, unfit) for claim in claims]
         self._check([task["predictions"] for task in made if not isinstance(task, Unmade)], unfit)
         return made
@@ -84,7 +90,10 @@ class Making:
             return {"data": data, "predictions": []}
 
     def _shown(self, sample: Sample, prediction: Prediction | None) -> list[TaskJson]:
-        """The pre-annotation: what a model predicted, else what the sample's own fields say."""
+        """The pre-annotation that is shown.
+
+        What a model predicted, else what the sample's own fields say.
+        """
         value = prediction.value if prediction else self.kind.upstream_value(sample)
         if value is None:
             return []
@@ -96,8 +105,10 @@ class Making:
         ]
 
     def _check(self, shown: list[list[TaskJson]], unfit: list[str]) -> None:
-        """Leave out pre-annotations that do not fit the label config: Label Studio would store them
-        unchecked."""
+        """Leave out pre-annotations that do not fit the label config.
+
+        Label Studio would store them unchecked.
+        """
         there = [predictions for predictions in shown if predictions]
         for predictions, misfits in zip(
             there, interface.check_predictions(self.label_config, [p[0] for p in there]), strict=True
@@ -116,7 +127,7 @@ def _words(error: Exception) -> str:
 
 
 def making(ledger: Ledger, project: Project, kind: Kind, media: signing.Media | None) -> Making:
-    """How the tasks of a project are made."""
+    """The way the tasks of a project are made."""
     assert project.label_config is not None
     shown_as = ledger_tasks.shown_model_version(ledger, project) or UPSTREAM
     return Making(kind, project.label_config, media, shown_as)
@@ -127,6 +138,7 @@ def left_out(
 ) -> problems.Problem:
     """What is written down of a sample that is not sent."""
     return problems.Problem(
-        "push", "sample", str(sample.sample_id), why.reason, why.fix, task_type=task_type, sample_id=sample.sample_id,
+        "push", "sample", str(sample.sample_id), why.reason, why.fix, task_type=task_type,
+        sample_id=sample.sample_id,
         ls_project_id=ls_project_id, sync_version=sample.sync_version, digest=digest,
     )  # fmt: skip

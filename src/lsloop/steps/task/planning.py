@@ -1,4 +1,7 @@
-"""What a push would do now: counted, with its order, and nothing changed, here or in Label Studio."""
+"""What a push would do now, counted and in its order.
+
+Nothing is changed, here or in Label Studio.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,9 +15,12 @@ from lsloop.steps.task.content import Making, Unmade
 
 @dataclass
 class Planned:
-    """What a push would send: `unfinished` tasks of one that was cut off, of which Label Studio may have some
-    already; then `adjudications`; then `samples`, in this order, with so many gold `probes` at random places
-    among them. `left_out` says which samples would not be sent, and why."""
+    """What a push would send.
+
+    `unfinished` tasks of one that was cut off, of which Label Studio may have some already; then
+    `adjudications`; then `samples`, in this order, with so many gold `probes` at random places among them.
+    `left_out` says which samples would not be sent, and why.
+    """
 
     samples: list[Sample] = field(default_factory=list)
     probes: int = 0
@@ -25,7 +31,7 @@ class Planned:
 
     @property
     def tasks(self) -> int:
-        """How many tasks that is."""
+        """The number of tasks."""
         return len(self.samples) + self.probes + self.adjudications + self.unfinished
 
 
@@ -38,8 +44,10 @@ def plan(
     limit: int,
     batch: int,
 ) -> Planned:
-    """What `push` would do with these arguments, if nothing happens in between. `project` of None: not
-    made yet."""
+    """What `push` would do with these arguments, if nothing happens in between.
+
+    `project` of None: not made yet.
+    """
     planned = Planned()
     if project is not None:
         planned.unfinished = sum(task.claimed for task in ledger_tasks.doubtful(ledger, project))
@@ -54,7 +62,10 @@ def plan(
 def _fill(
     ledger: Ledger, choice: ledger_tasks.Plan, planned: Planned, made: Making, left: int, batch: int
 ) -> None:
-    """Batch by batch, as `ledger.tasks.claim` does it: the probes of each are rounded by themselves."""
+    """Fill the plan batch by batch, as `ledger.tasks.claim` does it.
+
+    The probes of each batch are rounded by themselves.
+    """
     there = ledger_tasks.eligible(ledger, choice, left, made.digest)
     idle = gold.idle(ledger, choice.task_type, choice.reads, choice.writes)
     ratio, chance, taken = choice.gold_ratio, gold.rounding(ledger, choice.task_type), 0
@@ -75,7 +86,7 @@ def _fill(
 
 
 def _make(planned: Planned, made: Making, there: Sequence[Sample]) -> None:
-    """What cannot be made into a task is claimed and not sent."""
+    """Make tasks; what cannot be made into one is claimed and not sent."""
     for sample, task in zip(there, made([Claim(UUID(int=0), sample) for sample in there], []), strict=True):
         if isinstance(task, Unmade):
             planned.left_out.append(f"{sample.external_id}: {task.reason}")

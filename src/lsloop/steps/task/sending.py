@@ -1,5 +1,7 @@
-"""Sending: one request at a time; the batch after it is made ready and those before it are written down
-meanwhile."""
+"""Sending: one request at a time.
+
+The batch after it is made ready and those before it are written down meanwhile.
+"""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -31,13 +33,16 @@ PROVED_TOGETHER = 2000
 
 @dataclass
 class Pushed:
-    """What a push did. `adopted` tasks had arrived before; `put_away` ones were there twice, or are needed no
-    more, and are out of people's way; `refreshed` ones show what their samples are now; `links` were renewed;
-    `not_renewed` says why others were not; `unfit` says why tasks went without their pre-annotation. `probes`
-    of those sent are gold; `missing_probes` more were due, and too few samples are gold. `adjudications` of
-    those sent ask somebody to decide between answers that do not agree. `kept` says which second tasks people
-    still see, because somebody has begun to answer them; `left_out` which samples were not sent, and why;
-    `noticed` what people changed by hand in the project."""
+    """What a push did.
+
+    `adopted` tasks had arrived before; `put_away` ones were there twice, or are needed no more, and are out
+    of people's way; `refreshed` ones show what their samples are now; `links` were renewed; `not_renewed`
+    says why others were not; `unfit` says why tasks went without their pre-annotation. `probes` of those sent
+    are gold; `missing_probes` more were due, and too few samples are gold. `adjudications` of those sent ask
+    somebody to decide between answers that do not agree. `kept` says which second tasks people still see,
+    because somebody has begun to answer them; `left_out` which samples were not sent, and why; `noticed` what
+    people changed by hand in the project.
+    """
 
     sent: int = 0
     adopted: int = 0
@@ -65,7 +70,10 @@ class _Batch:
 
 
 class Sender:
-    """Sends claimed tasks batch by batch, one request at a time; the next batch is made ready meanwhile."""
+    """Send claimed tasks batch by batch, one request at a time.
+
+    The next batch is made ready meanwhile.
+    """
 
     def __init__(
         self,
@@ -87,8 +95,11 @@ class Sender:
         self._taken = False  # whether Label Studio took anything
 
     def send_all(self, batches: Iterator[list[UUID]], advance: Callable[[int], None]) -> None:
-        """Send every batch. While a request is under way the batch after it is claimed and made ready, and
-        those before it are written down."""
+        """Send every batch.
+
+        While a request is under way the batch after it is claimed and made ready, and those before it are
+        written down.
+        """
         with ThreadPoolExecutor(max_workers=1) as line:
             under_way: Future[dict[UUID, int]] | None = None
             try:
@@ -116,7 +127,10 @@ class Sender:
         return _Batch([key for key, _ in there], [task for _, task in there])
 
     def _with_media(self, claims: list[Claim]) -> list[Claim]:
-        """Those whose media can be shown; the others are let go, and their samples say why."""
+        """The tasks whose media can be shown.
+
+        The others are let go, and their samples say why.
+        """
         bad = self._look([claim.task_key for claim in claims]) if "media" in self._made.kind.READS else {}
         ledger_tasks.let_go(self._ledger, bad)
         self._pushed.left_out += [
@@ -125,7 +139,7 @@ class Sender:
         return [claim for claim in claims if claim.task_key not in bad]
 
     def _send(self, batch: _Batch) -> dict[UUID, int]:
-        """One request, and more where Label Studio does not take one of its tasks.
+        """Send one request, and more where Label Studio does not take one of its tasks.
 
         Raises Uncertain when nobody knows whether Label Studio did the work.
         """
@@ -155,7 +169,7 @@ class Sender:
         return {UUID(key): ls_task_id for ls_task_id, key in found}
 
     def _halved(self, batch: _Batch, why: LsloopError) -> dict[UUID, int]:
-        """Find the tasks of a batch that Label Studio does not take, and send the others."""
+        """Find the tasks that Label Studio does not take, and send the others."""
         if len(batch.keys) == 1:
             self._not_taken[batch.keys[0]] = why
             if not self._taken and len(self._not_taken) >= HOPELESS:
@@ -166,8 +180,10 @@ class Sender:
         return self._send(one) | self._send(other)
 
     def _give_up_refused(self) -> None:
-        """Leave out what Label Studio did not take while it took others. When it took nothing, the samples
-        are not why."""
+        """Leave out what Label Studio did not take while it took others.
+
+        When it took nothing, the samples are not why.
+        """
         left, self._not_taken = self._not_taken, {}
         if not left:
             return
@@ -177,7 +193,10 @@ class Sender:
         self._leave_out({key: Unmade(why.problem, _REFUSED) for key, why in left.items()})
 
     def _leave_out(self, unmade: dict[UUID, Unmade]) -> None:
-        """Free these samples and write down why they are not sent, until they or the label config change."""
+        """Free these samples and write down why they are not sent.
+
+        They are not sent until they or the label config change.
+        """
         found = {
             key: left_out(
                 self._project.task_type, self._samples[key], why, self._made.digest, self._ls_project_id
@@ -197,7 +216,7 @@ class Sender:
         return _Batch([key for key, _ in there], [task for _, task in there])
 
     def _written_down(self) -> int:
-        """Write down the ids of what arrived, proved; how many.
+        """Write down the ids of what arrived, proved; answer how many.
 
         Label Studio answers in the order of the request. That is checked over all of them, and every later
         read of a task goes by its key: an id alone never decides whose annotation it is.

@@ -1,4 +1,7 @@
-"""What became of tasks whose push was cut off: adopted, sent again, and a second one of them put away."""
+"""What became of tasks whose push was cut off.
+
+They are adopted, sent again, and a second one of them is put away.
+"""
 
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -18,7 +21,7 @@ from lsloop.steps.task.sending import Pushed
 def in_turn(
     ledger: Ledger, project: Project, waiting: Callable[[], None] = lambda: None
 ) -> AbstractContextManager[Turn]:
-    """Whoever sends tasks to a project, or puts twins away in it, does so alone."""
+    """Let whoever sends tasks to a project, or puts twins away in it, do so alone."""
     return ledger.in_turn(_turn(project), waiting)
 
 
@@ -29,11 +32,10 @@ def _turn(project: Project) -> str:
 def reconcile(
     ledger: Ledger, studio: LabelStudio, project: Project, pushed: Pushed, *, settle: float
 ) -> list[UUID]:
-    """Find out what became of tasks whose push was cut off: adopt what arrived, put twins away; answers what
-    to send.
+    """Find out what became of tasks whose push was cut off; answer what to send.
 
-    A request without an answer may still be at work in Label Studio for `settle` seconds after it was sent;
-    until then what is not there yet may come.
+    It adopts what arrived, and puts twins away. A request without an answer may still be at work in Label
+    Studio for `settle` seconds after it was sent; until then what is not there yet may come.
     """
     assert project.ls_project_id is not None
     doubtful = ledger_tasks.doubtful(ledger, project)
@@ -57,7 +59,10 @@ def reconcile(
 def _arrivals(
     studio: LabelStudio, ls_project_id: int, sent: Sequence[ledger_tasks.Doubtful], settle: float
 ) -> dict[UUID, list[int]]:
-    """The ids that Label Studio has for each key, once all are there or nothing more can come."""
+    """The ids that Label Studio has for each key.
+
+    It waits until all are there or nothing more can come.
+    """
     if not sent:
         return {}
     started = time.monotonic()
@@ -78,8 +83,10 @@ _POLL = 0.5  # seconds
 
 @dataclass(frozen=True)
 class PutAway:
-    """How many tasks were taken out of people's way; `kept` says which were not, because somebody has
-    begun them."""
+    """The number of tasks that were taken out of people's way.
+
+    `kept` says which were not, because somebody has begun them.
+    """
 
     count: int = 0
     kept: list[str] = field(default_factory=list)
@@ -88,7 +95,7 @@ class PutAway:
 def put_away_twins(
     ledger: Ledger, studio: LabelStudio, project: Project, twins: Mapping[UUID, Sequence[int]]
 ) -> PutAway:
-    """Of the tasks that Label Studio has under a key, people are given one.
+    """Give people one of the tasks that Label Studio has under a key.
 
     Which one: one that was answered if there is any, else one that was begun. What was answered or begun
     stays as it is, and nothing is ever deleted: whoever has a page open may submit it in this very moment,
@@ -113,7 +120,10 @@ def put_away_twins(
 
 
 def put_away_needless(ledger: Ledger, studio: LabelStudio, project: Project) -> PutAway:
-    """Take tasks that nobody needs any more out of people's way, unless somebody has begun them."""
+    """Take tasks that nobody needs any more out of people's way.
+
+    Those that somebody has begun stay.
+    """
     assert project.ls_project_id is not None
     _bring_back(ledger, studio, project)
     needless = ledger_tasks.needless(ledger, project)
@@ -141,8 +151,10 @@ def _put_away(
     begun: Collection[int],
     why: str,
 ) -> PutAway:
-    """Those of these tasks, by id and key, that nobody has answered or begun. Written down before it is
-    done."""
+    """Put away those of these tasks that nobody has answered or begun.
+
+    They are given by id and key; it is written down before it is done.
+    """
     ours = {
         i: key for i, key in needless.items() if i in there and there[i]["data"].get(tasks.KEY) == str(key)
     }
@@ -155,16 +167,16 @@ def _put_away(
 
 
 _KEPT = (
-    "task {} in Label Studio is a second one of its sample, and people see it because somebody has begun to answer it: "
-    "once that is submitted or deleted, run again"
+    "task {} in Label Studio is a second one of its sample, and people see it because somebody has begun "
+    "to answer it: once that is submitted or deleted, run again"
 )
 
 
 def _bring_back(ledger: Ledger, studio: LabelStudio, project: Project) -> None:
-    """Of the tasks that were put away: people are given again what is needed after all, and nothing else.
+    """Give people tasks again that were put away and are needed after all.
 
-    Label Studio gives them out again by itself when the number of annotations that a project needs is
-    changed.
+    Nothing else comes back. Label Studio gives them out again by itself when the number of annotations that a
+    project needs is changed.
     """
     assert project.ls_project_id is not None
     hidden = ledger_tasks.hidden(ledger, project)
@@ -196,9 +208,9 @@ def put_away_seen_twins(
     *,
     wait: bool = True,
 ) -> PutAway:
-    """What `put_away_twins` does with the second tasks that a pull came across, when no push is at work.
+    """Do what `put_away_twins` does with the second tasks that a pull came across.
 
-    While one is, wait for it, or leave them as they are for now.
+    It does so when no push is at work. While one is, wait for it, or leave them as they are for now.
     """
     assert project.ls_project_id is not None
     keys = sorted({str(key) for key, _ in seen})
