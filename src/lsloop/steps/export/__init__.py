@@ -1,4 +1,7 @@
-"""Export: what people accepted, into a folder that changes as a whole, and only where something changed."""
+"""Export what people accepted, into a folder that changes as a whole.
+
+It changes only where something changed.
+"""
 
 from lsloop.dataset import trees
 from lsloop.ledger import Ledger, exports
@@ -22,9 +25,10 @@ def plan(ledger: Ledger, wanted: Wanted) -> Exported:
 
 
 def export(ledger: Ledger, wanted: Wanted, progress: Progress = SILENT) -> Exported:
-    """Bring the folder up to the ledger. Killed at any moment, it is as it was before, or as it is after.
+    """Bring the folder up to the ledger.
 
-    Raises UsageError when the folder holds what no export made.
+    Killed at any moment, it is as it was before, or as it is after. Raises UsageError when the folder holds
+    what no export made.
     """
     require_replaceable(wanted)
     with ledger.in_turn(f"lsloop export {wanted.destination}", progress.waiting):

@@ -9,8 +9,10 @@ Differences = dict[str, indexes.Difference | None]
 
 
 def differences(transaction: Transaction, wanted: Wanted, state: str, *, in_one_go: bool) -> Differences:
-    """How each folder differs. `in_one_go`: a folder that is not there yet is not looked at; not possible
-    with a limit."""
+    """Tell how each folder differs.
+
+    `in_one_go`: a folder that is not there yet is not looked at; not possible with a limit.
+    """
     left, found = wanted.limit, Differences()
     before = exports.states(transaction, wanted.destination)
     for name in wanted.kinds:
@@ -29,8 +31,10 @@ def _now(wanted: Wanted, name: str, state: str) -> exports.Before:
 
 
 def _unchanged(wanted: Wanted, name: str) -> indexes.Difference | None:
-    """Nothing happened in the ledger since this index was written: it says what is to be there. None: not
-    all is there."""
+    """Compare a folder with its index, since which nothing happened in the ledger.
+
+    The index says what is to be there. None: not all is there.
+    """
     folder = wanted.target / name
     old = indexes.read(folder)
     found = indexes.compare(folder, old, old, wanted.layout.unit)
@@ -47,7 +51,10 @@ def _difference(transaction: Transaction, wanted: Wanted, name: str, limit: int 
 
 
 def planned(wanted: Wanted, found: Differences) -> Exported:
-    """What is to be done; of what is not looked at before it is written, nothing yet."""
+    """What is to be done.
+
+    Nothing is said yet of what is not looked at before it is written.
+    """
     parts = {
         name: Part(len(d.now), d.added, d.changed, len(d.removed), len(d.to_write), d.beyond) if d else Part()
         for name, d in found.items()
@@ -56,8 +63,10 @@ def planned(wanted: Wanted, found: Differences) -> Exported:
 
 
 def remember(ledger: Ledger, wanted: Wanted, done: Exported, state: str) -> None:
-    """The next export has nothing to do as long as the ledger is like this; not where something was left
-    out."""
+    """Note that the next export has nothing to do as long as the ledger is like this.
+
+    Nothing is noted where something was left out.
+    """
     with ledger.transaction() as transaction:
         before = exports.states(transaction, wanted.destination)
     for name, part in done.task_types.items():

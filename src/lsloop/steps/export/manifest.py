@@ -1,4 +1,4 @@
-"""What is written down of an export: the manifest in the folder, and in the ledger what lies there."""
+"""Write down an export: its manifest in the folder, what lies there in the ledger."""
 
 import hashlib
 from pathlib import Path
@@ -11,10 +11,9 @@ from lsloop.steps.export.wanted import Exported, Wanted
 
 
 def write_down(ledger: Ledger, wanted: Wanted, done: Exported, content: bytes | None) -> None:
-    """The manifest, in the folder where wanted and in the ledger always; what a killed export left out, the
-    next does.
+    """Write the manifest, in the folder where wanted and in the ledger always.
 
-    `content` is the manifest that was written now, if any was.
+    What a killed export left out, the next does. `content` is the manifest that was written now, if any was.
     """
     last = exports.last_manifest(ledger, wanted.destination)
     if content is None:
@@ -35,9 +34,9 @@ def _sha256(path: Path) -> str | None:
 
 
 def write_manifest(target: Path, content: bytes | None = None) -> Path:
-    """Write `manifest.json` of an exported folder, from its indexes; untouched when it says the same already.
+    """Write `manifest.json` of an exported folder, from its indexes.
 
-    Raises UsageError where nothing was exported.
+    It is untouched when it says the same already. Raises UsageError where nothing was exported.
     """
     if not any(target.glob(f"*/{indexes.FILE}")):
         raise UsageError(f"Nothing was exported to {target} yet.", "Run `lsloop export` first.")

@@ -1,5 +1,7 @@
-"""One sample of an export: what the ledger says of it, as a layout takes it, with the recording that
-people heard."""
+"""One sample of an export: what the ledger says of it, as a layout takes it.
+
+The recording that people heard is with it.
+"""
 
 import hashlib
 import os
@@ -16,12 +18,15 @@ from lsloop.task_types import Kind
 
 
 class NoMedia(Exception):
-    """Why the media file of a sample cannot be exported."""
+    """The reason why the media file of a sample cannot be exported."""
 
 
 @dataclass(frozen=True)
 class Making:
-    """How samples of a task type are made ready. With a label config, they get their regions, too."""
+    """The way samples of a task type are made ready.
+
+    With a label config, they get their regions, too.
+    """
 
     kind: Kind
     raw_dir: str
@@ -29,8 +34,10 @@ class Making:
     label_config: str | None
 
     def reviewed(self, entry: Entry, document: dict[str, Any]) -> Reviewed:
-        """The sample of an entry, whose document was parsed. Raises NoMedia, and what its values make the
-        kind raise."""
+        """The sample of an entry, whose document was parsed.
+
+        Raises NoMedia, and what its values make the kind raise.
+        """
         media, answers = document["media"], document["answers"]
         value = {name: answer["value"] for name, answer in answers.items()}
         file = self._media(entry, media) if media else None
@@ -65,12 +72,12 @@ class Making:
 
 
 def _changed(size: int, mtime_ns: int, entry: Entry) -> bool:
-    """Whether a file has not the size or the time any more that it had when its content was looked at."""
+    """Return whether a file's size or time changed since its content was looked at."""
     return (size, mtime_ns) != (entry.media_bytes, entry.media_mtime_ns)
 
 
 def check_copy(entry: Entry, media: dict[str, Any], source: str, target: str) -> None:
-    """Raises NoMedia, and removes the copy, when the file was written to while it was copied."""
+    """Raise NoMedia, and remove the copy, of a file written to while copied."""
     found = os.stat(source)
     if _changed(found.st_size, found.st_mtime_ns, entry) and _md5(target) != media["md5"]:
         os.unlink(target)
@@ -78,7 +85,7 @@ def check_copy(entry: Entry, media: dict[str, Any], source: str, target: str) ->
 
 
 def unreadable(raw: RawData, path: str) -> str | None:
-    """Why a media file cannot be read to its end; None for one that can."""
+    """Say why a media file cannot be read to its end; None for one that can."""
     try:
         _md5(raw.find(path).real)
     except BadPath as why:
@@ -89,7 +96,10 @@ def unreadable(raw: RawData, path: str) -> str | None:
 
 
 def _duration(media: dict[str, Any], file: str | None) -> float | None:
-    """What was measured at the ingest, or, of a kind of file that it did not know then, now."""
+    """The duration: what was measured at the ingest, or else now.
+
+    It is measured now for a kind of file that the ingest did not know then.
+    """
     known: float | None = media["duration"]
     return duration(Path(file)) if known is None and file else known
 

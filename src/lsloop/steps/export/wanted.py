@@ -14,7 +14,10 @@ from lsloop.task_types import Kind
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to export, and how. `limit` bounds how many samples are exported for the first time."""
+    """What to export, and how.
+
+    `limit` bounds how many samples are exported for the first time.
+    """
 
     target: Path
     raw_dir: Path
@@ -36,7 +39,10 @@ class Wanted:
         return f"{platform.node()}:{self.target}"
 
     def layout_of(self, name: str) -> str:
-        """The layout of a task type's folder, with the label config where it says what is written."""
+        """The layout of a task type's folder.
+
+        It has the label config where that says what is written.
+        """
         config = self.label_configs.get(name)
         if config is None:
             return self.layout.NAME
@@ -45,8 +51,10 @@ class Wanted:
 
 @dataclass
 class Part:
-    """What an export did for one task type. `waiting` are reviewed but beyond the limit; `problems` were
-    left out."""
+    """What an export did for one task type.
+
+    `waiting` are reviewed but beyond the limit; `problems` were left out.
+    """
 
     samples: int = 0
     added: int = 0
@@ -58,7 +66,7 @@ class Part:
     left_out: dict[str, str] = field(default_factory=dict)  # by sample id: why
 
     def leave_out(self, sample_id: str, name: str, reason: str) -> None:
-        """One sample could not be exported; the others are."""
+        """Leave out one sample that could not be exported; the others are."""
         self.problems.append(f"{name}: {reason}")
         self.left_out[sample_id] = reason
 
@@ -74,7 +82,7 @@ class Exported:
 
 
 def require_replaceable(wanted: Wanted) -> None:
-    """Raises UsageError where the target holds, or is, what no export made."""
+    """Raise UsageError where the target holds, or is, what no export made."""
     target, kept = wanted.target, (wanted.project_dir, wanted.raw_dir)
     if any(folder.is_relative_to(target) for folder in kept) or target.is_relative_to(wanted.raw_dir):
         raise UsageError(

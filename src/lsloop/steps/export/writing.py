@@ -1,8 +1,7 @@
-"""The new folder of an export: what changed is written, the rest is linked, and then it takes the place of
-the old one.
+"""The new folder of an export, which takes the place of the old one.
 
-One thread writes, while PostgreSQL finds the next samples. Two were slower: the kernel lets one at a time
-into a folder, and Python one between the calls.
+What changed is written, the rest is linked. One thread writes, while PostgreSQL finds the next samples. Two
+were slower: the kernel lets one at a time into a folder, and Python one between the calls.
 """
 
 from collections.abc import Generator
@@ -31,8 +30,10 @@ _OFTEN = 200  # samples after which it is told how far it is
 def bring_up(
     transaction: Transaction, wanted: Wanted, found: Differences, done: Exported, progress: Progress
 ) -> bytes | None:
-    """Make the folder what the ledger says; its manifest, which is written where wanted. None: there was
-    nothing to do."""
+    """Make the folder what the ledger says; answer its manifest.
+
+    The manifest is written where wanted. None: there was nothing to do.
+    """
     if all(difference and difference.is_current for difference in found.values()):
         return None
     progress.expect(_expected(transaction, found, done))
@@ -59,7 +60,10 @@ def _expected(transaction: Transaction, found: Differences, done: Exported) -> i
 
 
 def _carry_others(wanted: Wanted, new: Path, placer: trees.Placer) -> None:
-    """What this export is not about: other task types, and what git and DVC keep there."""
+    """Link what this export is not about.
+
+    That is other task types, and what git and DVC keep there.
+    """
     if not wanted.target.is_dir():
         return
     ours = {*wanted.kinds, *([indexes.MANIFEST] if wanted.with_manifest else [])}
@@ -85,10 +89,9 @@ class _Folder:
     at: tuple[Entry, dict[str, Any]] = field(init=False)  # the sample that is being written, and its media
 
     def write(self, transaction: Transaction, difference: indexes.Difference | None) -> int:
-        """Write what differs and link the rest, or write everything where nothing is there yet; and the
-        index.
+        """Write what differs and link the rest; then write the index.
 
-        Answers of how many samples `progress` was told.
+        Everything is written where nothing is there yet. It answers of how many samples `progress` was told.
         """
         self.path.mkdir()
         met = 0
@@ -106,8 +109,10 @@ class _Folder:
         return met
 
     def _carry(self, difference: indexes.Difference) -> list[str]:
-        """Link what is as it was. Answers the samples whose files turned out not to be whole: they are
-        written, too."""
+        """Link what is as it was.
+
+        Answers the samples whose files turned out not to be whole: they are written, too.
+        """
         old, new = self.wanted.target / self.name, self.path
         broken = set()
         for unit in sorted(set(difference.units.values()) - difference.dirty):
@@ -120,7 +125,10 @@ class _Folder:
         return [sample_id for sample_id, unit in difference.units.items() if unit in broken] if broken else []
 
     def _put(self, entries: Generator[Entry, None, None]) -> int:
-        """Write samples; how many there were. Those that cannot be written are left out, by name."""
+        """Write samples; answer how many there were.
+
+        Those that cannot be written are left out, by name.
+        """
         wanted = self.wanted
         kind, config = wanted.kinds[self.name], wanted.label_configs.get(self.name)
         making = Making(kind, str(wanted.raw_dir), RawData(wanted.raw_dir, wanted.also), config)
@@ -158,8 +166,10 @@ class _Folder:
             self.lines.pop(entry.sample_id, None)
 
     def _reason(self, error: Exception, making: Making, media: dict[str, Any] | None) -> str:
-        """Why a sample is left out. Raises the error again when it is not the sample's: a full disk ends
-        the export."""
+        """Say why a sample is left out.
+
+        Raises the error again when it is not the sample's: a full disk ends the export.
+        """
         if isinstance(error, LsloopError | MemoryError):
             raise error
         if isinstance(error, layouts.Unfit):

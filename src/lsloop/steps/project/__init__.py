@@ -1,5 +1,7 @@
-"""Setup: the Label Studio project of a task type, made once, found again by what is in it, and checked for
-drift."""
+"""Setup: the Label Studio project of a task type.
+
+It is made once, found again by what is in it, and checked for drift.
+"""
 
 from lsloop.steps.project.adopting import adopt
 from lsloop.steps.project.agreeing import Wanted
@@ -8,6 +10,6 @@ from lsloop.steps.project.making import Setup, register_webhook, setup
 from lsloop.steps.project.recognising import Place, prove, recognise, refuse_another
 
 __all__ = [
-    "Place", "Setup", "Wanted", "adopt", "inspect", "look_up", "prove", "recognise", "refuse_another", "register_webhook",
-    "setup",
+    "Place", "Setup", "Wanted", "adopt", "inspect", "look_up", "prove", "recognise", "refuse_another",
+    "register_webhook", "setup",
 ]  # fmt: skip

@@ -1,5 +1,7 @@
-"""Tasks of ours that the ledger does not know, as after a restore from a backup: they are known again, not
-sent again."""
+"""Adopt tasks of ours that the ledger does not know.
+
+After a restore from a backup they are known again, not sent again.
+"""
 
 from typing import Any
 from uuid import UUID
@@ -14,10 +16,10 @@ from lsloop.values.text import counted
 
 
 def adopt(ledger: Ledger, studio: LabelStudio, project: Project, kind: Kind, overlap: int) -> list[str]:
-    """Take in what was sent after the ledger's last word of this project; what was done, in words.
+    """Take in what was sent after the ledger's last word of this project.
 
-    Tasks have ascending numbers, so that one request shows that there is none. A decision between answers is
-    not taken in: between which, its task does not say.
+    Answers what was done, in words. Tasks have ascending numbers, so that one request shows that there is
+    none. A decision between answers is not taken in: between which, its task does not say.
     """
     assert project.ls_project_id is not None
     strays: list[Stray] = []
@@ -30,8 +32,8 @@ def adopt(ledger: Ledger, studio: LabelStudio, project: Project, kind: Kind, ove
         return []
     words = counted(found, "task of this ledger was", "tasks of this ledger were")
     return [
-        f"{words} found in project {project.ls_project_id}, and not in the ledger, which was put back to an older state; "
-        "it knows them again"
+        f"{words} found in project {project.ls_project_id}, and not in the ledger, which was "
+        "put back to an older state; it knows them again"
     ]
 
 

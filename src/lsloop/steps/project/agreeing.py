@@ -1,5 +1,7 @@
-"""What a project should be and what it is: what people changed in Label Studio is kept where it fits, and
-said."""
+"""Agree on what a project should be, from that and from what it is.
+
+What people changed in Label Studio is kept where it fits, and said.
+"""
 
 import hashlib
 from dataclasses import dataclass
@@ -16,12 +18,12 @@ from lsloop.task_types import Kind
 
 @dataclass(frozen=True)
 class Wanted:
-    """What the project of a task type should be. `ls_project_id` is set when the environment names the
-    project.
+    """What the project of a task type should be.
 
-    `server` is the setting under which Label Studio is reached. A request to make the project may be at work
-    there for `settle` seconds after it was sent. `reading`: answers are to be read, and nothing is sent.
-    `instruction` is HTML for annotators, which a new project begins with.
+    `ls_project_id` is set when the environment names the project. `server` is the setting under which Label
+    Studio is reached. A request to make the project may be at work there for `settle` seconds after it was
+    sent. `reading`: answers are to be read, and nothing is sent. `instruction` is HTML for annotators, which
+    a new project begins with.
     """
 
     task_type: str
@@ -45,9 +47,10 @@ def check_template(wanted: Wanted, kind: Kind) -> None:
 
 
 def check_there(there: dict[str, Any], kind: Kind, wanted: Wanted, drift: list[str]) -> str:
-    """The label config in Label Studio. Raises UsageError where it does not fit the task type.
+    """The label config in Label Studio.
 
-    To read answers it will do that most can be understood: `drift` says which cannot.
+    Raises UsageError where it does not fit the task type. To read answers it will do that most can be
+    understood: `drift` says which cannot.
     """
     config, where = str(there["label_config"]), f"The label config of Label Studio's project {there['id']}"
     fix = "Put the control back in Label Studio (Settings → Labeling Interface)."
@@ -66,18 +69,19 @@ def _check_fits(config: str, kind: Kind, what: str, fix: str) -> None:
 
 
 def same(one: str, other: str) -> bool:
-    """Whether two label configs are one but for spaces."""
+    """Return whether two label configs are one but for spaces."""
     return one.split() == other.split()
 
 
 _WRITTEN_BEFORE = {
-    "350dcb785d5067d31fdf28565b80b1b2", "15e2457a97582bf185285930b01eb1db", "9b91180d4b485ac47f3cef351f96f3fc",
+    "350dcb785d5067d31fdf28565b80b1b2", "15e2457a97582bf185285930b01eb1db",
+    "9b91180d4b485ac47f3cef351f96f3fc",
 }  # fmt: skip
 """Digests of the templates that lsloop wrote before it wrote down that it had: they are nobody's change."""
 
 
 def _is_as_written(current: str, written: str | None) -> bool:
-    """Whether a label config is as lsloop last wrote it."""
+    """Return whether a label config is as lsloop last wrote it."""
     if written is not None:
         return same(current, written)
     return hashlib.sha256(" ".join(current.split()).encode()).hexdigest()[:32] in _WRITTEN_BEFORE
@@ -116,7 +120,10 @@ def agree_on_overlap(
     *,
     created: bool,
 ) -> int:
-    """The number of answers per task that lsloop last wrote: what people changed it to is kept."""
+    """The number of answers per task that lsloop last wrote.
+
+    What people changed it to is kept.
+    """
     asked, wish = int(there["maximum_annotations"]), wanted.settings.overlap
     if asked == wish:
         return wish

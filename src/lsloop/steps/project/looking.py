@@ -1,4 +1,4 @@
-"""The project looked at: nothing is written, neither in Label Studio nor in the ledger."""
+"""Look at the project and write nothing, neither in Label Studio nor in the ledger."""
 
 from dataclasses import replace
 from typing import Any
@@ -16,8 +16,10 @@ from lsloop.values.text import counted
 
 
 def look_up(ledger: Ledger, studio: LabelStudio, wanted: Wanted, kind: Kind) -> Project:
-    """The project of a task type as it is. Raises UsageError where `setup` would, and where there is none
-    yet."""
+    """Look up the project of a task type as it is.
+
+    Raises UsageError where `setup` would, and where there is none yet.
+    """
     check_template(wanted, kind)
     project, there = _found(ledger, studio, wanted)
     if project is None or there is None:
@@ -31,7 +33,10 @@ def look_up(ledger: Ledger, studio: LabelStudio, wanted: Wanted, kind: Kind) -> 
 def _found(
     ledger: Ledger, studio: LabelStudio, wanted: Wanted
 ) -> tuple[Project | None, dict[str, Any] | None]:
-    """The project as the ledger has it, and as Label Studio has it; None where there is none."""
+    """The project as the ledger has it, and as Label Studio has it.
+
+    None where there is none.
+    """
     place = recognising.recognise(ledger, studio, wanted.server)
     project = ledger_projects.find(ledger, wanted.task_type, place.server.name)
     if project is None or project.ls_project_id is None:
@@ -64,10 +69,10 @@ def _named_first(studio: LabelStudio, wanted: Wanted) -> dict[str, Any] | None:
 def inspect(
     ledger: Ledger, studio: LabelStudio, wanted: Wanted, kind: Kind, hook: webhooks.Webhook | None
 ) -> str:
-    """Whether template, project and webhook of a task type are as they should be; changes nothing.
+    """Check that template, project and webhook of a task type are as they should be.
 
-    Raises UsageError where they do not, Refused where the project is gone or asks for another number of
-    answers, and Skipped where there is none yet.
+    It changes nothing. Raises UsageError where they do not, Refused where the project is gone or asks for
+    another number of answers, and Skipped where there is none yet.
     """
     check_template(wanted, kind)
     _, there = _found(ledger, studio, wanted)

@@ -1,4 +1,4 @@
-"""The project made or verified, and its webhook."""
+"""Make or verify the project, and its webhook."""
 
 from collections.abc import Mapping
 from contextlib import suppress
@@ -22,9 +22,10 @@ from lsloop.values.text import counted
 
 @dataclass
 class Setup:
-    """What was found or made. `drift` says what differs from the settings and was left or put right.
+    """What setup found or made.
 
-    `no_events` says why Label Studio does not tell what people do; empty when it does.
+    `drift` says what differs from the settings and was left or put right. `no_events` says why Label Studio
+    does not tell what people do; empty when it does.
     """
 
     project: Project
@@ -43,13 +44,13 @@ def setup(
     also_here: bool = False,
     lost: str | None = None,
 ) -> Setup:
-    """Make or verify the Label Studio project of a task type. Idempotent, also when it was cut off before.
+    """Make or verify the Label Studio project of a task type.
 
-    Raises UsageError when the label config (the template, or the one in Label Studio after a change by hand)
-    does not fit the task type; when a named project does not exist, or is not the one that the tasks are in;
-    when tasks are at work in another Label Studio (unless `also_here`); or when the project is gone: with
-    `recreate` its open tasks are then ended, so that their samples can be sent again, and a new one is made.
-    So are those in another Label Studio that is `lost`.
+    Idempotent, also when it was cut off before. Raises UsageError when the label config (the template, or the
+    one in Label Studio after a change by hand) does not fit the task type; when a named project does not
+    exist, or is not the one that the tasks are in; when tasks are at work in another Label Studio (unless
+    `also_here`); or when the project is gone: with `recreate` its open tasks are then ended, so that their
+    samples can be sent again, and a new one is made. So are those in another Label Studio that is `lost`.
     """
     check_template(wanted, kind)
     if lost is not None:
@@ -78,8 +79,10 @@ def setup(
 
 
 def _meet(ledger: Ledger, studio: LabelStudio, wanted: Wanted, also_here: bool) -> Place:
-    """Find out which Label Studio this is, and write it down. Where none of the ledger's tasks are, none
-    is sent unasked."""
+    """Find out which Label Studio this is, and write it down.
+
+    Where none of the ledger's tasks are, none is sent unasked.
+    """
     with ledger.in_turn(f"lsloop meets {wanted.server}"):
         place = recognising.recognise(ledger, studio, wanted.server)
         found = ledger_projects.find(ledger, wanted.task_type, place.server.name)
@@ -90,7 +93,10 @@ def _meet(ledger: Ledger, studio: LabelStudio, wanted: Wanted, also_here: bool) 
 
 
 def _give_up(ledger: Ledger, studio: LabelStudio, wanted: Wanted, lost: str) -> None:
-    """End the tasks in a Label Studio that is lost for good. Never in the one at hand."""
+    """End the tasks in a Label Studio that is lost for good.
+
+    It is never the one at hand.
+    """
     project = ledger_projects.find(ledger, wanted.task_type, lost)
     if project is None:
         names = ", ".join(one.name for one in servers.known(ledger)) or "none"
@@ -116,12 +122,17 @@ def _find(
 
 
 def _refuse_lost(ledger: Ledger, project: Project, wanted: Wanted, place: Place, recreate: bool) -> None:
-    """A project with tasks of ours does not vanish unnoticed: work that was not pulled may have gone with
-    it."""
+    """Refuse to let a project with tasks of ours vanish unnoticed.
+
+    Work that was not pulled may have gone with it.
+    """
     if project.ls_project_id is None:
         return
     known = ledger_tasks.known(ledger, project)
-    lost = f"Label Studio has no project of {wanted.task_type} any more; it had {counted(len(known), 'task')} of the ledger."
+    lost = (
+        f"Label Studio has no project of {wanted.task_type} any more; "
+        f"it had {counted(len(known), 'task')} of the ledger."
+    )
     if not place.is_proven and ledger_tasks.sent_keys(ledger, project):
         raise UsageError(
             lost, "Nothing shows that this is the Label Studio that had it: set LABEL_STUDIO_URL to that one."
@@ -129,8 +140,8 @@ def _refuse_lost(ledger: Ledger, project: Project, wanted: Wanted, place: Place,
     if known and not recreate:
         raise UsageError(
             lost,
-            f"If it was deleted on purpose, run `lsloop setup --task-type {wanted.task_type} --recreate`: their samples can "
-            "then be sent again.",
+            f"If it was deleted on purpose, run `lsloop setup --task-type {wanted.task_type} --recreate`: "
+            "their samples can then be sent again.",
         )
     ledger_tasks.gone(ledger, list(known.values()))
 
@@ -156,8 +167,10 @@ instruction."""
 def _remove_second(
     ledger: Ledger, studio: LabelStudio, project: Project, wanted: Wanted, ours: int
 ) -> list[str]:
-    """Remove what an earlier request made after it was given up for lost; no project that people gave
-    tasks or a shape."""
+    """Remove what an earlier request made after it was given up for lost.
+
+    No project is removed that people gave tasks or a shape.
+    """
     if ledger_projects.asked(ledger, project).times < 2:
         return []
     marked = projects.find_by_description(studio, str(project.marker))
@@ -171,9 +184,13 @@ def _remove_second(
 
 
 def _is_as_made(there: Mapping[str, Any], project: Project, wanted: Wanted) -> bool:
-    """Whether nobody changed a project since lsloop asked for it: a copy that somebody made is theirs."""
+    """Return whether nobody changed a project since lsloop asked for it.
+
+    A copy that somebody made is theirs.
+    """
     made = {
-        "title": wanted.settings.title, "description": _description(project, wanted), "label_config": wanted.label_config
+        "title": wanted.settings.title, "description": _description(project, wanted),
+        "label_config": wanted.label_config
     }  # fmt: skip
     return all(
         "".join(str(there.get(name)).split()) == "".join(value.split()) for name, value in made.items()
@@ -185,7 +202,7 @@ def _description(project: Project, wanted: Wanted) -> str:
 
 
 def _follow_moved(ledger: Ledger, studio: LabelStudio, project: Project, ls_project_id: int) -> list[str]:
-    """Our tasks are in another project than before, under other ids."""
+    """Follow our tasks into the project where they are now, under other ids."""
     if project.ls_project_id in (None, ls_project_id):
         return []
     keys = ledger_tasks.sent_keys(ledger, project)
@@ -204,10 +221,10 @@ def _follow_moved(ledger: Ledger, studio: LabelStudio, project: Project, ls_proj
 def register_webhook(
     ledger: Ledger, studio: LabelStudio, found: Setup, wanted: webhooks.Webhook, *, verify: bool
 ) -> None:
-    """Have Label Studio tell what people do. Without `verify`, only when it was not asked to tell it there
-    before.
+    """Have Label Studio tell what people do.
 
-    That it refuses is no error: pulls bring everything.
+    Without `verify`, do so only when it was not asked to tell it there before. That it refuses is no error:
+    pulls bring everything.
     """
     if found.project.webhook_url == wanted.url and not verify:
         return

@@ -1,5 +1,7 @@
-"""Whose Label Studio this is, and which project there is ours: by what is in them, never by a URL or a
-number alone."""
+"""Recognise whose Label Studio this is, and which project there is ours.
+
+They are known by what is in them, never by a URL or a number alone.
+"""
 
 import re
 import time
@@ -22,19 +24,21 @@ ThereJson = dict[str, Any]
 
 @dataclass(frozen=True)
 class Place:
-    """The Label Studio at hand. `is_proven`: it is the one that the ledger knows under this name, and no
-    other."""
+    """The Label Studio at hand.
+
+    `is_proven`: it is the one that the ledger knows under this name, and no other.
+    """
 
     server: Server
     is_proven: bool
 
 
 def recognise(ledger: Ledger, studio: LabelStudio, spelling: str) -> Place:
-    """Find out which of the ledger's Label Studios the one at hand is. Writes nothing.
+    """Find out which of the ledger's Label Studios the one at hand is.
 
-    It is known by what it says it is. One that the ledger has never asked, or that does not say (any more),
-    is known by our projects in it. `spelling` is the setting under which it was reached: a name for one that
-    was never met.
+    It writes nothing. It is known by what it says it is. One that the ledger has never asked, or that does
+    not say (any more), is known by our projects in it. `spelling` is the setting under which it was reached:
+    a name for one that was never met.
     """
     said, known = identity.told(studio), servers.known(ledger)
     found = [one for one in known if said is not None and one.identity == said]
@@ -61,7 +65,10 @@ def _has_ours(ledger: Ledger, studio: LabelStudio, name: str) -> bool:
 
 
 def _new_name(ledger: Ledger, known: Sequence[Server], spelling: str, said: str | None) -> str:
-    """A name under which nothing is at stake. One that does not say what it is keeps the name of its URL."""
+    """A name under which nothing is at stake.
+
+    One that does not say what it is keeps the name of its URL.
+    """
     taken = {server.name: server.identity for server in known}
     if said is None and taken.get(spelling) is None:
         return spelling
@@ -73,14 +80,15 @@ def _new_name(ledger: Ledger, known: Sequence[Server], spelling: str, said: str 
 
 
 def refuse_another(ledger: Ledger, studio: LabelStudio, place: Place, task_type: str | None = None) -> None:
-    """Raise UsageError where tasks at work are in another Label Studio than this one."""
+    """Raise UsageError where tasks at work are in another Label Studio."""
     there = servers.elsewhere(ledger, place.server.name, task_type)
     if there:
         count, names = sum(there.values()), " and ".join(there)
         raise UsageError(
-            f"The Label Studio at {studio.url} is not the one that {counted(count, 'task')}{_of(task_type)} went to "
-            f"(met as {names}): nothing in it is ours. They are left alone.",
-            "Set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY to that one; `lsloop setup --help` says what else can be done.",
+            f"The Label Studio at {studio.url} is not the one that {counted(count, 'task')}{_of(task_type)} "
+            f"went to (met as {names}): nothing in it is ours. They are left alone.",
+            "Set LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY to that one; "
+            "`lsloop setup --help` says what else can be done.",
         )
 
 
@@ -104,13 +112,14 @@ def prove(ledger: Ledger, studio: LabelStudio, project: Project) -> None:
     there = projects.get(studio, project.ls_project_id) if project.ls_project_id is not None else None
     if there is None or not is_ours(ledger, studio, project, there):
         raise Refused(
-            f"Label Studio's project {project.ls_project_id} is gone, or is not the one of {project.task_type}.",
+            f"Label Studio's project {project.ls_project_id} is gone, "
+            f"or is not the one of {project.task_type}.",
             f"`lsloop setup --task-type {project.task_type}` says what is to be done.",
         )
 
 
 def is_ours(ledger: Ledger, studio: LabelStudio, project: Project, there: ThereJson) -> bool:
-    """Whether a project in Label Studio is the one that the ledger knows.
+    """Return whether a project in Label Studio is the one that the ledger knows.
 
     Nobody can change when a project was made. Where that is not known, the keys of our tasks in it tell; only
     where no task was sent, the marker in its description, or the label config, which people edit, will do.
@@ -131,7 +140,10 @@ def is_ours(ledger: Ledger, studio: LabelStudio, project: Project, there: ThereJ
 
 
 def holds_any(studio: LabelStudio, ls_project_id: int, keys: Sequence[str]) -> bool:
-    """Whether a project in Label Studio has a task of one of these keys; the newest are looked for first."""
+    """Return whether a project in Label Studio has a task of one of these keys.
+
+    The newest are looked for first.
+    """
     sizes = [_FEW, *[tasks.MOST] * (len(keys) // tasks.MOST + 1)]
     start = 0
     for size in sizes:
@@ -146,8 +158,10 @@ _FEW = 50
 
 
 def find(ledger: Ledger, studio: LabelStudio, project: Project, settle: float = 0) -> ThereJson | None:
-    """The project as Label Studio has it: the one we know, the one with our marker, or the one our tasks
-    were moved to."""
+    """Find the project as Label Studio has it.
+
+    It is the one we know, the one with our marker, or the one our tasks were moved to.
+    """
     there = projects.get(studio, project.ls_project_id) if project.ls_project_id is not None else None
     if there is not None and is_ours(ledger, studio, project, there):
         return there
@@ -165,8 +179,10 @@ def find(ledger: Ledger, studio: LabelStudio, project: Project, settle: float = 
 
 
 def _made_before(ledger: Ledger, studio: LabelStudio, project: Project) -> int | None:
-    """A project that this ledger made and does not know any more, as after a restore: our samples are in
-    it."""
+    """A project that this ledger made and does not know any more.
+
+    There is one after a restore: our samples are in it.
+    """
     if project.ls_project_id is not None:
         return None
     for one in projects.every(studio):
@@ -201,12 +217,15 @@ _POLL = 0.5  # seconds
 
 
 def named(ledger: Ledger, studio: LabelStudio, project: Project, ls_project_id: int) -> ThereJson:
-    """The project that the environment names. Raises UsageError where it is another one than our tasks are
-    in."""
+    """The project that the environment names.
+
+    Raises UsageError where it is another one than our tasks are in.
+    """
     there = projects.get(studio, ls_project_id)
     if there is None:
         raise UsageError(
-            f"Label Studio has no project {ls_project_id}, which the environment names for {project.task_type}.",
+            f"Label Studio has no project {ls_project_id}, "
+            f"which the environment names for {project.task_type}.",
             "Correct LS_PROJECT_…, or remove it to have the project made.",
         )
     home = project.ls_project_id
@@ -220,8 +239,8 @@ def named(ledger: Ledger, studio: LabelStudio, project: Project, ls_project_id: 
     at_home = projects.get(studio, home) if home not in (None, ls_project_id) else None
     if (at_home and is_ours(ledger, studio, project, at_home)) or not is_ours(ledger, studio, project, there):
         raise UsageError(
-            f"The environment names Label Studio's project {ls_project_id} for {project.task_type}, whose tasks are not in "
-            f"it{f': they are in project {home}' if at_home else ''}.",
+            f"The environment names Label Studio's project {ls_project_id} for {project.task_type}, "
+            f"whose tasks are not in it{f': they are in project {home}' if at_home else ''}.",
             f"Set LS_PROJECT_… to {home}, or take it out."
             if at_home
             else "Take LS_PROJECT_… out, then run `lsloop setup`.",
@@ -230,7 +249,10 @@ def named(ledger: Ledger, studio: LabelStudio, project: Project, ls_project_id: 
 
 
 def _refuse_anothers(ledger: Ledger, studio: LabelStudio, project: Project, there: ThereJson) -> None:
-    """Two ledgers in one project would send the same sample twice. After a restore our samples are in it."""
+    """Refuse a project that another ledger keeps.
+
+    Two ledgers in one project would send the same sample twice. After a restore our samples are in it.
+    """
     marker = _MARKED.search(there.get("description") or "")
     if (
         not marker
@@ -239,10 +261,10 @@ def _refuse_anothers(ledger: Ledger, studio: LabelStudio, project: Project, ther
     ):
         return
     raise UsageError(
-        f"The environment names Label Studio's project {there['id']} for {project.task_type}; another ledger keeps it (its "
-        f"description says so: {marker[0]}).",
-        "Correct LS_PROJECT_…, or remove it to have a project made. If nothing uses that project any more, take those words "
-        "out of its description.",
+        f"The environment names Label Studio's project {there['id']} for {project.task_type}; "
+        f"another ledger keeps it (its description says so: {marker[0]}).",
+        "Correct LS_PROJECT_…, or remove it to have a project made. "
+        "If nothing uses that project any more, take those words out of its description.",
     )
 
 
@@ -250,7 +272,7 @@ _MARKED = re.compile(r"kept by lsloop \(([0-9a-f-]{36})\)")
 
 
 def _holds_samples_of(ledger: Ledger, studio: LabelStudio, ls_project_id: int) -> bool:
-    """Whether tasks in a project are of samples of this ledger."""
+    """Return whether tasks in a project are of samples of this ledger."""
     page = next(tasks.above(studio, ls_project_id, 0), None)
     told = [str(task.get("data", {}).get("sample_id")) for task in page.tasks] if page else []
     return adopting.knows_any(ledger, told)
@@ -260,7 +282,7 @@ def _refuse_taken(ledger: Ledger, project: Project, ls_project_id: int) -> None:
     for other in ledger_projects.of_server(ledger, project.server):
         if other.ls_project_id == ls_project_id and other.project_id != project.project_id:
             raise UsageError(
-                f"The environment names Label Studio's project {ls_project_id} for {project.task_type}; it is the one of "
-                f"{other.task_type}.",
+                f"The environment names Label Studio's project {ls_project_id} for {project.task_type}; "
+                f"it is the one of {other.task_type}.",
                 "Correct LS_PROJECT_…, or remove it to have the project made.",
             )
