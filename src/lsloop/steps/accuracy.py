@@ -1,5 +1,7 @@
-"""Accuracy: what models said, held against what is right, in the job's own measures. An answer that is
-missing is wrong."""
+"""Measure what models said against what is right, in the job's own measures.
+
+An answer that is missing is wrong.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -40,7 +42,7 @@ class Share:
 
 @dataclass(frozen=True)
 class Accuracy:
-    """How right one model version is.
+    """The accuracy of one model version.
 
     `overall` is the mean agreement, `exact` the share of answers that are the same in all fields; `errors`
     counts `unit`s, wrong ones and those of the references. `fields` is the share of equal values per field,
@@ -64,8 +66,11 @@ class Accuracy:
 
 @dataclass(frozen=True)
 class Measured:
-    """How right each model version is, the best first. `references`: how many right values there are;
-    `problems` names the lines of a file that could not be taken."""
+    """The accuracy of each model version, the best first.
+
+    `references`: how many right values there are; `problems` names the lines of a file that could not be
+    taken.
+    """
 
     references: int
     versions: list[Accuracy]
@@ -81,7 +86,10 @@ def of_versions(
     version: str | None = None,
     lines: Iterable[bytes] | None = None,
 ) -> Measured:
-    """How right each model version is. The `lines` of a file (see `read`) stand for what the ledger has."""
+    """Measure how right each model version is.
+
+    The `lines` of a file (see `read`) stand for what the ledger has.
+    """
     right, problems = rows.references(ledger, task_type, kind.WRITES, against), list[str]()
     if lines is None:
         said: Mapping[str, Mapping[UUID, Value]] = rows.predicted(ledger, task_type, kind.READS, version)
@@ -94,10 +102,11 @@ def of_versions(
 def read(
     lines: Iterable[bytes], right: Sequence[Reference], problems: list[str]
 ) -> dict[str, dict[UUID, Value]]:
-    """Answers as JSON lines: {"external_id" or "sample_id": …, "value": {field: …}, "model_version": …}.
+    """Read answers from JSON lines, by model version.
 
-    By version (`given` where a line has none); what is said last of a sample counts. A line that cannot be
-    taken goes into `problems`; one of a sample that has no reference does not count.
+    A line is {"external_id" or "sample_id": …, "value": {field: …}, "model_version": …}. `given` is the
+    version of a line that has none; what is said last of a sample counts. A line that cannot be taken goes
+    into `problems`; one of a sample that has no reference does not count.
     """
     names: dict[str, list[UUID]] = {}
     for one in right:
@@ -120,7 +129,10 @@ def read(
 
 
 def _line(line: bytes) -> tuple[str, Value, str]:
-    """The sample, the value and the version. Raises ValueError with what is wrong."""
+    """The sample, the value and the version of a line.
+
+    Raises ValueError with what is wrong.
+    """
     try:
         one = orjson.loads(line)
     except orjson.JSONDecodeError as error:
@@ -136,7 +148,10 @@ def _line(line: bytes) -> tuple[str, Value, str]:
 
 
 def measured(version: str, kind: Kind, right: Sequence[Reference], answers: Mapping[UUID, Value]) -> Accuracy:
-    """How right these answers are; those of samples that have no reference do not count."""
+    """Measure how right these answers are.
+
+    Those of samples that have no reference do not count.
+    """
     said: list[Value] = [answers.get(one.sample_id) or {} for one in right]
     true = [one.reference for one in right]
     agreed = [_safely(partial(kind.agree, a, r), 0.0) if a else 0.0 for a, r in zip(said, true, strict=True)]
@@ -169,13 +184,19 @@ def _safely(make: Callable[[], T], otherwise: T) -> T:
 
 
 def _errors(kind: Kind, answer: Value, reference: Value) -> tuple[int, int]:
-    """Wrong and all units; of an answer that is missing, or makes no sense, all are wrong."""
+    """Count wrong and all units.
+
+    Of an answer that is missing, or makes no sense, all are wrong.
+    """
     total = _safely(lambda: kind.errors(reference, reference)[1], 1)
     return _safely(lambda: kind.errors(answer, reference), (total, total)) if answer else (total, total)
 
 
 def _mean(values: Sequence[float]) -> Share:
-    """The mean with the 95 % interval of a bootstrap over samples (percentiles; Efron 1979)."""
+    """The mean with the 95 % interval of a bootstrap over samples.
+
+    Its bounds are percentiles (Efron 1979).
+    """
     import numpy
 
     numbers = numpy.asarray(values, dtype=float)
@@ -196,7 +217,10 @@ def _equal(name: str, said: Sequence[Value], true: Sequence[Value]) -> float:
 
 
 def _categories(name: str, said: Sequence[Value], true: Sequence[Value]) -> list[tuple[str, str]]:
-    """The right value and what was said, as texts; nothing for a field that is no choice among a few."""
+    """The right value and what was said, as texts.
+
+    Nothing for a field that is no choice among a few.
+    """
     pairs = [
         (_text(r.get(name)), _text(a.get(name)) if a else "(missing)")
         for a, r in zip(said, true, strict=True)
@@ -222,7 +246,10 @@ def _confusion(pairs: Sequence[tuple[str, str]]) -> dict[str, dict[str, int]]:
 
 
 def kappa(pairs: Sequence[tuple[str, str]]) -> float | None:
-    """Cohen's kappa; None where chance alone would agree. Cohen, Educ. Psychol. Meas. 20 (1960)."""
+    """Cohen's kappa; None where chance alone would agree.
+
+    Cohen, Educ. Psychol. Meas. 20 (1960).
+    """
     of_right, of_said = Counter(right for right, _ in pairs), Counter(said for _, said in pairs)
     by_chance: float = sum(of_right[value] * of_said[value] for value in of_right) / len(pairs) ** 2
     seen = sum(right == said for right, said in pairs) / len(pairs)

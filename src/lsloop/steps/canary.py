@@ -1,8 +1,7 @@
-"""The canary: a project of its own in Label Studio, with one task that goes out and one annotation that comes
-back.
+"""The canary: a project with one task that goes out and one annotation that returns.
 
-It never touches the real projects, and nothing of it stays: not when a check fails, and when it is killed,
-the next one removes what is left.
+It is a project of its own in Label Studio. It never touches the real projects, and nothing of it stays: not
+when a check fails, and when it is killed, the next one removes what is left.
 """
 
 import contextlib
@@ -34,7 +33,10 @@ _POLL = 0.1  # seconds
 
 @dataclass
 class Canary:
-    """`owner` says whose it is, so that an earlier one of the same owner is known to be a leftover."""
+    """A canary in Label Studio.
+
+    `owner` says whose it is, so that an earlier one of the same owner is known to be a leftover.
+    """
 
     studio: LabelStudio
     owner: str
@@ -44,8 +46,10 @@ class Canary:
     ls_annotation_id: int | None = None
 
     def out(self) -> str:
-        """Make the project and send the task with its pre-annotation; look that it is there as it was
-        sent."""
+        """Make the project and send the task with its pre-annotation.
+
+        It looks whether the task is there as it was sent.
+        """
         removed = self._sweep()
         description = f"{MARK} ({self.owner}, {self.key})"
         self.ls_project_id = int(projects.create(self.studio, TITLE, LABEL_CONFIG, description)["id"])
@@ -58,8 +62,10 @@ class Canary:
         return f"arrived in project {self.ls_project_id}{left}"
 
     def heard(self, url: str, arrived: Callable[[], bool]) -> str:
-        """Have Label Studio send the annotation to `url`; `arrived` asks our server whether something
-        came."""
+        """Have Label Studio send the annotation to `url`.
+
+        `arrived` asks our server whether something came.
+        """
         body = {"project": self.ls_project_id, "url": url, "actions": ["ANNOTATION_CREATED"],
                 "send_payload": True, "send_for_all_actions": False}  # fmt: skip
         place = url.partition("?")[0].rpartition("/canary/")[0]
@@ -75,14 +81,16 @@ class Canary:
         while not arrived():
             if time.monotonic() > ends:
                 raise Refused(
-                    f"Label Studio sent an event to {place}, and it did not arrive within {ARRIVAL_SECONDS:g} s.",
-                    "Set LSLOOP_WEBHOOK_URL to where Label Studio reaches `lsloop serve`, then run `lsloop setup`.",
+                    f"Label Studio sent an event to {place}, and it did not arrive within "
+                    f"{ARRIVAL_SECONDS:g} s.",
+                    "Set LSLOOP_WEBHOOK_URL to where Label Studio reaches `lsloop serve`, "
+                    "then run `lsloop setup`.",
                 )
             time.sleep(_POLL)
         return f"Label Studio's event arrived at {place}"
 
     def back(self) -> str:
-        """Submit an annotation, unless that is done, and read it back with the task."""
+        """Submit an annotation, unless done, and read it back with the task."""
         self._submit()
         assert self.ls_project_id is not None
         assert self.ls_task_id is not None
@@ -95,7 +103,10 @@ class Canary:
         return f"annotation {self.ls_annotation_id} came back as it was submitted"
 
     def end(self) -> str:
-        """Remove the project with all that is in it; also one whose making was never answered."""
+        """Remove the project with all that is in it.
+
+        This removes, too, a project whose making was never answered.
+        """
         if self.ls_project_id is None:
             found = projects.find_by_description(self.studio, self.key)
             self.ls_project_id = int(found[0]["id"]) if found else None
@@ -115,8 +126,10 @@ class Canary:
             self.ls_annotation_id = int(made["id"])
 
     def _sweep(self) -> int:
-        """Remove what earlier ones left: our own, and anybody's that is forgotten. Never one that people
-        have used."""
+        """Remove what earlier canaries left.
+
+        They are our own, and anybody's that is forgotten; never one that people have used.
+        """
         there = projects.find_by_description(self.studio, MARK)
         found = [projects.get(self.studio, one["id"]) for one in there if one["title"] == TITLE]
         leftovers = [one["id"] for one in found if one and one["task_number"] <= 1 and self._is_left(one)]
@@ -142,19 +155,24 @@ def _result(text: str) -> list[dict[str, object]]:
 
 
 def has_arrived(url: str) -> bool:
-    """Whether our server, asked at a canary's link, took a delivery. Raises Unreachable, Refused."""
+    """Return whether our server took a delivery at a canary's link.
+
+    Raises Unreachable, Refused.
+    """
     return bool(_asked(url).json()["arrived"])
 
 
 def served(url: str) -> str:
-    """Raises Unreachable unless our server answers at `url` and reaches PostgreSQL."""
+    """Raise Unreachable unless our server answers at `url` and reaches PostgreSQL."""
     _asked(f"{url}/health")
     return f"answers at {url}"
 
 
 def opened(link: str, origin: str) -> str:
-    """Whether a browser on a page of `origin` may play the file behind a signed link. Raises Unreachable,
-    Refused."""
+    """Check that a browser on a page of `origin` may play a signed link's file.
+
+    Raises Unreachable, Refused.
+    """
     part = _get(link, {"Origin": origin, "Range": "bytes=0-0"})
     if part.status_code in (403, 404):
         told = "the signing secret differs" if part.status_code == 403 else "the file is not there"
@@ -176,10 +194,10 @@ def opened(link: str, origin: str) -> str:
 
 
 def playable(link: str, expired: str, origin: str) -> str:
-    """Whether a browser on a page of `origin` may play the file behind a signed link, and nobody without a
-    good one.
+    """Check that the file of a signed link plays in a browser on `origin`'s page.
 
-    Raises Unreachable, and Refused for what a browser or a stranger would meet.
+    Nobody without a good link may play it. Raises Unreachable, and Refused for what a browser or a stranger
+    would meet.
     """
     opened(link, origin)
     stranger = _get(link, {"Origin": "http://elsewhere.invalid"}, head=True)
@@ -197,7 +215,10 @@ def playable(link: str, expired: str, origin: str) -> str:
 
 
 def gives_out(link: str) -> bool:
-    """Whether the media server gives out what is behind a link; False, too, where no server answers."""
+    """Return whether the media server gives out what is behind a link.
+
+    False, too, where no server answers.
+    """
     try:
         return _get(link, {"Range": "bytes=0-0"}).is_success
     except Unreachable:

@@ -1,4 +1,7 @@
-"""Checkup: whether one thing that the loop stands on holds, in one sentence, or why not and what to do."""
+"""Checkup: tell in one sentence whether something that the loop stands on holds.
+
+Where it does not, the sentence says why not and what to do.
+"""
 
 import os
 import shutil
@@ -27,7 +30,10 @@ State = Literal["ok", "fails", "skipped"]
 
 @dataclass(frozen=True)
 class Check:
-    """One row: what was looked at, whether it holds, and what to do where it does not."""
+    """A row of a checkup: what was looked at, whether it holds, and what to do.
+
+    What to do is told where it does not hold.
+    """
 
     name: str
     state: State
@@ -38,8 +44,10 @@ class Check:
 
 
 def look(name: str, check: Callable[[], str]) -> Check:
-    """Run one check: it says what it found, or raises LsloopError; Skipped where there is nothing to look
-    at."""
+    """Run one check: it says what it found, or raises LsloopError.
+
+    It raises Skipped where there is nothing to look at.
+    """
     began = time.monotonic()
     fix, away = "", False
     state: State = "ok"
@@ -59,26 +67,32 @@ def look(name: str, check: Callable[[], str]) -> Check:
 
 
 def postgres(ledger: Ledger) -> str:
-    """Whether PostgreSQL answers."""
+    """Check that PostgreSQL answers."""
     ledger.ping()
     return f"answers at {ledger.place}"
 
 
 def schema(ledger: Ledger) -> str:
-    """Whether the ledger's schema is this program's."""
+    """Check that the ledger's schema is this program's."""
     migrations.check(ledger)
     return migrations.shipped()[-1]
 
 
 def token(studio: LabelStudio) -> str:
-    """Whether Label Studio takes the token, and renews it where it is of the kind that is renewed."""
+    """Check that Label Studio takes the token.
+
+    The token is renewed where it is of the kind that is renewed.
+    """
     kind = studio.renew()
     who = people.whoami(studio)["email"]
     return f"{kind} of {who}{', renewed' if kind != 'legacy token' else ''}"
 
 
 def proxies(addresses: dict[str, str]) -> str:
-    """Through which proxy each of the services is reached; this machine's own never are."""
+    """Say through which proxy each of the services is reached.
+
+    This machine's own never are.
+    """
     found = {name: web.proxy_of(url) for name, url in addresses.items()}
     told = [
         f"{name} through the proxy of {proxy[0]} (NO_PROXY takes hosts out)"
@@ -89,7 +103,7 @@ def proxies(addresses: dict[str, str]) -> str:
 
 
 def worker(ledger: Ledger) -> str:
-    """Whether somebody looks at what Label Studio tells."""
+    """Check that somebody looks at what Label Studio tells."""
     oldest = events.oldest_waiting(ledger)
     waited = (overview.now(ledger) - oldest).total_seconds() if oldest else 0.0
     counts = events.counts(ledger)
@@ -105,7 +119,7 @@ def worker(ledger: Ledger) -> str:
 
 
 def clocks(ledger: Ledger | None, studio: LabelStudio | None) -> str:
-    """Whether this machine, PostgreSQL and Label Studio agree about the time."""
+    """Check that this machine, PostgreSQL and Label Studio agree about the time."""
     skews: dict[str, float] = {}
     if ledger:
         skews["PostgreSQL"] = _skew(lambda: overview.now(ledger))
@@ -117,14 +131,18 @@ def clocks(ledger: Ledger | None, studio: LabelStudio | None) -> str:
     worst = max(skews, key=lambda name: abs(skews[name]))
     if abs(skews[worst]) > SKEW_SECONDS:
         raise Refused(
-            f"{worst}'s clock is {abs(skews[worst]):.0f} s {'ahead of' if skews[worst] > 0 else 'behind'} this machine's.",
+            f"{worst}'s clock is {abs(skews[worst]):.0f} s "
+            f"{'ahead of' if skews[worst] > 0 else 'behind'} this machine's.",
             "Keep the clocks of all machines right with NTP (timedatectl set-ntp true).",
         )
     return ", ".join(f"{name} {skew:+.1f} s" for name, skew in skews.items())
 
 
 def _skew(ask: Callable[[], datetime]) -> float:
-    """Seconds by which a clock is ahead of this machine's, in the middle of the question."""
+    """Seconds by which a clock is ahead of this machine's.
+
+    It is measured in the middle of the question.
+    """
     began = datetime.now(UTC)
     told = ask()
     ended = datetime.now(UTC)
@@ -132,7 +150,7 @@ def _skew(ask: Callable[[], datetime]) -> float:
 
 
 def disk(folder: Path) -> str:
-    """Whether there is space for media, exports and models."""
+    """Check that there is space for media, exports and models."""
     free = shutil.disk_usage(folder).free
     if free < FREE_BYTES:
         raise Refused(
@@ -142,7 +160,7 @@ def disk(folder: Path) -> str:
 
 
 def secrets(files: Iterable[Path]) -> str:
-    """Whether files that hold secrets are their owner's only."""
+    """Check that files that hold secrets are their owner's only."""
     if sys.platform == "win32":
         raise Skipped("Windows has no such modes")
     there = [path for path in files if path.is_file()]

@@ -1,5 +1,7 @@
-"""Conflicts: what upstream changed under an annotator's hands, merged where that is safe, decided, and
-undone."""
+"""Conflicts: what upstream changed under an annotator's hands.
+
+They are merged where that is safe, decided, and undone.
+"""
 
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -24,7 +26,10 @@ UNCHECKED = "unchecked"
 
 @dataclass
 class Decided:
-    """What became of some conflicts: decided ones, and those that stay open with the reason."""
+    """What became of some conflicts.
+
+    It holds the decided ones, and those that stay open with the reason.
+    """
 
     decided: list[int] = field(default_factory=list)
     reflowed: dict[int, UUID] = field(default_factory=dict)
@@ -32,8 +37,10 @@ class Decided:
 
 
 def merged(kind: Kind, conflict: Conflict) -> Value | None:
-    """Both sides' changes in one value; None where they overlap, or where what the annotator judged from
-    has changed."""
+    """Merge both sides' changes in one value.
+
+    None where they overlap, or where what the annotator judged from has changed.
+    """
     if conflict.ours is None or not set(conflict.fields) <= set(kind.WRITES):
         return None
     base, theirs = (_written(kind, side["fields"]) for side in (conflict.base, conflict.theirs))
@@ -46,15 +53,17 @@ def merged(kind: Kind, conflict: Conflict) -> Value | None:
 
 
 def unchecked(conflict: Conflict, value: Value) -> dict[str, list[Any]]:
-    """Of a merge what came from the other side, by field: the annotator was not shown it, so nobody
-    checked it."""
+    """What came from the other side of a merge, by field.
+
+    The annotator was not shown it, so nobody checked it.
+    """
     ours = conflict.ours or {}
     found = {name: merging.added(ours.get(name), value.get(name)) for name in conflict.writes}
     return {name: what for name, what in found.items() if what}
 
 
 def why_not_merged(kind: Kind, conflict: Conflict) -> str:
-    """In words, why `merged` gives nothing."""
+    """Say in words why `merged` gives nothing."""
     judged_from = sorted(set(conflict.fields) - set(kind.WRITES))
     if judged_from:
         return f"{', '.join(judged_from)} changed, which the annotator judged from"
@@ -70,7 +79,7 @@ def resolve(
     actor: str,
     reason: str | None = None,
 ) -> UUID | None:
-    """Decide one conflict as it was read; answers the new sample of `pending_reflow`.
+    """Decide one conflict as it was read; answer the new sample of `pending_reflow`.
 
     Raises Refused when it cannot be merged, or when either side moved since it was read.
     """
@@ -95,7 +104,10 @@ def resolve_all(
     reason: str | None = None,
     advance: Callable[[int], None] = lambda done: None,
 ) -> Decided:
-    """Decide many in one way, each in a transaction of its own; those that cannot be stay open."""
+    """Decide many conflicts in one way, each in a transaction of its own.
+
+    Those that cannot be decided stay open.
+    """
     done = Decided()
     for conflict in these:
         try:
@@ -113,9 +125,10 @@ def resolve_all(
 
 
 def by_rule(ledger: Ledger, project: Project, kind: Kind, rules: Conflicts) -> dict[str, int]:
-    """Decide what the settings decide; answers how many in which way. What is left is for people.
+    """Decide what the settings decide; answer how many in which way.
 
-    Two people's answers are never decided so, nor anything that somebody has undone.
+    What is left is for people. Two people's answers are never decided so, nor anything that somebody has
+    undone.
     """
     done: Counter[str] = Counter()
     hopeless: list[Conflict] = []
@@ -133,7 +146,10 @@ def by_rule(ledger: Ledger, project: Project, kind: Kind, rules: Conflicts) -> d
 
 
 def _rule(conflict: Conflict, rules: Conflicts) -> Strategy | None:
-    """The configured strategy; None where people are to decide, and where a merge was tried in vain."""
+    """The configured strategy; None where people are to decide.
+
+    None, too, where a merge was tried in vain.
+    """
     judged_from = set(conflict.fields) - set(conflict.writes)
     strategy = rules.media if judged_from else rules.text
     if strategy == "open" or "people" in conflict.moved.values():
@@ -153,8 +169,10 @@ def _decided(ledger: Ledger, conflict: Conflict, strategy: Strategy, value: Valu
 
 
 def _remembered(conflict: Conflict, value: Value | None) -> Value | None:
-    """A merge with the remark which of it nobody checked: it stays with the revision, and in what is
-    exported."""
+    """A merge with the remark which of it nobody checked.
+
+    The remark stays with the revision, and in what is exported.
+    """
     if value is None:
         return None
     found = unchecked(conflict, value)

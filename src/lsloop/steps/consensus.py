@@ -1,5 +1,7 @@
-"""Several annotators: the most central of answers that agree is accepted; of those that do not, somebody
-decides."""
+"""Settle tasks that several annotators answered.
+
+The most central of answers that agree is accepted; of those that do not, somebody decides.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,13 +19,19 @@ Level = Literal["nominal", "ordinal"]
 
 @dataclass(frozen=True)
 class Jury:
-    """Compares the answers of several annotators to one task; from `threshold` on they agree."""
+    """Compare the answers of several annotators to one task.
+
+    From `threshold` on they agree.
+    """
 
     kind: Kind
     threshold: float
 
     def judge(self, transaction: Transaction, keys: Sequence[UUID]) -> Sequence[UUID]:
-        """Compare the answers of those of these tasks that have enough of them. No other task is touched."""
+        """Compare the answers of those of these tasks that have enough of them.
+
+        No other task is touched.
+        """
         found = ledger_consensus.undecided(transaction, keys, self.threshold)
         ledger_consensus.record(transaction, [self._verdict(task) for task in found], self.threshold)
         return ()
@@ -42,7 +50,10 @@ class Jury:
 
 
 def _remarks(said: Value, writes: Sequence[str]) -> dict[str, Any]:
-    """What was ticked and rated beside the answer; words cannot be compared as categories."""
+    """What was ticked and rated beside the answer.
+
+    Words are left out: they cannot be compared as categories.
+    """
     return {
         name: said[name] for name in sorted(said) if name not in writes and isinstance(said[name], list | int)
     }
@@ -50,10 +61,10 @@ def _remarks(said: Value, writes: Sequence[str]) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Remark:
-    """How far annotators agree in a remark beside the answer: Krippendorff's alpha over `tasks` with several
-    answers.
+    """The agreement of annotators in a remark beside the answer.
 
-    `alpha` is None where all answers are alike: there is nothing to tell agreement from habit by.
+    It is Krippendorff's alpha over `tasks` with several answers. `alpha` is None where all answers are alike:
+    there is nothing to tell agreement from habit by.
     """
 
     task_type: str
@@ -64,7 +75,7 @@ class Remark:
 
 
 def remarks(ledger: Ledger, task_type: str | None = None) -> list[Remark]:
-    """Every flag that somebody ticked, and every rating that two people gave to one task."""
+    """Every flag that anybody ticked, every rating that two people gave to one task."""
     given = quality.remarks(ledger, task_type)
     ticked = {
         (row["task_type"], name, flag)

@@ -38,7 +38,10 @@ Tell = Callable[[Project, Sequence[Mapping[str, Any]]], object]
 
 @dataclass
 class Processed:
-    """How many events were looked at, ignored and put off, and how many tasks were looked at for them."""
+    """The numbers of events and tasks that were dealt with.
+
+    These are events that were looked at, ignored and put off, and tasks that were looked at for them.
+    """
 
     done: int = 0
     ignored: int = 0
@@ -72,7 +75,10 @@ class _Wanted:
 
 
 def named(action: str, payload: Mapping[str, Any]) -> Named:
-    """What an event names, whatever its shape; nothing for actions that are not listened to."""
+    """What an event names, whatever its shape.
+
+    Nothing for actions that are not listened to.
+    """
     if action not in ACTIONS:
         return Named(_number(payload.get("project")))
     given = _list(payload.get("annotation"))
@@ -85,11 +91,11 @@ def named(action: str, payload: Mapping[str, Any]) -> Named:
 def process(
     ledger: Ledger, server: str, look: Look, tell: Tell = lambda project, payloads: None, *, tries: int
 ) -> Processed:
-    """Look at what the events that are due name, until none is due. A task that many of them name is looked
-    at once.
+    """Look at what the events that are due name, until none is due.
 
-    Then what they told is written down: it may be all that is left of an answer that was edited or deleted
-    since. Events from other Label Studios than `server` are left to whoever reaches these.
+    A task that many of them name is looked at once. Then what they told is written down: it may be all that
+    is left of an answer that was edited or deleted since. Events from other Label Studios than `server` are
+    left to whoever reaches these.
 
     What cannot be looked at is tried again later, up to `tries` times. Raises Unreachable when PostgreSQL is
     away.
@@ -118,7 +124,10 @@ def _wanted(
     taken: Sequence[Event],
     total: Processed,
 ) -> list[_Wanted]:
-    """What to look at, by project. Events that name nothing of ours are ended here."""
+    """Find what to look at, by project.
+
+    Events that name nothing of ours are ended here.
+    """
     by_project: dict[int, _Wanted] = {}
     ignored: dict[str, list[int]] = {}
     for event in taken:
@@ -154,8 +163,10 @@ def _tasks(
 
 
 def _look(ledger: Ledger, wanted: _Wanted, way: _Way, tries: int, total: Processed) -> None:
-    """Look at all tasks of a project at once; when that fails for another reason than a service that is
-    away, one by one."""
+    """Look at all tasks of a project at once.
+
+    When that fails for another reason than a service that is away, they are looked at one by one.
+    """
     trouble = _try(way.look, wanted.project, list(wanted.tasks))
     total.tasks += len(wanted.tasks)
     if trouble is None:
@@ -167,7 +178,7 @@ def _look(ledger: Ledger, wanted: _Wanted, way: _Way, tries: int, total: Process
 
 
 def _look_one_by_one(ledger: Ledger, wanted: _Wanted, way: _Way, tries: int, total: Processed) -> None:
-    """So that one task that cannot be taken in does not keep the others out."""
+    """Look one by one, so that a task that cannot be taken in keeps no other out."""
     failed: dict[int, tuple[Event, Exception]] = {}
     for ls_task_id, naming in wanted.tasks.items():
         trouble = _try(way.look, wanted.project, [ls_task_id])
@@ -219,7 +230,7 @@ def _postpone(
 
 
 def _list(given: Any) -> list[Any]:
-    """Label Studio tells of one thing or of several under the same name."""
+    """The list of what Label Studio gives, be it one thing or several."""
     return given if isinstance(given, list) else [] if given is None else [given]
 
 
@@ -228,6 +239,9 @@ def _numbers(given: Iterable[Any]) -> frozenset[int]:
 
 
 def _number(given: Any) -> int | None:
-    """The number of a thing, given as such or as an object with an id; None for anything else."""
+    """The number of a thing, given as such or as an object with an id.
+
+    None for anything else.
+    """
     found = given.get("id") if isinstance(given, dict) else given
     return found if type(found) is int and 0 < found <= GREATEST else None

@@ -1,5 +1,7 @@
-"""Gold: answers to hidden probes are held to their references, and whoever falls under the floor is held
-back."""
+"""Gold: hold answers to hidden probes to their references.
+
+Whoever falls under the floor is held back.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +16,10 @@ from lsloop.task_types import Kind
 
 @dataclass
 class Examiner:
-    """Scores the probes of one project. `problems` says which references cannot be understood."""
+    """Score the probes of one project.
+
+    `problems` says which references cannot be understood.
+    """
 
     project: Project
     kind: Kind
@@ -23,8 +28,10 @@ class Examiner:
     problems: list[str] = field(default_factory=list)
 
     def judge(self, transaction: Transaction, keys: Sequence[UUID] | None) -> list[UUID]:
-        """Score what is new among these tasks (None: in the whole project); the tasks to settle anew for
-        it."""
+        """Score what is new among these tasks (None: in the whole project).
+
+        Answers the tasks to settle anew for it.
+        """
         answers = ledger_gold.unscored(transaction, self.project, self.kind.UNIT, keys)
         ledger_gold.record(transaction, [score for answer in answers if (score := self._scored(answer))])
         concerned = None if keys is None else ledger_gold.annotators_of(transaction, keys)
@@ -33,7 +40,10 @@ class Examiner:
         return ledger_gold.review(transaction, self.project.task_type, concerned, self.window, self.floor)
 
     def is_due(self, transaction: Transaction) -> bool:
-        """Whether all answers to probes are to be looked at again, not only those that come in."""
+        """Return whether all answers to probes are due, not only those that come in.
+
+        They are then looked at again.
+        """
         settings = {"window": self.window, "floor": self.floor, "unit": self.kind.UNIT}
         return ledger_gold.is_to_be_examined(transaction, self.project, settings)
 
@@ -48,8 +58,10 @@ class Examiner:
 
 
 def check_reference(reference: Value, kinds: Sequence[Kind]) -> None:
-    """Raises UsageError unless each field of a reference is written by one of these kinds, which
-    understands it."""
+    """Raise UsageError unless these kinds write each field of a reference.
+
+    One of the kinds must write the field, and understand the reference.
+    """
     writers = [kind for kind in kinds if set(kind.WRITES) & reference.keys()]
     written = {name for kind in writers for name in kind.WRITES}
     if not reference or (unknown := sorted(reference.keys() - written)):

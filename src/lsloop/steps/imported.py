@@ -1,5 +1,7 @@
-"""Predictions that were made elsewhere: read line by line, checked as a model's answers are, and written
-down."""
+"""Predictions that were made elsewhere, read line by line.
+
+They are checked as a model's answers are, and written down.
+"""
 
 import gzip
 from collections.abc import Callable, Iterable, Iterator
@@ -23,8 +25,10 @@ NAMED = 1000
 
 @dataclass
 class Imported:
-    """What became of the lines of a file. `same` were known already; `problems` names those that could not
-    be taken."""
+    """What became of the lines of a file.
+
+    `same` were known already; `problems` names those that could not be taken.
+    """
 
     lines: int = 0
     new: int = 0
@@ -59,12 +63,11 @@ def read_in(
     version: str | None,
     advance: Callable[[int], None],
 ) -> Imported:
-    """Write down the predictions of a file of JSON lines (also gzip), in constant memory; the same again
-    changes nothing.
+    """Write down the predictions of a file of JSON lines (also gzip).
 
-    A line is {"external_id" (and "source") or "sample_id", "model_version", "value" or "result", "score",
-    "uncertainty"}; `version` is that of lines without one. A line that cannot be taken is named, and the
-    others go on.
+    It takes constant memory; the same again changes nothing. A line is {"external_id" (and "source") or
+    "sample_id", "model_version", "value" or "result", "score", "uncertainty"}; `version` is that of lines
+    without one. A line that cannot be taken is named, and the others go on.
     """
     done = Imported()
     with _opened(path) as file:
@@ -93,7 +96,10 @@ def _read(piece: Iterable[tuple[int, bytes]], version: str | None, done: Importe
 
 
 def _line(number: int, text: bytes, version: str | None) -> _Line:
-    """One line. Raises ValueError with what is wrong."""
+    """One line as a prediction.
+
+    Raises ValueError with what is wrong.
+    """
     try:
         one = orjson.loads(text)
     except orjson.JSONDecodeError as error:

@@ -1,9 +1,8 @@
-"""Links to media in tasks that people may still open follow their source: address, secret, expiry, the file's
-place.
+"""Links to media in tasks that people may still open follow their source.
 
-Only the links in a task's data are replaced, in place: nothing else that a task shows is touched, so a page
-that is open goes on, and an answer that was begun is not disturbed. As long as nothing changed, this costs
-one look at a small table.
+The source is the address, the secret, the expiry and the file's place. Only the links in a task's data are
+replaced, in place: nothing else that a task shows is touched, so a page that is open goes on, and an answer
+that was begun is not disturbed. As long as nothing changed, this costs one look at a small table.
 """
 
 from collections.abc import Callable, Sequence
@@ -20,7 +19,8 @@ from lsloop.ledger.links import Linked
 from lsloop.records import Project
 from lsloop.signing import Link, Media, links_in
 
-_PIECE = 100  # tasks that are read at a time: what somebody changes by hand between a read and a write would be lost
+# Tasks that are read at a time: what somebody changes by hand between a read and a write would be lost.
+_PIECE = 100
 MOST = 3
 """Tasks in a row for which Label Studio fails: then it is not they that fail."""
 
@@ -31,7 +31,10 @@ _LOCAL = ("localhost", "127.0.0.1", "::1")
 
 @dataclass
 class Renewed:
-    """How many tasks got new links. `problems` says why others did not."""
+    """The number of tasks that got new links.
+
+    `problems` says why others did not.
+    """
 
     renewed: int = 0
     problems: list[str] = field(default_factory=list)
@@ -46,7 +49,7 @@ def renew(
     limit: int,
     works: Callable[[str], bool],
 ) -> Renewed:
-    """Renew the links of up to `limit` tasks, those that come first in Label Studio first.
+    """Renew the links of up to `limit` tasks, in Label Studio's order.
 
     `works` asks the media server whether a link is good. Raises Unreachable; what was done until then stays
     done.
@@ -98,8 +101,10 @@ class _Run:
             links.seen(self.ledger, self.project, *made, seen_to)
 
     def _renew(self, some: Sequence[Linked]) -> bool:
-        """Whether all of these tasks were dealt with: none is left as it is because of a doubt about the
-        settings."""
+        """Return whether all of these tasks were dealt with.
+
+        None is then left as it is because of a doubt about the settings.
+        """
         there = tasks.data_of(self.studio, self.ls_project_id, [task.ls_task_id for task in some])
         taken, refused = list[UUID](), list[UUID]()
         for task in some:
@@ -135,8 +140,10 @@ class _Run:
         return True
 
     def _doubt(self, link: Link) -> bool:
-        """Whether links like this one are left as they are, because the settings here may be the wrong
-        ones."""
+        """Return whether links like this one are left as they are.
+
+        They are left where the settings here may be the wrong ones.
+        """
         fault = self.media.fault(link)
         if fault in ("address", "secret") and (link.base, fault) not in self.judged:
             doubt = self._elsewhere(link) if fault == "address" else self._unknown(link)
@@ -148,16 +155,16 @@ class _Run:
         if not _is_local(self.media.url) or _is_local(link.base):
             return None
         return (
-            f"links to media lead to {link.base}; those of this machine would lead to {self.media.url}, which nobody else"
-            " reaches. Set AUDIO_SERVER_URL to where annotators reach media."
+            f"links to media lead to {link.base}; those of this machine would lead to {self.media.url}, "
+            "which nobody else reaches. Set AUDIO_SERVER_URL to where annotators reach media."
         )
 
     def _unknown(self, link: Link) -> str | None:
         if not self.works(link.url):
             return None
         return (
-            f"the media server at {link.base} takes links that were signed with another LSLOOP_SECRET than this machine's."
-            " Set the one that the server has."
+            f"the media server at {link.base} takes links that were signed with another LSLOOP_SECRET "
+            "than this machine's. Set the one that the server has."
         )
 
 
@@ -166,9 +173,9 @@ def _is_local(url: str) -> bool:
 
 
 def first(ledger: Ledger, studio: LabelStudio, project: Project, media: Media) -> str | None:
-    """The link in the task that people are most likely to open next; None where no open task shows media.
+    """The link in the task that people are most likely to open next.
 
-    Raises Refused for a link that does not follow its source.
+    None where no open task shows media. Raises Refused for a link that does not follow its source.
     """
     assert project.ls_project_id is not None
     task = links.open_task(ledger, project)
@@ -180,7 +187,8 @@ def first(ledger: Ledger, studio: LabelStudio, project: Project, media: Media) -
             which = f"task {task.ls_task_id if task else ''} of {project.task_type}"
             raise Refused(
                 f"The link to the recording in {which} is stale: {why}.",
-                f"Run `lsloop push --task-type {project.task_type}` or `lsloop pull`: they renew the links of open tasks.",
+                f"Run `lsloop push --task-type {project.task_type}` or `lsloop pull`: "
+                "they renew the links of open tasks.",
             )
         return link.url
     return None

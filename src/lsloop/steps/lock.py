@@ -8,7 +8,7 @@ from lsloop.values.text import counted
 
 
 def why(lock: Lock) -> str:
-    """Why this lock is held, and until when."""
+    """Say why this lock is held, and until when."""
     if lock.task_key is None:
         return _of_another_owner(lock)
     return _OF_TASK.get(lock.state or "", _left_over)(lock)

@@ -1,4 +1,7 @@
-"""The ML backend of a task type in Label Studio: attached where there is a model, and tried out."""
+"""The ML backend of a task type in Label Studio: attached, and tried out.
+
+It is attached where there is a model.
+"""
 
 import time
 from dataclasses import dataclass, field
@@ -17,8 +20,10 @@ _POLL = 1.0  # seconds
 
 @dataclass
 class Attached:
-    """The backend as Label Studio knows it. `tested` is what it said of a task; `problem`: why it does not
-    answer."""
+    """The backend as Label Studio knows it.
+
+    `tested` is what it said of a task; `problem`: why it does not answer.
+    """
 
     url: str
     ls_backend_id: int | None = None
@@ -31,9 +36,10 @@ class Attached:
 def attach(
     ledger: Ledger, studio: LabelStudio, project: Project, wanted: Backend, *, test: bool, patience: float
 ) -> Attached:
-    """Attach the backend, or verify it. One that has just started has `patience` seconds to load its model.
+    """Attach the backend, or verify it.
 
-    That it cannot be attached is no error of the project: the reason is in `problem`. Raises Unreachable.
+    One that has just started has `patience` seconds to load its model. That it cannot be attached is no error
+    of the project: the reason is in `problem`. Raises Unreachable.
     """
     assert project.ls_project_id is not None
     done = Attached(wanted.url)
@@ -57,8 +63,10 @@ def attach(
 
 
 def inspect(studio: LabelStudio, project: Project, wanted: Backend) -> str:
-    """What Label Studio says of the backend, and what it answers about a task; changes nothing. Raises
-    LsloopError."""
+    """Say what Label Studio tells of the backend, and what it answers about a task.
+
+    It changes nothing. Raises LsloopError.
+    """
     assert project.ls_project_id is not None
     there, fix = (
         ml.ours(studio, project.ls_project_id, wanted),

@@ -1,4 +1,7 @@
-"""Prediction: a model answers for samples before people do; its answers become their pre-annotations."""
+"""Prediction: a model answers for samples before people do.
+
+Its answers become their pre-annotations.
+"""
 
 import math
 import time
@@ -30,9 +33,10 @@ NAMED = 1000
 
 @dataclass
 class Predicted:
-    """What a run did. `problems` names the samples that failed (the first thousand) and why.
+    """What a prediction run did.
 
-    `fallback` says why it is not the first choice that answered.
+    `problems` names the samples that failed (the first thousand) and why. `fallback` says why it is not the
+    first choice that answered.
     """
 
     model_version: str
@@ -53,10 +57,10 @@ def predict(
     expect: Callable[[int], None] = lambda total: None,
     advance: Callable[[int], None] = lambda done: None,
 ) -> Predicted:
-    """Predict for a backlog, oldest sample first. What was written down stays, however this ends; run it
-    again to go on.
+    """Predict for a backlog, oldest sample first.
 
-    `model` is called when there is something to predict. Several may be at work on one backlog.
+    What was written down stays, however this ends; run it again to go on. `model` is called when there is
+    something to predict. Several may be at work on one backlog.
     """
     done = Predicted(backlog.model_version, fallback=fallback)
     waiting = predictions.count(ledger, backlog)
@@ -69,8 +73,10 @@ def predict(
 
 
 class _Run:
-    """One pass: while the model is at one piece, the one before is written down; the next claim is made
-    meanwhile."""
+    """One pass over a backlog.
+
+    While the model is at one piece, the one before is written down; the next claim is made meanwhile.
+    """
 
     def __init__(
         self, worker: Worker, asking: Asking, model: Loaded, done: Predicted, advance: Callable[[int], None]
@@ -92,8 +98,10 @@ class _Run:
                 writing.result()
 
     def _pieces(self, line: ThreadPoolExecutor) -> Iterator[list[Sample]]:
-        """What is claimed, the shortest recordings first. A piece of middle length goes ahead, to tell the
-        model's speed."""
+        """The pieces of what is claimed, the shortest recordings first.
+
+        A piece of middle length goes ahead, to tell the model's speed.
+        """
         first = _by_length(self._claim())
         ahead = max(0, len(first) - PIECE) // 2
         if first:

@@ -34,8 +34,10 @@ Made = Callable[[Sequence[Claim], list[str]], Sequence[dict[str, Any] | Unmade]]
 
 @dataclass
 class Refreshed:
-    """What a refresh did. `started` tasks were left alone because somebody is at them; `problems` were
-    refused."""
+    """What a refresh did.
+
+    `started` tasks were left alone because somebody is at them; `problems` were refused.
+    """
 
     refreshed: int = 0
     started: int = 0
@@ -81,7 +83,7 @@ MOST = 3
 
 @dataclass
 class _Aside:
-    """What could not be refreshed."""
+    """A collector of what could not be refreshed."""
 
     project: Project
     done: Refreshed
@@ -92,7 +94,8 @@ class _Aside:
         sample = task.claim.sample
         self.found.append(
             Problem(
-                "refresh", "task", str(task.ls_task_id), why, "Mend the sample; the next refresh tries again.",
+                "refresh", "task", str(task.ls_task_id), why,
+                "Mend the sample; the next refresh tries again.",
                 self.project.task_type, sample.sample_id, ls_project_id=self.project.ls_project_id,
                 ls_task_id=task.ls_task_id, sync_version=sample.sync_version,
             )
@@ -108,7 +111,10 @@ class _Aside:
 def _contents(
     stale: Sequence[Stale], made: Made, aside: _Aside
 ) -> list[tuple[Stale, dict[str, Any] | Unmade]]:
-    """What each task is to show; where one cannot be made, the others are all the same."""
+    """What each task is to show.
+
+    Where one cannot be made, the others are all the same.
+    """
     try:
         return list(zip(stale, made([task.claim for task in stale], aside.done.problems), strict=True))
     except LsloopError:
@@ -153,7 +159,10 @@ def _show(
     there: list[dict[str, Any]],
     wanted: list[dict[str, Any]],
 ) -> None:
-    """Put the pre-annotation in the place of those that are there; none of them is deleted."""
+    """Put the pre-annotation in the place of those that are there.
+
+    None of them is deleted.
+    """
     new = list(wanted)
     for old in there:
         replacement = (

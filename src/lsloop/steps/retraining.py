@@ -1,5 +1,7 @@
-"""Training: fine-tune on what people accepted, measure old and new model on the frozen test split, keep
-the better."""
+"""Training: fine-tune on what people accepted, measure, and keep the better model.
+
+Old and new model are measured on the frozen test split.
+"""
 
 import hashlib
 import json
@@ -30,12 +32,15 @@ _AT_ONCE = 256  # test rows that are looked at together
 
 
 class AlreadyAtWork(LsloopError):
-    """Somebody else is training this task type."""
+    """An error: somebody else is training this task type."""
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What to train, and how. `base` of None: the model in use, else the base of the settings."""
+    """What to train, and how.
+
+    `base` of None: the model in use, else the base of the settings.
+    """
 
     task_type: str
     asking: Asking
@@ -54,19 +59,21 @@ class Wanted:
 
     @property
     def models_dir(self) -> Path:
-        """Where the versions of the task type are, a folder each."""
+        """The folder of the task type's versions, a folder each."""
         return self.project_dir / "models" / self.task_type
 
     @property
     def metrics_dir(self) -> Path:
-        """Where DVC finds metrics and plots."""
+        """The folder where DVC finds metrics and plots."""
         return self.project_dir / "metrics" / self.task_type
 
 
 @dataclass
 class Done:
-    """What a training did; `why` is one sentence. `trained` is False where there was nothing new to train
-    on."""
+    """What a training did; `why` is one sentence.
+
+    `trained` is False where there was nothing new to train on.
+    """
 
     training_id: int
     version: str
@@ -78,7 +85,10 @@ class Done:
 
 @dataclass(frozen=True)
 class Progress:
-    """How a training tells how far it is: `say` what begins, `log` what is measured at which step."""
+    """The way a training tells how far it is.
+
+    `say` what begins, `log` what is measured at which step.
+    """
 
     say: Callable[[str], None] = lambda text: None
     log: Callable[[Mapping[str, float]], None] = lambda metrics: None
@@ -88,11 +98,10 @@ SILENT = Progress()
 
 
 def retrain(ledger: Ledger, wanted: Wanted, progress: Progress = SILENT) -> Done:
-    """Train, measure, and promote what is better beyond chance. A killed run goes on from its last
-    checkpoint.
+    """Train, measure, and promote what is better beyond chance.
 
-    Raises AlreadyAtWork while somebody else trains the task type, LsloopError for what keeps a run from its
-    end: then the ledger says why, and nothing is promoted.
+    A killed run goes on from its last checkpoint. Raises AlreadyAtWork while somebody else trains the task
+    type, LsloopError for what keeps a run from its end: then the ledger says why, and nothing is promoted.
     """
 
     def busy() -> None:
@@ -108,7 +117,8 @@ def retrain(ledger: Ledger, wanted: Wanted, progress: Progress = SILENT) -> Done
         try:
             return run.to_its_end(number)
         except Unreachable:
-            raise  # the ledger went away: the training reads as interrupted, and goes on when it is asked for again
+            # The ledger went away: the training reads as interrupted, and goes on when it is asked for again.
+            raise
         except LsloopError as error:
             versions.end(ledger, number, None, None, without_secrets(error.problem))
             shutil.rmtree(run.work, ignore_errors=True)  # the same run would come to the same end
@@ -119,13 +129,18 @@ def retrain(ledger: Ledger, wanted: Wanted, progress: Progress = SILENT) -> Done
 
 
 def require_whole(project_dir: Path, version: Version) -> None:
-    """Raises UsageError for a version whose files are not in the project, or were altered."""
+    """Raise UsageError for a version whose files are missing or altered.
+
+    Files that are not in the project are missing.
+    """
     folders.require_whole(version.version, project_dir / version.path, version.weights)
 
 
 class _Base(NamedTuple):
-    """A model to begin with or to compare with: where it is, what it is called, and whether that is a
-    version."""
+    """A model to begin with or to compare with.
+
+    It says where the model is, what it is called, and whether that is a version.
+    """
 
     path: str
     name: str
@@ -150,8 +165,10 @@ class _Run:
         self.left_out: dict[str, str] = {}  # by sample: why
 
     def _base(self) -> str | None:
-        """The base that is fine-tuned: the one named, else of those in the settings the first that can be
-        trained."""
+        """The base that is fine-tuned.
+
+        It is the one named, else of those in the settings the first that can be trained.
+        """
         if self.wanted.base:
             return self.wanted.base
         bases = self.wanted.settings.bases
@@ -165,7 +182,10 @@ class _Run:
         return True
 
     def _params(self) -> dict[str, Any]:
-        """Every setting that changes what comes out, and which weights the base has now."""
+        """Every setting that changes what comes out.
+
+        Which weights the base has now is among them.
+        """
         wanted, settings = self.wanted, self.wanted.settings
         base = self.base
         return {
@@ -178,8 +198,11 @@ class _Run:
         }
 
     def _weights(self, base: str) -> str | None:
-        """None of a hub's model, whose id stands for it, and of what is not there: that is told when it is
-        needed."""
+        """The fingerprint of a base's weights; None of a hub's model.
+
+        The id of a hub's model stands for it. None, too, of what is not there: that is told when it is
+        needed.
+        """
         try:
             path = Path(self.wanted.find_model(base))
             return folders.fingerprint(path) if path.is_dir() else None
@@ -187,7 +210,7 @@ class _Run:
             return None
 
     def require_unfinished(self) -> None:
-        """Raises UsageError unless a killed run is there that is the same run."""
+        """Raise UsageError unless a killed run is there that is the same run."""
         name, was = self.wanted.task_type, versions.unfinished(self.ledger, self.wanted.task_type)
         if was is None:
             raise UsageError(
@@ -217,7 +240,7 @@ class _Run:
         return done
 
     def _trained_before(self, data: Data) -> Version | None:
-        """The last version, if it was made of the same data with the same settings, and is still there."""
+        """The last version, if it is of the same data and settings, and still there."""
         for one in versions.listed(self.ledger, self.wanted.task_type)[:1]:
             same = (one.data_sha256, one.params) == (data.sha256, self.params)
             if same and folders.is_whole(self.wanted.project_dir / one.path, one.weights):
@@ -236,8 +259,10 @@ class _Run:
         return Done(number, known.version, promoted, why, trained=False, metrics=known.metrics)
 
     def _bases(self) -> tuple[_Base, _Base]:
-        """What is fine-tuned, and what the result is compared with. Raises UsageError for what is not
-        there, or altered."""
+        """What is fine-tuned, and what the result is compared with.
+
+        Raises UsageError for what is not there, or altered.
+        """
         wanted, in_use = self.wanted, self.in_use
         configured = self._named(self.base)
         before = self._named(in_use.version) if in_use else configured
@@ -273,7 +298,8 @@ class _Run:
             f"Training on {counted(len(data.splits['train']), 'sample')}, from {without_secrets(start.name)}."
         )
         order = process.Order(
-            job=wanted.asking.job, base=start.path, data=str(data.folder), data_sha256=data.sha256, out=str(self.work),
+            job=wanted.asking.job, base=start.path, data=str(data.folder), data_sha256=data.sha256,
+            out=str(self.work),
             settings=wanted.settings.training, seed=wanted.settings.seed,
         )  # fmt: skip
         try:
@@ -285,7 +311,10 @@ class _Run:
             self._set_aside(len(data.splits["train"]) + len(data.splits["validation"]))
 
     def _set_aside(self, among: int) -> None:
-        """Name what nothing could be learnt from, or measured on; the rest is trained and measured."""
+        """Name what nothing could be learnt from, or measured on.
+
+        The rest is trained and measured.
+        """
         versions.set_aside(self.ledger, self.wanted.task_type, self.left_out)
         if self.left_out:
             first = next(iter(self.left_out.values()))
@@ -296,9 +325,10 @@ class _Run:
         wanted, weights = self.wanted, folders.fingerprint(trained)
         name = f"{weights}-{data.sha256[:6]}"
         return Version(
-            version=name, task_type=wanted.task_type, path=f"models/{wanted.task_type}/{name}", weights=weights,
-            base=start.name, base_version=start.version, data_sha256=data.sha256, params=self.params,
-            seed=wanted.settings.seed, code_version=wanted.code_version, metrics={},
+            version=name, task_type=wanted.task_type, path=f"models/{wanted.task_type}/{name}",
+            weights=weights, base=start.name, base_version=start.version,
+            data_sha256=data.sha256, params=self.params, seed=wanted.settings.seed,
+            code_version=wanted.code_version, metrics={},
         )  # fmt: skip
 
     def _judge(self, data: Data, before: _Base, trained: Path, version: Version, number: int) -> Done:
@@ -322,16 +352,20 @@ class _Run:
         return Done(number, version.version, decision.promote, decision.why, metrics=version.metrics)
 
     def _in_use(self, before: _Base) -> list[Model]:
-        """What answered until now: the version in use, or the base; of several bases the first that can be
-        used."""
+        """What answered until now: the version in use, or the base.
+
+        Of several bases it is the first that can be used.
+        """
         wanted, settings = self.wanted, self.wanted.settings
         if before.version or wanted.base or len(settings.bases) < 2:
             return [Model(before.path, before.version, settings.predicting)]
         return [Model(base, None, settings.predicting) for base in settings.bases]
 
     def _tested(self, data: Data, models: Sequence[Sequence[Model]]) -> "_Tested":
-        """The test samples that can be read, and what each of the models says of them: asked as it is
-        served."""
+        """The test samples that can be read, and what each of the models says of them.
+
+        The models are asked as they are served.
+        """
         cases, broken = data.cases("test")
         answers = [self._answers(data, choice, cases) for choice in models]
         unread = {i: one for said in answers for i, one in enumerate(said) if one.unreadable}
@@ -347,7 +381,10 @@ class _Run:
         )
 
     def _answers(self, data: Data, choice: Sequence[Model], cases: Sequence[Case]) -> list[Answer]:
-        """What the first usable model of a choice answers. It is not shown what people said."""
+        """What the first usable model of a choice answers.
+
+        It is not shown what people said.
+        """
         if not cases:
             return []
         asking = replace(self.wanted.asking, media_dir=data.folder)
@@ -358,7 +395,7 @@ class _Run:
         return [answer for part in parts for answer in asking.ask(loaded, [one.sample for one in part])]
 
     def _prune(self) -> None:
-        """Keep the newest versions, the one in use and what it would be rolled back to."""
+        """Keep the newest versions, the one in use and the one to roll back to."""
         wanted, there = self.wanted, versions.listed(self.ledger, self.wanted.task_type)
         needed = {one.version for one in there[: wanted.settings.keep]}
         needed |= {name for one in there if one.in_use for name in (one.version, one.replaces) if name}
@@ -376,8 +413,10 @@ class _Tested(NamedTuple):
 def _compared(
     kind: Kind, tested: _Tested, seed: int
 ) -> tuple[tuple[dict[str, Any], dict[str, Any]], Verdict | None]:
-    """What is measured of the new model and of the old one, overall and per language (per group where none
-    is known)."""
+    """What is measured of the new model and of the old one, overall and per language.
+
+    Where no language is known, it is measured per group.
+    """
     if not tested.cases:
         return ({}, {}), None
     old, new = tested.answers
@@ -412,7 +451,7 @@ def _named(left_out: Mapping[str, str]) -> str:
 
 
 def _write_metrics(folder: Path, metrics: dict[str, Any], curves: Path) -> None:
-    """`metrics.json` and the curves of the training, where DVC finds them."""
+    """Write `metrics.json` and the curves of the training, where DVC finds them."""
     plots = folder / "plots"
     shutil.rmtree(plots, ignore_errors=True)
     plots.mkdir(parents=True)
