@@ -1,7 +1,7 @@
-"""Kinds of labelling job: each module here is one, and its file name is its registration.
+"""Kinds of labelling job: each module here is one.
 
-A job without a kind gets one from its label config (`from_template`). An installed package adds kinds through
-the entry-point group `lsloop.task_types`.
+Its file name is its registration. A job without a kind gets one from its label config (`from_template`). An
+installed package adds kinds through the entry-point group `lsloop.task_types`.
 """
 
 import importlib
@@ -25,7 +25,7 @@ GROUP = "lsloop.task_types"
 
 @runtime_checkable
 class Kind(Protocol):
-    """What a module must have to be a kind.
+    """The parts that a module must have to be a kind.
 
     Every function is pure, and raises ValueError with one sentence that says what it cannot understand.
     `config` is a label config: the XML that Label Studio holds.
@@ -41,58 +41,91 @@ class Kind(Protocol):
 
     @property
     def NEEDS(self) -> Mapping[str, Control]:
-        """Controls that a label config must keep for answers to be understood; the others may go."""
+        """Controls that a label config must keep for answers to be understood.
+
+        The others may go.
+        """
 
     def task_data(self, sample: Sample, media_url: str | None) -> dict[str, Any]:
-        """What the template shows: the same keys for every sample. Nothing tells a gold probe from another.
+        """What the template shows: the same keys for every sample.
 
-        `candidates` is empty here; in an adjudication it holds the answers to decide between, as HTML.
+        Nothing tells a gold probe from another. `candidates` is empty here; in an adjudication it holds the
+        answers to decide between, as HTML.
         """
 
     def to_result(self, value: Value, config: str, sample: Sample) -> Result:
-        """`value` as a pre-annotation. Remarks that the label config has no control for are left out."""
+        """The pre-annotation of `value`.
+
+        Remarks that the label config has no control for are left out.
+        """
 
     def from_result(self, result: Result, config: str) -> Value:
-        """The inverse of `to_result`, for whatever Label Studio's page or another client sends.
+        """The value of a result: the inverse of `to_result`.
 
-        Raises regions.Nothing for what is no answer: empty, invisible, or impossible.
+        It takes whatever Label Studio's page or another client sends. Raises regions.Nothing for what is no
+        answer: empty, invisible, or impossible.
         """
 
     def upstream_value(self, sample: Sample) -> Value | None:
-        """What the sample's own fields say already, to be corrected; None when they say nothing."""
+        """What the sample's own fields say already, to be corrected.
+
+        None when they say nothing.
+        """
 
     def agree(self, a: Value, b: Value) -> float:
-        """How far two values agree in the fields that the kind writes: symmetric, in [0, 1]."""
+        """The agreement of two values in the fields that the kind writes.
+
+        It is symmetric, in [0, 1].
+        """
 
     @property
     def UNIT(self) -> str:
-        """What errors are counted in: words, characters, regions, fields, milliseconds, …"""
+        """The unit that errors are counted in.
+
+        It is one of words, characters, regions, fields, milliseconds, …
+        """
 
     def errors(self, value: Value, reference: Value) -> tuple[int, int]:
         """Wrong, missing and extra units, and all units of the reference."""
 
     def merge(self, base: Value, ours: Value, theirs: Value) -> Value | None:
-        """Both sides' changes of `base` in one value; None where they clash and people must look."""
+        """Merge both sides' changes of `base` in one value.
+
+        None where they clash and people must look.
+        """
 
     def question(self, sample: Sample) -> dict[str, Any]:
-        """What a model is told of a sample: nothing in it tells the answer, not even where there is one
-        already."""
+        """What a model is told of a sample.
+
+        Nothing in it tells the answer, not even where there is one already.
+        """
 
     def answer(self, said: Value, sample: Sample) -> Value:
-        """What a model said of a sample, as a value. Raises ValueError for what cannot be one."""
+        """What a model said of a sample, as a value.
+
+        Raises ValueError for what cannot be one.
+        """
 
     def training_rows(self, sample: Sample, value: Value) -> list[dict[str, Any]]:
-        """The neutral rows that export and training share: one, or one for each part of a sample (lines of
-        a page)."""
+        """The neutral rows that export and training share.
+
+        There is one, or one for each part of a sample (lines of a page).
+        """
 
 
 def names() -> list[str]:
-    """The kinds there are, sorted: the modules here and those that installed packages add."""
+    """The kinds there are, sorted.
+
+    They are the modules here and those that installed packages add.
+    """
     return sorted(_shipped() | _installed().keys())
 
 
 def load(kind: str) -> Kind:
-    """The kind called `kind`. Raises UsageError for one that does not exist or lacks a part."""
+    """The kind called `kind`.
+
+    Raises UsageError for one that does not exist or lacks a part.
+    """
     found: object
     if kind in _shipped():
         found = importlib.import_module(f"{__name__}.{kind}")
@@ -111,12 +144,11 @@ def from_template(
     reads: Mapping[str, str] | None = None,
     writes: Mapping[str, str] | None = None,
 ) -> Kind:
-    """The kind that a label config makes. `reads`: sample fields (or `media`) by variable; `writes`: by
-    control.
+    """The kind that a label config makes.
 
-    Without `reads`, the first variable of an image, a recording, a video or a PDF is the sample's media file,
-    and every other variable the field of its name. Raises UsageError for a label config that is none, or
-    names that it lacks.
+    `reads`: sample fields (or `media`) by variable; `writes`: by control. Without `reads`, the first variable
+    of an image, a recording, a video or a PDF is the sample's media file, and every other variable the field
+    of its name. Raises UsageError for a label config that is none, or names that it lacks.
     """
     from lsloop.task_types._template import made
 
@@ -130,8 +162,10 @@ def from_template(
 
 
 def measures(kind: Kind) -> Measures:
-    """How answers of a kind are measured against references: its `MEASURES`; without any, by how far they
-    agree."""
+    """The measures of a kind, by which answers are held against references.
+
+    They are its `MEASURES`; without any, how far answers agree.
+    """
     by_agreement = Measure("agreement", lambda answer, reference: (kind.agree(answer, reference), 1.0))
     found: Measures = getattr(kind, "MEASURES", (by_agreement,))
     return found
@@ -139,8 +173,10 @@ def measures(kind: Kind) -> Measures:
 
 @dataclass(frozen=True)
 class Described:
-    """What a kind reads, writes and is measured by, in words; and whether a model's answer can be shown
-    for all of it."""
+    """What a kind reads, writes and is measured by, in words.
+
+    It also says whether a model's answer can be shown for all of it.
+    """
 
     reads: tuple[str, ...]
     writes: tuple[str, ...]
@@ -157,8 +193,10 @@ def described(kind: Kind) -> Described:
 
 
 def readable(kind: Kind, value: Value) -> Value:
-    """A value as people read it, where a kind has words for it (`readable`); else, and of what it cannot
-    take, as it is."""
+    """A value as people read it.
+
+    It is in words where the kind has them (`readable`); else, and where the kind cannot take it, as it is.
+    """
     if not hasattr(kind, "readable"):
         return value
     try:
@@ -169,24 +207,40 @@ def readable(kind: Kind, value: Value) -> Value:
 
 
 def answers_all(kind: Kind) -> bool:
-    """Whether there is no control in the label config that lsloop keeps without understanding it."""
+    """Return whether lsloop understands every control of the label config.
+
+    lsloop keeps what it does not understand.
+    """
     return not getattr(kind, "unknown", ())
 
 
 def knows_impossible(kind: Kind) -> bool:
-    """Whether a kind says of a value that it cannot be of a recording of a certain length: it has
-    `impossible`."""
+    """Return whether a kind has `impossible`.
+
+    `impossible` says of a value that it cannot be of a recording of a certain length.
+    """
     return hasattr(kind, "impossible")
 
 
 def refuse_impossible(kind: Kind, value: Value, duration: float | None) -> None:
-    """Raises Nothing for a value that cannot be of a recording of `duration` seconds (None: nobody knows)."""
-    if duration is not None and knows_impossible(kind) and (why := kind.impossible(value, duration)):  # type: ignore[attr-defined]
+    """Raise Nothing for a value that cannot be of a recording of this length.
+
+    It is `duration` seconds long (None: nobody knows).
+    """
+    if (
+        duration is not None
+        # Not every kind has the function.
+        and knows_impossible(kind)
+        and (why := kind.impossible(value, duration))  # type: ignore[attr-defined]
+    ):
         raise regions.Nothing(why)
 
 
 def misfits(kind: Kind, config: str) -> list[str]:
-    """What keeps a label config from working with a kind of task; empty when it fits."""
+    """The reasons why a label config does not work with a kind of task.
+
+    Empty when it fits.
+    """
     problems = regions.misfits(config, kind.NEEDS)
     if problems:
         return problems
@@ -198,11 +252,10 @@ def misfits(kind: Kind, config: str) -> list[str]:
 
 
 def unreadable(kind: Kind, config: str) -> list[str]:
-    """What answers given with a label config that fits can say and the kind does not take; empty when it
-    takes all.
+    """What answers with a fitting label config can say and the kind does not take.
 
-    Tried on answers made from the label config itself. A kind that does not take the plainest of them is not
-    judged.
+    Empty when it takes all. It is tried on answers made from the label config itself. A kind that does not
+    take the plainest of them is not judged.
     """
     plain, others = regions.specimens(config, kind.NEEDS)
     if _refusal(kind, plain, config):
@@ -236,5 +289,8 @@ def _installed() -> dict[str, EntryPoint]:
 
 @lru_cache(maxsize=4)
 def _installed_on(path: tuple[str, ...]) -> dict[str, EntryPoint]:
-    """Read once: it takes 40 ms, and each turn of the loop asks several times."""
+    """Read the installed kinds once.
+
+    It takes 40 ms, and each turn of the loop asks several times.
+    """
     return {entry.name: entry for entry in entry_points(group=GROUP)}

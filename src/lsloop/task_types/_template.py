@@ -1,7 +1,7 @@
-"""A kind of labelling job made of its label config alone: what its variables show and its controls answer.
+"""A kind of labelling job made of its label config alone.
 
-For a job without rules of its own. Its values are those of `values.answers`; a part that was not answered is
-None.
+It is what its variables show and its controls answer, for a job without rules of its own. Its values are
+those of `values.answers`; a part that was not answered is None.
 """
 
 from collections.abc import Iterable, Mapping
@@ -19,7 +19,10 @@ from lsloop.values.text import is_blank
 
 @dataclass(frozen=True)
 class TemplateKind:
-    """A kind as its label config has it. `shows` are the sample fields by the names of the variables."""
+    """A kind as its label config has it.
+
+    `shows` are the sample fields by the names of the variables.
+    """
 
     READS: tuple[str, ...]
     WRITES: tuple[str, ...]
@@ -30,7 +33,10 @@ class TemplateKind:
 
     @property
     def NEEDS(self) -> Mapping[str, Control]:
-        """None: a control that somebody takes out is not answered any more."""
+        """The controls that must stay: none.
+
+        A control that somebody takes out is not answered any more.
+        """
         return {}
 
     def task_data(self, sample: Sample, media_url: str | None) -> dict[str, Any]:
@@ -42,11 +48,17 @@ class TemplateKind:
         return {**shown, "candidates": "", "sample_id": str(sample.sample_id)}
 
     def to_result(self, value: Value, config: str, sample: Sample) -> Result:
-        """The value as result items. Raises ValueError for an answer that its control cannot have."""
+        """The value as result items.
+
+        Raises ValueError for an answer that its control cannot have.
+        """
         return self._with(config).write({name: part for name, part in value.items() if part is not None})
 
     def from_result(self, result: Result, config: str) -> Value:
-        """The result items as a value. Raises ValueError when nothing is answered where something must be."""
+        """The result items as a value.
+
+        Raises ValueError when nothing is answered where something must be.
+        """
         value = self._with(config).read(result)
         if why := next(filter(None, map(possible.why_not, self._regions(value))), ""):
             raise regions.Nothing(why)
@@ -55,7 +67,10 @@ class TemplateKind:
         return {**dict.fromkeys(self.WRITES), **value}
 
     def impossible(self, value: Value, duration: float) -> str | None:
-        """Why these regions cannot be of a recording of so many seconds; None where they can."""
+        """Say why these regions cannot be of a recording of so many seconds.
+
+        None where they can.
+        """
         heard = (one for one in self._regions(value) if one["on"] in self.recordings)
         return next(filter(None, (possible.too_late(one, duration) for one in heard)), None)
 
@@ -65,12 +80,15 @@ class TemplateKind:
 
     @property
     def unknown(self) -> tuple[str, ...]:
-        """Controls that no codec knows: what they say is kept as it came, and no model can say it."""
+        """The controls that no codec knows.
+
+        What they say is kept as it came, and no model can say it.
+        """
         return self.answers.unknown
 
     @property
     def _may_be_empty(self) -> bool:
-        """Whether "there is nothing to mark" is an answer."""
+        """Return whether "there is nothing to mark" is an answer."""
         return self.answers.renamed.get(REGIONS, REGIONS) in self.WRITES
 
     def upstream_value(self, sample: Sample) -> Value | None:
@@ -83,7 +101,10 @@ class TemplateKind:
         return self.answers.agree(self.answers.given(a), self.answers.given(b))
 
     def readable(self, value: Value) -> Value:
-        """A value in words: each part as a text, or as a list of one for each region."""
+        """A value in words.
+
+        Each part is a text, or a list of one for each region.
+        """
         return dict(self.answers.readable(value))
 
     @property
@@ -96,7 +117,7 @@ class TemplateKind:
         return self.answers.errors(self.answers.given(value), self.answers.given(reference))
 
     def merge(self, base: Value, ours: Value, theirs: Value) -> Value | None:
-        """Part by part; see `Answers.merge`."""
+        """Merge part by part; see `Answers.merge`."""
         merged = self.answers.merge(base, ours, theirs)
         return None if merged is None else {**dict.fromkeys(self.WRITES), **merged}
 
@@ -105,8 +126,10 @@ class TemplateKind:
         return self._shown(sample, (name for name in self.READS if name not in self.WRITES))
 
     def answer(self, said: Value, sample: Sample) -> Value:
-        """What was said under the names of the controls, under those of the fields and in the one form of
-        equal answers."""
+        """Put what was said under the names of the fields.
+
+        It was said under those of the controls. Equal answers get one form.
+        """
         named = {self.answers.renamed.get(name, name): part for name, part in said.items()}
         value = self.answers.given(named)
         regions = self.answers.renamed.get(REGIONS, REGIONS)
@@ -116,8 +139,10 @@ class TemplateKind:
         return {**dict.fromkeys(self.WRITES), **more, **self.answers.normal(value)}
 
     def training_rows(self, sample: Sample, value: Value) -> list[dict[str, Any]]:
-        """What was shown, and what was answered, with relations and what no codec knows where there are
-        any."""
+        """What was shown, and what was answered.
+
+        Relations and what no codec knows are with it where there are any.
+        """
         beside = [
             name for part in (RELATIONS, OTHER) if (name := self.answers.renamed.get(part, part)) in value
         ]
@@ -130,15 +155,19 @@ class TemplateKind:
         return {"sample_id": str(sample.sample_id), **read, **media}
 
     def _with(self, config: str) -> Answers:
-        """The answers to the label config at hand: somebody may have added a control."""
+        """The answers to the label config at hand.
+
+        Somebody may have added a control.
+        """
         return _answers(config, tuple(sorted(self.answers.renamed.items())))
 
 
 def made(config: str, reads: Mapping[str, str], writes: Mapping[str, str]) -> TemplateKind:
-    """The kind of a label config. Raises ValueError for one that is none, or names that it does not have.
+    """Make the kind of a label config.
 
-    What is shown is not what is answered: a control that has the name of a field that is read writes
-    `<name>_answer`, unless `writes` says that it corrects that field.
+    Raises ValueError for one that is none, or names that it does not have. What is shown is not what is
+    answered: a control that has the name of a field that is read writes `<name>_answer`, unless `writes` says
+    that it corrects that field.
     """
     tags = regions.controls(config)
     if not tags:
@@ -166,7 +195,10 @@ def _shown(config: str, reads: Mapping[str, str]) -> dict[str, str]:
 
 
 def _sized(record: dict[str, Any], sample: Sample) -> dict[str, Any]:
-    """A record with the size of its image, as Label Studio's page writes it beside what people draw."""
+    """A record with the size of its image.
+
+    Label Studio's page writes the size beside what people draw.
+    """
     if not sample.width or "x" not in record["where"]:
         return record
     return {
@@ -182,7 +214,7 @@ OWN = {"candidates", "sample_id", "task_key"}
 
 
 def _says_nothing(part: Any) -> bool:
-    """Whether a part of an answer is empty, or text that shows nothing."""
+    """Return whether a part of an answer is empty, or text that shows nothing."""
     if isinstance(part, str):
         return is_blank(part)
     several = part.values() if isinstance(part, dict) else part if isinstance(part, list) else [part]

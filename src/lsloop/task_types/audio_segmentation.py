@@ -1,7 +1,8 @@
-"""Mark who-speaks-which-language in a recording: spans of time with a language and tags.
+"""Mark spans of a recording with their language and tags.
 
-A value: `segments`, sorted by time, each `{"start", "end", "language", "tags"}` with seconds to the
-millisecond and sorted tags; `audio_quality` (1–5 or None). There is at least one segment, if only of silence.
+They say who speaks which language when. A value: `segments`, sorted by time, each `{"start", "end",
+"language", "tags"}` with seconds to the millisecond and sorted tags; `audio_quality` (1–5 or None). There is
+at least one segment, if only of silence.
 """
 
 from collections.abc import Iterable
@@ -36,7 +37,10 @@ def task_data(sample: Sample, media_url: str | None) -> dict[str, Any]:
 
 
 def to_result(value: Value, config: str, sample: Sample) -> Result:
-    """The value as regions. Raises ValueError for a segment without length or with no control for it."""
+    """The value as regions.
+
+    Raises ValueError for a segment without length or with no control for it.
+    """
     regions.require(config, NEEDS)
     numbered = enumerate(_segments(_marks(value.get("segments"))))
     marked = [part for number, segment in numbered for part in _regions(config, f"segment-{number}", segment)]
@@ -44,7 +48,10 @@ def to_result(value: Value, config: str, sample: Sample) -> Result:
 
 
 def from_result(result: Result, config: str) -> Value:
-    """The regions as a value. Raises ValueError for nothing marked, no language, or no length."""
+    """The regions as a value.
+
+    Raises ValueError for nothing marked, no language, or no length.
+    """
     regions.require(config, NEEDS)
     tags = {str(tag.get("id")): regions.strings(tag, "choices") for tag in regions.answers(result, "tags")}
     marked = [
@@ -59,7 +66,10 @@ def from_result(result: Result, config: str) -> Value:
 
 
 def impossible(value: Value, duration: float) -> str | None:
-    """Why these segments cannot be of a recording of so many seconds; None where they can."""
+    """Say why these segments cannot be of a recording of so many seconds.
+
+    None where they can.
+    """
     # A player counts the padding of a compressed recording, which a header leaves out.
     latest = max((segment["end"] for segment in value["segments"]), default=0.0)
     if latest <= duration + max(0.25, 0.02 * duration):
@@ -68,14 +78,19 @@ def impossible(value: Value, duration: float) -> str | None:
 
 
 def upstream_value(sample: Sample) -> Value | None:
-    """The segments as they came. Raises ValueError when one of them cannot be understood."""
+    """The segments as they came.
+
+    Raises ValueError when one of them cannot be understood.
+    """
     segments = _segments(_marks(sample.fields.get("segments")))
     return {"segments": segments, "audio_quality": None} if segments else None
 
 
 def _shared(answer: Value, reference: Value, only: str | None = None) -> tuple[int, int]:
-    """The parts of frame F1, of one language or of all: time instead of frames, so that it holds for any
-    frame length."""
+    """The parts of frame F1, of one language or of all.
+
+    They count time instead of frames, so that F1 holds for any frame length.
+    """
     spans = ([m[:3] for m in _marks(v.get("segments")) if only in (None, m[2])] for v in (answer, reference))
     return agreement.time_shared(*spans)
 
@@ -99,7 +114,10 @@ def errors(value: Value, reference: Value) -> tuple[int, int]:
 
 
 def merge(base: Value, ours: Value, theirs: Value) -> Value | None:
-    """The segments with both sides' changes, or None where these meet in time and are not the same."""
+    """The segments with both sides' changes.
+
+    None where these meet in time and are not the same.
+    """
     was, a, b = (_marks(value.get("segments")) for value in (base, ours, theirs))
     merged = (was & a & b) | (a - was) | (b - was)
     if _clash(was ^ a, was ^ b) or not merged:
@@ -114,7 +132,7 @@ def question(sample: Sample) -> dict[str, Any]:
 
 
 def answer(said: Value, sample: Sample) -> Value:
-    """As it was said: a model of audio answers in the value's own names."""
+    """The answer as it was said: a model of audio answers in the value's own names."""
     return said
 
 
@@ -166,7 +184,10 @@ def _mark(segment: Segment) -> Mark:
 
 
 def _clash(ours: set[Mark], theirs: set[Mark]) -> bool:
-    """Whether a change of one side meets a change of the other in time, unless both made it."""
+    """Return whether a change of one side meets a change of the other in time.
+
+    A change that both made is none.
+    """
     return _meet(ours - theirs, theirs) or _meet(theirs - ours, ours)
 
 

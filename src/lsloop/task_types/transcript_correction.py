@@ -30,7 +30,10 @@ def task_data(sample: Sample, media_url: str | None) -> dict[str, Any]:
 
 
 def to_result(value: Value, config: str, sample: Sample) -> Result:
-    """The value as regions. Raises ValueError when the label config has no place for the transcript."""
+    """The value as regions.
+
+    Raises ValueError when the label config has no place for the transcript.
+    """
     regions.require(config, NEEDS)
     return [
         *regions.text_region(config, "transcription", clean(value.get("transcript"))),
@@ -41,7 +44,10 @@ def to_result(value: Value, config: str, sample: Sample) -> Result:
 
 
 def from_result(result: Result, config: str) -> Value:
-    """The regions as a value. Raises ValueError when the transcript is empty and `no_speech` is not set."""
+    """The regions as a value.
+
+    Raises ValueError when the transcript is empty and `no_speech` is not set.
+    """
     regions.require(config, NEEDS)
     flags = regions.read_choices(result, "quality_flags")
     # The page hides the text box when the flag is set, but still sends what stood in it.
@@ -75,7 +81,10 @@ def errors(value: Value, reference: Value) -> tuple[int, int]:
 
 
 def merge(base: Value, ours: Value, theirs: Value) -> Value | None:
-    """Word-level merge of the transcripts; flags as sets; of confidence and notes, ours first."""
+    """Merge the transcripts word by word and the flags as sets.
+
+    Of confidence and notes, ours come first.
+    """
     was, a, b = (clean(value.get("transcript")) for value in (base, ours, theirs))
     transcript = merging.words(was, a, b)
     flags = merging.items(*(value.get("quality_flags") for value in (base, ours, theirs)))
@@ -95,7 +104,10 @@ def question(sample: Sample) -> dict[str, Any]:
 
 
 def answer(said: Value, sample: Sample) -> Value:
-    """As it was said: a model of speech answers in the value's own names."""
+    """The answer as it was said, in the value's own names.
+
+    A model of speech answers in these.
+    """
     return said
 
 

@@ -18,7 +18,8 @@ UNIT = "characters"
 NEEDS = {"translation": Control("textarea")}
 UNUSABLE = "source_unusable"
 MEASURES = (
-    evaluation.sentence_chrf("translation"), evaluation.corpus_chrf("translation"), evaluation.bleu("translation"),
+    evaluation.sentence_chrf("translation"), evaluation.corpus_chrf("translation"),
+    evaluation.bleu("translation"),
 )  # fmt: skip
 
 
@@ -36,7 +37,10 @@ def task_data(sample: Sample, media_url: str | None) -> dict[str, Any]:
 
 
 def to_result(value: Value, config: str, sample: Sample) -> Result:
-    """The value as regions. Raises ValueError when the label config has no place for the translation."""
+    """The value as regions.
+
+    Raises ValueError when the label config has no place for the translation.
+    """
     regions.require(config, NEEDS)
     return [
         *regions.text_region(config, "translation", clean(value.get("translation"))),
@@ -47,7 +51,10 @@ def to_result(value: Value, config: str, sample: Sample) -> Result:
 
 
 def from_result(result: Result, config: str) -> Value:
-    """The regions as a value. Raises ValueError for an empty translation without `source_unusable`."""
+    """The regions as a value.
+
+    Raises ValueError for an empty translation without `source_unusable`.
+    """
     regions.require(config, NEEDS)
     issues = regions.read_choices(result, "issues")
     # The page hides the text box when the issue is set, but still sends what stood in it.
@@ -71,17 +78,23 @@ def upstream_value(sample: Sample) -> Value | None:
 
 
 def agree(a: Value, b: Value) -> float:
-    """chrF of the translations, averaged over both directions."""
+    """The chrF of the translations, averaged over both directions."""
     return agreement.chrf_agreement(clean(a.get("translation")), clean(b.get("translation")))
 
 
 def errors(value: Value, reference: Value) -> tuple[int, int]:
-    """Characters, as chrF counts them: good translations differ in the forms of their words."""
+    """Characters, as chrF counts them.
+
+    Good translations differ in the forms of their words.
+    """
     return agreement.character_errors(clean(value.get("translation")), clean(reference.get("translation")))
 
 
 def merge(base: Value, ours: Value, theirs: Value) -> Value | None:
-    """Word-level merge of the translations; issues as sets; of rating and notes, ours first."""
+    """Merge the translations word by word and the issues as sets.
+
+    Of rating and notes, ours come first.
+    """
     was, a, b = (clean(value.get("translation")) for value in (base, ours, theirs))
     translation = merging.words(was, a, b)
     issues = merging.items(*(value.get("issues") for value in (base, ours, theirs)))
@@ -101,7 +114,10 @@ def question(sample: Sample) -> dict[str, Any]:
 
 
 def answer(said: Value, sample: Sample) -> Value:
-    """As it was said: a model of translation answers in the value's own names."""
+    """The answer as it was said, in the value's own names.
+
+    A model of translation answers in these.
+    """
     return said
 
 
