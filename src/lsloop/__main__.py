@@ -1,4 +1,4 @@
-"""`python -m lsloop`."""
+"""The entry point of `python -m lsloop`."""
 
 import sys
 

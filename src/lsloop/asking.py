@@ -1,4 +1,4 @@
-"""Asking: a model is asked about samples, and what it answers is checked before anybody sees it.
+"""Ask a model about samples, and check its answers before anybody sees them.
 
 `lsloop predict`, the ML backend and the gate of a promotion ask in this one way, so that what is promoted is
 measured as it is served. In goes a question, which tells no answer; out comes an answer that fits the label
@@ -29,16 +29,19 @@ NO_ANSWER = "The model gave no answer."
 
 @dataclass(frozen=True)
 class Model:
-    """Which model answers: a place, and its version; None while that is for its family to tell."""
+    """The model that answers: a place, and its version.
+
+    The version is None while that is for its family to tell.
+    """
 
     place: str
     version: str | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
 
     def known_version(self, job: Job) -> str | None:
-        """The version, if it can be told without loading the model: not of one that is still on a hub.
+        """The version, if it can be told without loading the model.
 
-        Raises UsageError for one that cannot answer the job.
+        It cannot be told of one that is still on a hub. Raises UsageError for one that cannot answer the job.
         """
         if self.version is not None:
             return self.version
@@ -48,8 +51,10 @@ class Model:
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model in memory. Whoever asks it takes one of its `turns`, of which there are as many as it can
-    take calls."""
+    """A model in memory.
+
+    Whoever asks it takes one of its `turns`, of which there are as many as it can take calls.
+    """
 
     version: str
     predictor: Predictor
@@ -60,7 +65,10 @@ class Loaded:
             object.__setattr__(self, "turns", Semaphore(max(1, self.predictor.concurrency)))
 
     def guesses(self, rows: Sequence[Row]) -> list[Guess]:
-        """N answers for N rows: of one call, or of as many at once as the model takes."""
+        """N answers for N rows.
+
+        They come of one call, or of as many at once as the model takes.
+        """
         most = min(self.predictor.concurrency, len(rows))
         if most <= 1:
             return self._in_turn(rows)
@@ -73,7 +81,7 @@ class Loaded:
 
 
 class Chosen(NamedTuple):
-    """The model of several that answers. `fallback` says why it is not the first."""
+    """The model of several that answers; `fallback` says why it is not the first."""
 
     model: Model
     loaded: Loaded
@@ -81,10 +89,9 @@ class Chosen(NamedTuple):
 
 
 def first(models: Sequence[Model], load: Callable[[Model], Loaded]) -> Chosen:
-    """The first of several models that can be loaded. Of one alone, what keeps it from that is raised as it
-    is.
+    """The first of several models that can be loaded.
 
-    Raises UsageError where none can be.
+    Of one alone, what keeps it from that is raised as it is. Raises UsageError where none can be.
     """
     if len(models) == 1:
         return Chosen(models[0], load(models[0]))
@@ -98,7 +105,7 @@ def first(models: Sequence[Model], load: Callable[[Model], Loaded]) -> Chosen:
 
 
 def unusable(model: Model, error: Exception) -> str:
-    """Why a model does not answer, in one sentence without its full stop."""
+    """Say why a model does not answer, in one sentence without its full stop."""
     told = error.problem if isinstance(error, LsloopError) else f"{type(error).__name__}: {error}"
     words = f"{model.version or model.place} cannot be loaded: {' '.join(told.split())[:LONGEST]}"
     return without_secrets(words).rstrip(".")
@@ -109,8 +116,10 @@ LONGEST = 200
 
 
 def load(job: Job, model: Model) -> Loaded:
-    """Load a model for a labelling job. Raises UsageError for one that is not there, damaged, or of no use
-    for it."""
+    """Load a model for a labelling job.
+
+    Raises UsageError for one that is not there, damaged, or of no use for it.
+    """
     settings = dict(model.settings)
     device = str(settings.pop("device", "auto"))
     with MAKING:
@@ -123,10 +132,9 @@ def load(job: Job, model: Model) -> Loaded:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model said of a sample: a value, and how Label Studio shows it; without a value a problem says
-    why.
+    """What a model said of a sample: a value, and how Label Studio shows it.
 
-    `unreadable`: no model could have answered.
+    Without a value a problem says why. `unreadable`: no model could have answered.
     """
 
     model_version: str
@@ -146,7 +154,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Asking:
-    """How a model is asked about samples of a kind, and what its answers must fit.
+    """The way a model is asked about samples of a kind, and what answers must fit.
 
     The media paths of the samples are relative to `media_dir`.
     """
@@ -156,7 +164,10 @@ class Asking:
     media_dir: Path
 
     def load(self, model: Model) -> Loaded:
-        """Load a model that is to answer. Raises UsageError for one that cannot."""
+        """Load a model that is to answer.
+
+        Raises UsageError for one that cannot.
+        """
         return load(self.job, model)
 
     def question(self, sample: Sample, **more: Any) -> Row:
@@ -165,10 +176,10 @@ class Asking:
         return {**row, "media": str(self.media_dir / sample.media_path)} if sample.media_path else row
 
     def ask(self, model: Loaded, samples: Sequence[Sample], **hints: Any) -> list[Answer]:
-        """An answer for each sample, in order. Whatever fails for one sample is a problem of that sample
-        only.
+        """Ask for an answer for each sample, in order.
 
-        Raises UsageError for a label config that nothing fits.
+        Whatever fails for one sample is a problem of that sample only. Raises UsageError for a label config
+        that nothing fits.
         """
         more = {"controls": self.job.controls, **hints}
         questions = [self._question(sample, more) for sample in samples]
@@ -177,7 +188,10 @@ class Asking:
         return self.checked(samples, [(model.version, guess) for guess in found])
 
     def checked(self, samples: Sequence[Sample], said: Sequence[tuple[str, Guess]]) -> list[Answer]:
-        """What was said of these samples, by which model version; what does not fit the job is a problem."""
+        """Check what was said of these samples, by which model version.
+
+        What does not fit the job is a problem.
+        """
         answers = [self._answer(*one, sample) for one, sample in zip(said, samples, strict=True)]
         return self._fitting(answers)
 
@@ -188,7 +202,10 @@ class Asking:
             return Guess(None, problem=_sentence(error), unreadable=True)
 
     def _answer(self, version: str, guess: Guess, sample: Sample) -> Answer:
-        """A guess as a value of the kind and as a result; one that cannot be stored is none."""
+        """A guess as a value of the kind and as a result.
+
+        One that cannot be stored is none.
+        """
         if guess.value is None:
             return Answer(version, problem=guess.problem or NO_ANSWER, unreadable=guess.unreadable)
         try:
@@ -222,8 +239,10 @@ class Asking:
 
 
 def _guesses(predictor: Predictor, rows: Sequence[Row]) -> list[Guess]:
-    """N answers for N rows; where the model fails for all of them together, it is asked about one after
-    the other."""
+    """N answers for N rows.
+
+    Where the model fails for all of them together, it is asked about one after the other.
+    """
     try:
         if len(guesses := predictor.predict(rows) if rows else []) == len(rows):
             return guesses

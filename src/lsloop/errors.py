@@ -1,13 +1,17 @@
-"""What can go wrong, in two sentences each: what happened to which thing, and what to do next.
+"""What can go wrong, in two sentences each.
 
-Neither holds a secret, whatever a library put into its words.
+They say what happened to which thing, and what to do next. Neither holds a secret, whatever a library put
+into its words.
 """
 
 from lsloop.secrecy import without_secrets
 
 
 class LsloopError(Exception):
-    """Something failed. `fix` is the next action; `exit_code` is what the command line answers."""
+    """An error: something failed, and `fix` is the next action.
+
+    `exit_code` is what the command line answers.
+    """
 
     exit_code = 1
 
@@ -30,13 +34,16 @@ class Unreachable(LsloopError):
 
 
 class Uncertain(Unreachable):
-    """A request was sent and no good answer came back: the service may or may not have done the work."""
+    """A request was sent and no good answer came back.
+
+    The service may or may not have done the work.
+    """
 
     answered = False  # whether it answered that it failed: then it is not at work on it any more
 
 
 class Refused(LsloopError):
-    """A service answered, and the answer was no. Nothing was changed there."""
+    """A service answered no; nothing was changed there."""
 
 
 class Unfit(LsloopError):
@@ -48,7 +55,10 @@ class Unauthorised(UsageError):
 
 
 class Entangled(LsloopError):
-    """Two transactions waited for each other, and this one was ended for it: nothing of it was done."""
+    """Two transactions waited for each other, and this one was ended for it.
+
+    Nothing of it was done.
+    """
 
 
 class LockLost(LsloopError):

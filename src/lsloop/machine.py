@@ -5,8 +5,10 @@ import os
 
 
 def user() -> str:
-    """The name of the user; `uid 1000190000` where neither the environment nor the list of users names
-    one."""
+    """The name of the user.
+
+    `uid 1000190000` where neither the environment nor the list of users names one.
+    """
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):  # an OSError since Python 3.13

@@ -1,4 +1,4 @@
-"""How long work tells how far it is, to whoever asked for it."""
+"""Progress of long work, told to whoever asked for it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Progress:
-    """Once `expect`, then `advance`; `waiting` when somebody else is at it."""
+    """The calls of long work: once `expect`, then `advance`.
+
+    `waiting` is called when somebody else is at it.
+    """
 
     expect: Callable[[int], None] = lambda total: None
     advance: Callable[[int], None] = lambda done: None

@@ -1,4 +1,7 @@
-"""The words of the house as frozen records: what the ledger returns and the steps pass on."""
+"""The words of the house as frozen records.
+
+They are what the ledger returns and the steps pass on.
+"""
 
 import os
 from dataclasses import dataclass, field
@@ -28,8 +31,10 @@ Strategy = Literal["human_wins", "crawler_wins", "merged", "pending_reflow"]
 
 @dataclass(frozen=True)
 class Sample:
-    """One unit of data. `fields` holds the current value of every field, `media_path` is relative to
-    data/raw."""
+    """One unit of data.
+
+    `fields` holds the current value of every field, `media_path` is relative to data/raw.
+    """
 
     sample_id: UUID
     external_id: str
@@ -47,7 +52,10 @@ class Sample:
 
 @dataclass(frozen=True)
 class Prediction:
-    """What one model version proposed for a sample. `score` is in [0, 1] where the model has one."""
+    """What one model version proposed for a sample.
+
+    `score` is in [0, 1] where the model has one.
+    """
 
     value: Value
     model_version: str
@@ -57,10 +65,10 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Project:
-    """A Label Studio project as the ledger knows it. `project_id` is the ledger's, `ls_project_id` Label
-    Studio's.
+    """A Label Studio project as the ledger knows it.
 
-    `label_config` is as it was last seen there; what lsloop last wrote there stands in `written_…`.
+    `project_id` is the ledger's, `ls_project_id` Label Studio's. `label_config` is as it was last seen there;
+    what lsloop last wrote there stands in `written_…`.
     """
 
     project_id: int
@@ -79,10 +87,10 @@ class Project:
 
 @dataclass(frozen=True)
 class Claim:
-    """A task written down before it is sent: the sample as it was, and the key that travels with it.
+    """A task written down before it is sent.
 
-    `candidates` are the answers that an adjudication is to decide between, the one closest to the others
-    first.
+    It holds the sample as it was, and the key that travels with it. `candidates` are the answers that an
+    adjudication is to decide between, the one closest to the others first.
     """
 
     task_key: UUID
@@ -98,11 +106,11 @@ def result_hash(result: Result) -> str:
 
 @dataclass(frozen=True)
 class Annotation:
-    """One annotation of a task, as Label Studio has it now. Times are Label Studio's.
+    """One annotation of a task, as Label Studio has it now.
 
-    `edited_by` changed it last, where that was somebody else than its annotator. `says_nothing`: it is empty,
-    invisible or impossible, which `problem` says in words. `raw` is what came where it cannot be kept as a
-    `result`.
+    Times are Label Studio's. `edited_by` changed it last, where that was somebody else than its annotator.
+    `says_nothing`: it is empty, invisible or impossible, which `problem` says in words. `raw` is what came
+    where it cannot be kept as a `result`.
     """
 
     ls_annotation_id: int
@@ -121,7 +129,10 @@ class Annotation:
 
     @property
     def digest(self) -> str:
-        """Of the regions, whatever the order of their keys; of what came where they cannot be kept."""
+        """The digest of the regions, whatever the order of their keys.
+
+        Where they cannot be kept, it is of what came.
+        """
         if self.raw is not None:
             return sha256(self.raw.encode()).hexdigest()
         return result_hash(self.result)
@@ -129,8 +140,10 @@ class Annotation:
 
 @dataclass(frozen=True)
 class Task:
-    """A task as Label Studio has it now, with the full set of its annotations; without `is_whole` some of
-    them may lack."""
+    """A task as Label Studio has it now, with the full set of its annotations.
+
+    Without `is_whole` some of them may lack.
+    """
 
     ls_task_id: int
     task_key: UUID | None
@@ -164,6 +177,9 @@ class Reviewed:
 
     @property
     def media_suffix(self) -> str:
-        """`.wav`, in small letters; empty without media."""
+        """The suffix of the media file in small letters (`.wav`).
+
+        Empty without media.
+        """
         suffix = os.path.splitext(self.media)[1].lower() if self.media else ""
         return "" if suffix == "." else suffix

@@ -1,4 +1,7 @@
-"""Files that travel with lsloop: SQL, templates, default parameters. In the wheel, else in the checkout."""
+"""Files that travel with lsloop: SQL, templates, default parameters.
+
+They are in the wheel, else in the checkout.
+"""
 
 from pathlib import Path
 from xml.parsers import expat
@@ -10,14 +13,15 @@ _ROOT = _PACKAGE / "_shipped" if (_PACKAGE / "_shipped").is_dir() else _PACKAGE.
 
 
 def path(*parts: str) -> Path:
-    """Where the shipped file or folder is, for example `path("sql", "migrations")`."""
+    """The place of the shipped file or folder, as in `path("sql", "migrations")`."""
     return _ROOT.joinpath(*parts)
 
 
 def template(name: str, project_dir: Path | None = None) -> str:
-    """A label config: the project folder's own `label_studio_templates/<name>.xml` wins over the shipped one.
+    """A label config by its name.
 
-    Raises FileNotFoundError when neither exists, UsageError for what is no text or no XML.
+    The project folder's own `label_studio_templates/<name>.xml` wins over the shipped one. Raises
+    FileNotFoundError when neither exists, UsageError for what is no text or no XML.
     """
     own = project_dir / "label_studio_templates" / f"{name}.xml" if project_dir else None
     if (
@@ -31,7 +35,10 @@ def template(name: str, project_dir: Path | None = None) -> str:
 
 
 def checked(found: Path) -> str:
-    """The label config in a file. Raises FileNotFoundError, and UsageError for what is no text or no XML."""
+    """The label config in a file.
+
+    Raises FileNotFoundError, and UsageError for what is no text or no XML.
+    """
     text = _text(found)
     parser = expat.ParserCreate()
     parser.StartDoctypeDeclHandler = lambda *_: _refuse_doctype(found)
@@ -50,9 +57,10 @@ def _refuse_doctype(found: Path) -> None:
 
 
 def instruction(name: str, project_dir: Path | None = None) -> str:
-    """What annotators are told on the page: the HTML beside a label config; empty where there is none.
+    """What annotators are told on the page.
 
-    A template of the project folder has its own, or none.
+    It is the HTML beside a label config; empty where there is none. A template of the project folder has its
+    own, or none.
     """
     folder = project_dir / "label_studio_templates" if project_dir else None
     home = folder if folder and (folder / f"{name}.xml").is_file() else path("label_studio_templates")

@@ -33,7 +33,10 @@ def learn(secrets: Iterable[str]) -> None:
 
 
 def without_secrets(text: str) -> str:
-    """`text` with passwords in URLs, tokens and signatures blanked, however they got into it."""
+    """The text with passwords in URLs, tokens and signatures blanked.
+
+    They are blanked however they got into `text`.
+    """
     for secret in sorted(_learned, key=len, reverse=True):
         text = _learned[secret].sub("***", text)
     for pattern, instead in _PATTERNS:

@@ -1,7 +1,7 @@
-"""Signed media links: whoever has the link may fetch that one file until it expires, and nothing else.
+"""Signed media links, each good for that one file until it expires.
 
-The signature covers the path and the expiry, not the whole query string: Label Studio's player asks a second
-time with `lsref=1` added to the query.
+Whoever has the link may fetch that file, and nothing else. The signature covers the path and the expiry, not
+the whole query string: Label Studio's player asks a second time with `lsref=1` added to the query.
 """
 
 import hashlib
@@ -17,20 +17,26 @@ _SECONDS = re.compile(r"[0-9]{1,12}")  # int() would also take blanks, signs and
 
 
 def signature(secret: str, path: str, expires: int) -> str:
-    """HMAC-SHA256 over the media path and the expiry (seconds since the epoch), as 64 hex digits."""
+    """The HMAC-SHA256 over media path and expiry, as 64 hex digits.
+
+    The expiry is in seconds since the epoch.
+    """
     return hmac.new(secret.encode(), f"{expires}\n{path}".encode(), hashlib.sha256).hexdigest()
 
 
 def signed_url(base_url: str, secret: str, path: str, expires: int) -> str:
-    """The link to `path` (relative to the raw data folder) that the media server answers until `expires`."""
+    """The link to `path` that the media server answers until `expires`.
+
+    `path` is relative to the raw data folder.
+    """
     signed = signature(secret, path, expires)
     return f"{base_url.rstrip('/')}/media/{quote(path)}?expires={expires}&signature={signed}"
 
 
 def refusal(secret: str, path: str, expires: str, given: str, now: float) -> str | None:
-    """Why a link is not good at `now` (seconds since the epoch), or None when it is.
+    """Say why a link is not good at `now`, or None when it is.
 
-    Takes the query's texts as they came, whatever is in them.
+    `now` is in seconds since the epoch. Takes the query's texts as they came, whatever is in them.
     """
     if not _SECONDS.fullmatch(expires):
         return "this link is not signed"
@@ -41,12 +47,18 @@ def refusal(secret: str, path: str, expires: str, given: str, now: float) -> str
 
 
 def canary_path(nonce: str) -> str:
-    """What is signed for a canary's link. No media file has a path that begins so."""
+    """The path that is signed for a canary's link.
+
+    No media file has a path that begins so.
+    """
     return f"/canary/{nonce}"
 
 
 def canary_url(base_url: str, secret: str, nonce: str, expires: int) -> str:
-    """The link under which the server takes a canary's delivery until `expires`, and tells of it."""
+    """The link under which the server takes a canary's delivery until `expires`.
+
+    The server tells of the delivery.
+    """
     signed = signature(secret, canary_path(nonce), expires)
     return f"{base_url.rstrip('/')}{canary_path(quote(nonce, safe=''))}?expires={expires}&signature={signed}"
 
@@ -73,10 +85,10 @@ def parsed(value: Any) -> Link | None:
 
 @dataclass(frozen=True)
 class Media:
-    """How annotators reach media: links under `url`, signed with `secret`, good until `expires` (seconds
-    since 1970).
+    """The way annotators reach media: signed links.
 
-    A link that expires before `renewed_until` is renewed while it is still good.
+    The links are under `url`, signed with `secret`, good until `expires` (seconds since 1970). A link that
+    expires before `renewed_until` is renewed while it is still good.
     """
 
     url: str
@@ -86,8 +98,10 @@ class Media:
 
     @property
     def made_of(self) -> str:
-        """A fingerprint of address and secret: with another one of them, the links that are out there are
-        dead."""
+        """A fingerprint of address and secret.
+
+        With another one of them, the links that are out there are dead.
+        """
         return hmac.new(self.secret.encode(), f"links\n{self.url}".encode(), hashlib.sha256).hexdigest()[:16]
 
     def link(self, path: str) -> str:
@@ -95,7 +109,10 @@ class Media:
         return signed_url(self.url, self.secret, path, self.expires)
 
     def fault(self, link: Link, path: str | None = None) -> str | None:
-        """Why a link has to be renewed: one of `address`, `secret`, `expiry`, `path`; None for a good one."""
+        """Say why a link has to be renewed; None for a good one.
+
+        It is one of `address`, `secret`, `expiry`, `path`.
+        """
         if link.base != self.url.rstrip("/"):
             return "address"
         if not hmac.compare_digest(signature(self.secret, link.path, link.expires), link.signature):
@@ -105,8 +122,10 @@ class Media:
         return "path" if path not in (None, link.path) else None
 
     def renewed(self, value: Any, path: str | None) -> Any:
-        """A task's data with good links in it, and otherwise as it is. `path`: where the recording is now,
-        if known."""
+        """A task's data with good links in it, and otherwise as it is.
+
+        `path`: where the recording is now, if known.
+        """
         if (link := parsed(value)) is not None:
             return self.link(path or link.path) if self.fault(link, path) else value
         if isinstance(value, Mapping):

@@ -1,9 +1,8 @@
-"""How a web service is reached: directly where it is on this machine, else by the proxy that the environment
-names.
+"""The way to a web service: directly, or by the proxy of the environment.
 
-The environment is read here and not by httpx, which ends in an error of its own where NO_PROXY names an IPv6
-network, asks a proxy for this machine's own servers, and tells a missing SSL_CERT_FILE as a missing file
-without a name.
+It is direct where the service is on this machine. The environment is read here and not by httpx, which ends
+in an error of its own where NO_PROXY names an IPv6 network, asks a proxy for this machine's own servers, and
+tells a missing SSL_CERT_FILE as a missing file without a name.
 """
 
 import ipaddress
@@ -20,8 +19,10 @@ from lsloop.errors import UsageError
 
 
 def client(url: str, **options: Any) -> httpx.Client:
-    """A client for the service at `url`. Raises UsageError for a proxy or a certificate file that cannot
-    be one."""
+    """A client for the service at `url`.
+
+    Raises UsageError for a proxy or a certificate file that cannot be one.
+    """
     found = proxy_of(url)
     try:
         return httpx.Client(
@@ -34,7 +35,10 @@ def client(url: str, **options: Any) -> httpx.Client:
 
 
 def proxy_of(url: str) -> tuple[str, str] | None:
-    """The variable that names the proxy on the way to `url`, and what it says; None where there is none."""
+    """The variable that names the proxy on the way to `url`, and what it says.
+
+    None where there is none.
+    """
     parts = urlsplit(url)
     host = (parts.hostname or "").rstrip(".")
     proxies = getproxies_environment()
@@ -51,7 +55,10 @@ def way(url: str) -> str:
 
 
 def is_here(host: str) -> bool:
-    """Whether the host is this machine, by what it is called: no proxy knows anything of its servers."""
+    """Return whether the host is this machine, by what it is called.
+
+    No proxy knows anything of this machine's servers.
+    """
     host = host.strip("[]").rstrip(".").lower()
     try:
         found = ipaddress.ip_address(host.partition("%")[0])
@@ -81,7 +88,10 @@ def _covers(one: str, host: str, port: int | None) -> bool:
 
 
 def _trusted(url: str) -> ssl.SSLContext | bool:
-    """Whom to trust: SSL_CERT_FILE or SSL_CERT_DIR where they are set, else what comes with httpx."""
+    """Whom to trust.
+
+    That is SSL_CERT_FILE or SSL_CERT_DIR where they are set, else what comes with httpx.
+    """
     for variable in ("SSL_CERT_FILE", "SSL_CERT_DIR"):
         path = os.environ.get(variable)
         if path and urlsplit(url).scheme == "https":
