@@ -1,6 +1,7 @@
-"""Models: what a family of them is, and what goes in and out of a model. Only in this package is torch known.
+"""Models: what a family of them is, and what goes in and out of a model.
 
-Which family answers is chosen in `choosing`; nothing heavy is imported before a model is loaded.
+Only in this package is torch known. Which family answers is chosen in `choosing`; nothing heavy is imported
+before a model is loaded.
 """
 
 import hashlib
@@ -34,15 +35,18 @@ family that can do nothing with them leaves them be.
 
 
 class Unreadable(LsloopError):
-    """A row that no model can hear or read anything in: it is the row's fault, not the model's."""
+    """A row that no model can hear or read anything in.
+
+    It is the row's fault, not the model's.
+    """
 
 
 @dataclass(frozen=True)
 class Guess:
-    """A model's answer for one row. `score` and `uncertainty` are in [0, 1]; `problem` says why there is no
-    value.
+    """A model's answer for one row.
 
-    `unreadable`: no model could have answered.
+    `score` and `uncertainty` are in [0, 1]; `problem` says why there is no value. `unreadable`: no model
+    could have answered.
     """
 
     value: Value | None
@@ -57,21 +61,25 @@ class Predictor(Protocol):
 
     @property
     def concurrency(self) -> int:
-        """How many calls may run at once. 1: all questions come in one call; more: each comes in a call of
-        its own."""
+        """The number of calls that may run at once.
+
+        1: all questions come in one call; more: each comes in a call of its own.
+        """
 
     def predict(self, rows: Sequence[Row]) -> list[Guess]:
-        """N answers for N rows, in order. A row that cannot be read is a problem of that row only.
+        """Answer N rows with N guesses, in order.
 
-        A value is under the names of the kind's fields, or, for a job made of its label config, under those
-        of its controls: what is answered for the whole task, and `regions`, as `values.answers` says.
+        A row that cannot be read is a problem of that row only. A value is under the names of the kind's
+        fields, or, for a job made of its label config, under those of its controls: what is answered for the
+        whole task, and `regions`, as `values.answers` says.
         """
 
 
 @dataclass(frozen=True)
 class Training:
-    """What a fine-tuning run is told. `settings` are params.yaml's for the task type (see
-    `training.recipes.Settings`).
+    """The orders for a fine-tuning run.
+
+    `settings` are params.yaml's for the task type (see `training.recipes.Settings`).
 
     `log` is called with `step` and what was measured at it; first of all with `rows` and `left_out` (rows
     that nothing can be learnt from: no recording that can be read, no answer).
@@ -87,15 +95,20 @@ class Training:
 
 @dataclass(frozen=True)
 class Job:
-    """A labelling job as a family sees it: what kind it is, and what its label config asks for."""
+    """A labelling job as a family sees it.
+
+    It says what kind the job is, and what its label config asks for.
+    """
 
     kind: str
     label_config: str = ""
 
     @property
     def controls(self) -> Mapping[str, Control]:
-        """The controls that are to be answered, by name. Raises UsageError for a label config that is
-        none."""
+        """The controls that are to be answered, by name.
+
+        Raises UsageError for a label config that is none.
+        """
         try:
             return regions.controls(self.label_config) if self.label_config else {}
         except ValueError as error:
@@ -105,33 +118,40 @@ class Job:
 
 @runtime_checkable
 class Family(Protocol):
-    """What makes a family: a module or an object with these functions. None but `load` and `train` imports
-    anything heavy.
+    """The functions that make a family, of a module or an object.
+
+    None but `load` and `train` imports anything heavy.
 
     A place is where a model is: a folder, the id of a model on a hub, or what a family calls it
     (`openai:http://…#name`).
     """
 
     def answers(self, job: Job) -> bool:
-        """Whether it can answer a labelling job: by its kind, or by the controls of its label config."""
+        """Say whether the family can answer a labelling job.
+
+        It goes by the kind of the job, or by the controls of its label config.
+        """
 
     def recognises(self, place: str) -> bool:
-        """Whether a place holds a model of this family: by a config.json, a suffix, the word before a
-        colon."""
+        """Say whether a place holds a model of this family.
+
+        It goes by a config.json, a suffix or the word before a colon.
+        """
 
     def version(self, place: str) -> str | None:
-        """What the model there is now: the hash of its weights, or what a server says of itself.
+        """The version of the model there now.
 
-        None while nobody knows: it is asked again once the model is loaded. Raises UsageError where it cannot
-        be used.
+        It is the hash of its weights, or what a server says of itself. None while nobody knows: it is asked
+        again once the model is loaded. Raises UsageError where it cannot be used.
         """
 
     def load(
         self, place: str, device: str = "auto", settings: Mapping[str, Any] = MappingProxyType({})
     ) -> Predictor:
-        """Load a model; `settings` are params.yaml's for predicting (batch size, languages, beams, …).
+        """Load a model with the settings that params.yaml has for predicting.
 
-        Raises UsageError for one that is not there, partial, altered, or of another family.
+        `settings` are the batch size, languages, beams, …. Raises UsageError for a model that is not there,
+        partial, altered, or of another family.
         """
 
 
@@ -140,19 +160,18 @@ class Trainable(Family, Protocol):
     """A family whose models can be fine-tuned."""
 
     def train(self, rows: Sequence[Row], validation: Sequence[Row], training: Training) -> Path:
-        """Fine-tune and save; the folder of the model, which `load` takes. Resumes from the last checkpoint
-        if told to.
+        """Fine-tune and save a model; returns its folder, which `load` takes.
 
-        Raises LsloopError for what ends a run: nothing to train on, a loss that is not a number, too little
-        memory.
+        Resumes from the last checkpoint if told to. Raises LsloopError for what ends a run: nothing to train
+        on, a loss that is not a number, too little memory.
         """
 
 
 def fingerprint(model: str | Path) -> str:
-    """A short hash of a model's weights, its version: equal for equal weights, wherever they lie. Needs no
-    torch.
+    """A short hash of a model's weights, its version.
 
-    A hub's model must have been loaded before. Raises UsageError for a folder without weights.
+    It is equal for equal weights, wherever they lie, and needs no torch. A hub's model must have been loaded
+    before. Raises UsageError for a folder without weights.
     """
     hashes = (sha256(file) for file in weights(_folder(model)))
     return hashlib.sha256("\n".join(hashes).encode()).hexdigest()[:12]
@@ -165,7 +184,10 @@ def sha256(file: Path) -> str:
 
 
 def weights(folder: Path) -> list[Path]:
-    """The files that hold a model's weights, by name. Raises UsageError when there are none."""
+    """The files that hold a model's weights, by name.
+
+    Raises UsageError when there are none.
+    """
     for suffix in ("safetensors", "bin"):
         if found := sorted(file for file in folder.glob(f"*.{suffix}") if file.name != "training_args.bin"):
             return found

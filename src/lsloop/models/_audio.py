@@ -1,5 +1,7 @@
-"""Recordings as a model hears them: one channel, at its rate. Whatever cannot be read is told in one
-sentence."""
+"""Recordings as a model hears them: one channel, at its rate.
+
+Whatever cannot be read is told in one sentence.
+"""
 
 from math import ceil, gcd
 from pathlib import Path
@@ -33,7 +35,10 @@ _ERRORS = (soundfile.SoundFileError, OSError, ValueError, TypeError, RuntimeErro
 
 
 def seconds(row: Row) -> float:
-    """How long the recording of a row is, from its header alone. Raises Unreadable."""
+    """The length of a row's recording in seconds, from its header alone.
+
+    Raises Unreadable.
+    """
     path = _path(row)
     try:
         with soundfile.SoundFile(path) as sound:
@@ -46,9 +51,10 @@ def seconds(row: Row) -> float:
 
 
 def check(row: Row) -> float:
-    """How long the recording of a row is, decoded from its beginning to its end. Raises Unreadable.
+    """The length of a row's recording in seconds, decoded from beginning to end.
 
     The header of a recording that was cut off, or that has a damaged block, still says how long it was.
+    Raises Unreadable.
     """
     path, heard = _path(row), 0
     try:
@@ -66,7 +72,10 @@ def check(row: Row) -> float:
 
 
 def read(row: Row, rate: int) -> Wave:
-    """The recording of a row as one channel at `rate` samples a second. Raises Unreadable."""
+    """The recording of a row as one channel at `rate` samples a second.
+
+    Raises Unreadable.
+    """
     path = _path(row)
     try:
         wave, its_rate = soundfile.read(path, dtype="float32")
@@ -86,10 +95,10 @@ def _check_numbers(row: Row, wave: Wave) -> None:
 
 
 def resample(wave: Wave, source: int, target: int) -> Wave:
-    """`wave` at another rate: a polyphase filter, a sinc under a Hann window, cut off below the lower half
-    rate.
+    """Resample `wave` from the rate `source` to the rate `target`.
 
-    After J. O. Smith, Digital Audio Resampling, https://ccrma.stanford.edu/~jos/resample/.
+    By a polyphase filter: a sinc under a Hann window, cut off below the lower half rate. After J. O. Smith,
+    Digital Audio Resampling, https://ccrma.stanford.edu/~jos/resample/.
     """
     if source == target:
         return wave
@@ -116,7 +125,10 @@ def _kernels(down: int, up: int) -> tuple[torch.Tensor, int]:
 
 
 def called(row: Row) -> str:
-    """The recording by the name of its sample: in an export, every recording is called audio.wav."""
+    """The recording by the name of its sample.
+
+    In an export, every recording is called audio.wav.
+    """
     name, file = row.get("external_id"), Path(str(row.get("media"))).name
     return f"The recording of {name} ({file})" if name else f"The recording {file}"
 

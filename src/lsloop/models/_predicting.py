@@ -1,5 +1,7 @@
-"""N answers for N rows: batches of like length, halved when memory runs out, and a bad row is its own
-problem only."""
+"""N answers for N rows, in batches of rows of like length.
+
+Batches are halved when memory runs out, and a bad row is its own problem only.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -24,8 +26,10 @@ keep apart."""
 
 
 def device_of(device: str) -> torch.device:
-    """`auto` is the first GPU where there is one, else the CPU. Raises UsageError for a device that is not
-    there."""
+    """The device of that name; `auto` is the first GPU, else the CPU.
+
+    Raises UsageError for a device that is not there.
+    """
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
@@ -45,7 +49,10 @@ def check_names(settings: Mapping[str, Any], known: Sequence[str]) -> None:
 
 
 def load(auto: Any, model: str, **options: Any) -> Any:
-    """A checkpoint in full precision. Raises UsageError when it is not there, not whole, or lacks weights."""
+    """Load a checkpoint in full precision.
+
+    Raises UsageError when it is not there, not whole, or lacks weights.
+    """
     checkpoint.check(model)
     loaded, info = part(auto, model, output_loading_info=True, dtype=torch.float32, **options)
     lacking = {*info["missing_keys"], *(str(key[0]) for key in info["mismatched_keys"])}
@@ -56,8 +63,10 @@ def load(auto: Any, model: str, **options: Any) -> Any:
 
 
 def part(auto: Any, model: str, **options: Any) -> Any:
-    """What stands in a checkpoint besides the weights: a tokenizer, a processor. Raises UsageError when it
-    is not there."""
+    """Load what stands in a checkpoint besides the weights.
+
+    That is a tokenizer or a processor. Raises UsageError when it is not there.
+    """
     try:
         with MAKING:
             return auto.from_pretrained(model, **options)
@@ -67,7 +76,10 @@ def part(auto: Any, model: str, **options: Any) -> Any:
 
 
 def precision(settings: Mapping[str, Any]) -> torch.dtype:
-    """The numbers a model computes with: 32 bits unless the settings ask for `bf16` or `fp16`."""
+    """The type of the numbers that a model computes with.
+
+    32 bits unless the settings ask for `bf16` or `fp16`.
+    """
     kinds = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
     if (name := settings.get("precision", "fp32")) not in kinds:
         raise UsageError(f"There is no precision {name!r}.", f"There are: {', '.join(kinds)}.")
@@ -80,8 +92,10 @@ def like(tensor: torch.Tensor, model: Any) -> torch.Tensor:
 
 
 class Batches:
-    """Cuts rows into batches. Once a batch did not fit into memory, later ones are as small as the one
-    that did."""
+    """A cutter of rows into batches.
+
+    Once a batch did not fit into memory, later ones are as small as the one that did.
+    """
 
     def __init__(self, size: int) -> None:
         self.size = max(1, int(size))
@@ -92,8 +106,10 @@ class Batches:
         order: Callable[[Row], Order],
         guess: Callable[[list[Row]], list[Guess]],
     ) -> list[Guess]:
-        """One guess for each row, in order. What `order` or `guess` raises for one row is that row's
-        problem."""
+        """One guess for each row, in order.
+
+        What `order` or `guess` raises for one row is that row's problem.
+        """
         found: dict[int, Guess] = {}
         orders: dict[int, Order] = {}
         for index, row in enumerate(rows):
@@ -110,7 +126,10 @@ class Batches:
         return [found[index] for index in range(len(rows))]
 
     def _batch(self, rows: list[Row], guess: Callable[[list[Row]], list[Guess]]) -> list[Guess]:
-        """Guesses for as many of the rows, from the first, as fit into memory; for the first one at least."""
+        """Guesses for as many of the rows, from the first, as fit into memory.
+
+        There is one for the first row at least.
+        """
         try:
             return _infer(guess, rows)
         except Exception as error:  # too little memory, or a row that the model cannot take: told apart below
@@ -134,7 +153,7 @@ class Batches:
 
 
 def halves(size: int) -> Callable[[], int]:
-    """What find_executable_batch_size asks for the next size to try."""
+    """The function that find_executable_batch_size asks for the next size."""
 
     def halve() -> int:
         nonlocal size
@@ -145,7 +164,7 @@ def halves(size: int) -> Callable[[], int]:
 
 
 def out_of_memory(error: Exception) -> bool:
-    """Whether memory ran out, even for a batch of one."""
+    """Say whether memory ran out, even for a batch of one."""
     return should_reduce_batch_size(error) or "No executable batch size" in str(error)
 
 

@@ -9,16 +9,20 @@ import torch
 
 @dataclass(frozen=True)
 class Written:
-    """The tokens of a batch, and per element the geometric mean of the probabilities of those it chose, in
-    [0, 1]."""
+    """The tokens of a batch, and the confidence of each element.
+
+    The confidence is the geometric mean of the probabilities of the tokens chosen, in [0, 1].
+    """
 
     tokens: torch.Tensor
     confidence: list[float]
 
 
 def write(model: Any, inputs: Mapping[str, torch.Tensor], wishes: Mapping[str, Any]) -> Written:
-    """Generate. What was given before (a prompt, a language) does not count for the confidence, the end
-    token does."""
+    """Generate tokens, with the confidence of each element.
+
+    What was given before (a prompt, a language) does not count for the confidence, the end token does.
+    """
     done = model.generate(
         **inputs, **wishes, return_dict_in_generate=True, output_scores=True, do_sample=False
     )
@@ -32,8 +36,10 @@ def write(model: Any, inputs: Mapping[str, torch.Tensor], wishes: Mapping[str, A
 
 
 def _until_end(tokens: torch.Tensor, config: Any) -> torch.Tensor:
-    """Which tokens were chosen: up to the first end token and with it. What follows is padding, often the
-    same token."""
+    """A mask of the tokens chosen: up to the first end token and with it.
+
+    What follows is padding, often the same token.
+    """
     ends = config.eos_token_id if isinstance(config.eos_token_id, list) else [config.eos_token_id]
     is_end = torch.isin(tokens, torch.tensor(ends, device=tokens.device)).long()
     return is_end.cumsum(1) - is_end == 0

@@ -1,5 +1,7 @@
-"""Whole, untampered model folders: what is checked before one is loaded, and how one is written. Knows no
-torch."""
+"""Whole, untampered model folders: checks before loading, and writing.
+
+Knows no torch.
+"""
 
 import json
 import shutil
@@ -20,9 +22,10 @@ FIX = "Run `dvc pull`, or name another model in params.yaml."
 
 
 def check(model: str) -> None:
-    """Raise UsageError for a folder that is not a whole model, or no longer the one that was written.
+    """Raise UsageError for a folder that is not a whole, unaltered model.
 
-    The id of a model on a hub passes: the hub's own client checks what it downloads.
+    Unaltered: it is the one that was written. The id of a model on a hub passes: the hub's own client checks
+    what it downloads.
     """
     folder = Path(model)
     if not folder.is_dir():
@@ -39,8 +42,10 @@ def check(model: str) -> None:
 
 
 def architectures(place: str) -> list[str]:
-    """What a checkpoint says of itself: a local folder's config.json, else what the hub's says. Raises
-    UsageError."""
+    """The architectures that a checkpoint's config.json names.
+
+    The file is a local folder's, else the hub's. Raises UsageError.
+    """
     if Path(place).is_dir():
         try:
             return _architectures(Path(place) / "config.json")
@@ -79,7 +84,10 @@ def _asked_of_hub(place: str, moment: int) -> Path | Exception:
 
 
 def _from_hub(place: str) -> Path:
-    """Where a hub's config.json is now. Raises OSError."""
+    """The local path of a hub's config.json now.
+
+    Raises OSError.
+    """
     found = _asked_of_hub(place, int(time.monotonic() / ASKED_AGAIN))
     if isinstance(found, Exception):
         raise OSError(str(found)) from found
@@ -87,8 +95,10 @@ def _from_hub(place: str) -> Path:
 
 
 def write(folder: Path, save: Callable[[Path], None], about: Mapping[str, Any]) -> Path:
-    """Write a model folder in one step: `save` fills a folder beside it, which takes its place when
-    sealed."""
+    """Write a model folder in one step.
+
+    `save` fills a folder beside it, which takes its place when sealed.
+    """
     partial = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
@@ -107,7 +117,7 @@ def seal(folder: Path, about: Mapping[str, Any]) -> None:
 
 
 def _check_seal(folder: Path) -> None:
-    """Every file that was sealed is as it was, and no weights came in beside them."""
+    """Check that every sealed file is as it was, and no weights came in beside them."""
     if not (folder / SEAL).is_file():
         return
     try:
@@ -124,7 +134,7 @@ def _check_seal(folder: Path) -> None:
 
 
 def _check_shards(folder: Path) -> None:
-    """Every file that an index of weights in several files names is there."""
+    """Check that every file that an index of split weights names is there."""
     for index in folder.glob("*.index.json"):
         for name in sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())):
             if not (folder / name).is_file():
@@ -132,8 +142,10 @@ def _check_shards(folder: Path) -> None:
 
 
 def _length(file: Path) -> int:
-    """How long a safetensors file says it is: 8 bytes, a JSON header of that many bytes, and the tensors
-    after it."""
+    """The length that a safetensors file says it has, in bytes.
+
+    The file is 8 bytes, a JSON header of that many bytes, and the tensors after it.
+    """
     try:
         with file.open("rb") as stream:
             (header,) = struct.unpack("<Q", stream.read(8))

@@ -1,6 +1,7 @@
-"""Which model family answers a labelling job with a model. Nothing heavy is imported for the choice.
+"""The choice of the model family that answers a labelling job with a model.
 
-An installed package adds families through the entry-point group `lsloop.model_families`.
+Nothing heavy is imported for the choice. An installed package adds families through the entry-point group
+`lsloop.model_families`.
 """
 
 from collections.abc import Iterator
@@ -14,12 +15,18 @@ GROUP = "lsloop.model_families"
 
 
 def names() -> list[str]:
-    """The families there are, sorted: those that come with lsloop and those of installed packages."""
+    """The names of the families there are, sorted.
+
+    They are those that come with lsloop and those of installed packages.
+    """
     return sorted({*SHIPPED, *_installed()})
 
 
 def family(job: Job, place: str) -> Family:
-    """The family that answers a job with the model at a place. Raises UsageError when none does."""
+    """The family that answers a job with the model at a place.
+
+    Raises UsageError when none does.
+    """
     fits = []
     for one in _families():
         if one.answers(job):
@@ -35,7 +42,10 @@ def family(job: Job, place: str) -> Family:
 
 
 def trainable(job: Job, place: str) -> Trainable:
-    """The same, for a model that is to be fine-tuned. Raises UsageError where its family only answers."""
+    """The family of a job and a place, for a model that is to be fine-tuned.
+
+    Raises UsageError where its family only answers.
+    """
     found = family(job, place)
     if not isinstance(found, Trainable):
         raise UsageError(

@@ -1,4 +1,7 @@
-"""Model versions as folders of the project: each is written once and never changed. Knows no torch."""
+"""Model versions as folders of the project, each written once and never changed.
+
+Knows no torch.
+"""
 
 import hashlib
 from collections.abc import Collection
@@ -10,8 +13,10 @@ from lsloop.errors import LsloopError, UsageError
 
 
 def fingerprint(folder: Path) -> str:
-    """What tells one model folder from another: the hash of its weights; without such files, of all that
-    it holds."""
+    """The hash that tells one model folder from another.
+
+    It is that of its weights; without such files, of all that it holds.
+    """
     try:
         return models.fingerprint(folder)
     except UsageError:
@@ -23,8 +28,10 @@ def fingerprint(folder: Path) -> str:
 
 
 def keep(trained: Path, folder: Path) -> None:
-    """Put a trained model where versions are, in one step; one that is there already is the same, and
-    stays."""
+    """Put a trained model where versions are, in one step.
+
+    One that is there already is the same, and stays.
+    """
     if folder.is_dir():
         return
     trees.mend(folder)
@@ -35,7 +42,7 @@ def keep(trained: Path, folder: Path) -> None:
 
 
 def is_whole(folder: Path, weights: str) -> bool:
-    """Whether a folder holds the model whose weights have this fingerprint."""
+    """Say whether a folder holds the model whose weights have this fingerprint."""
     try:
         return folder.is_dir() and fingerprint(folder) == weights
     except LsloopError:
@@ -43,7 +50,10 @@ def is_whole(folder: Path, weights: str) -> bool:
 
 
 def require_whole(version: str, folder: Path, weights: str) -> None:
-    """Raises UsageError for a version whose files are not there, or not those that were registered."""
+    """Raise UsageError for a version whose files are not there or changed.
+
+    Changed: they are not those that were registered.
+    """
     if not folder.is_dir():
         raise UsageError(
             f"The files of the model version {version} are not at {folder}.",
@@ -57,8 +67,10 @@ def require_whole(version: str, folder: Path, weights: str) -> None:
 
 
 def prune(folder: Path, wanted: Collection[str]) -> list[str]:
-    """Remove every version but the wanted ones from the folder of a task type; their names. DVC's cache
-    keeps them."""
+    """Remove all versions but the wanted from a task type's folder.
+
+    Returns the names of those removed. DVC's cache keeps them.
+    """
     gone = sorted(one.name for one in folder.iterdir() if one.is_dir() and one.name not in wanted)
     for name in gone:
         trees.remove(folder / name)
