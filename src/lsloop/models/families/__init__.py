@@ -18,10 +18,10 @@ from lsloop.models import MAKING, Family, Job, Predictor, Row, Training, checkpo
 
 @dataclass(frozen=True)
 class Checkpoints:
-    """A family of checkpoints: the module with its code, and the kinds of task that it answers.
+    """A family of checkpoints: the module with its code, and its kinds of task.
 
-    `architectures`: what those of a checkpoint's config.json end in (`ForCTC`, `ForConditionalGeneration`,
-    …).
+    The kinds are those that it answers. `architectures`: what those of a checkpoint's config.json end in
+    (`ForCTC`, `ForConditionalGeneration`, …).
     """
 
     module: str
@@ -29,11 +29,14 @@ class Checkpoints:
     architectures: tuple[str, ...]
 
     def answers(self, job: Job) -> bool:
-        """By its kind: the fields of the answer are the kind's."""
+        """Say whether the job is of a kind that the family answers.
+
+        The fields of the answer are the kind's.
+        """
         return job.kind in self.kinds
 
     def recognises(self, place: str) -> bool:
-        """By the architectures in config.json."""
+        """Say whether the architectures in config.json are of this family."""
         try:
             return any(name.endswith(self.architectures) for name in checkpoint.architectures(place))
         except UsageError:

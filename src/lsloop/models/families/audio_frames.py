@@ -1,5 +1,7 @@
-"""Who speaks which language when: a label for each frame of a recording, by
-AutoModelForAudioFrameClassification."""
+"""A label for each frame of a recording: who speaks which language when.
+
+The model is what AutoModelForAudioFrameClassification loads.
+"""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -27,8 +29,10 @@ Run = tuple[str, int]
 
 
 def load(model: str, device: str = "auto", settings: Mapping[str, Any] = NOTHING) -> "Predictor":
-    """Load a model. Settings: `batch_size`, `precision`, `shortest` (seconds; shorter segments are taken
-    for slips)."""
+    """Load a model.
+
+    Settings: `batch_size`, `precision`, `shortest` (seconds; shorter segments are taken for slips).
+    """
     return Predictor(model, device, settings)
 
 
@@ -61,7 +65,10 @@ class Predictor:
         ]
 
     def _guess(self, row: Row, chances: torch.Tensor) -> Guess:
-        """Unsure is the mean entropy of a frame, as a share of the most there can be."""
+        """The segments, with the uncertainty of the labels.
+
+        The uncertainty is the mean entropy of a frame, as a share of the most there can be.
+        """
         seconds = _audio.seconds(row)
         frame = max(seconds, _audio.SHORTEST) / len(chances)
         labels = [self.names[label] for label in chances.argmax(-1).tolist()]
@@ -73,7 +80,10 @@ class Predictor:
 
 
 def train(rows: Sequence[Row], validation: Sequence[Row], training: Training) -> Path:
-    """Fine-tune on recordings and their segments; frames between segments teach nothing."""
+    """Fine-tune on recordings and their segments.
+
+    Frames between segments teach nothing.
+    """
     checkpoint.check(training.base)
     ears = _Ears(training.base)
     config = _predicting.part(transformers.AutoConfig, training.base)
@@ -104,7 +114,7 @@ def train(rows: Sequence[Row], validation: Sequence[Row], training: Training) ->
 
 
 class _Ears:
-    """What stands before the model: recordings to numbers."""
+    """The step before the model: recordings to numbers."""
 
     def __init__(self, model: str) -> None:
         self.extract = _predicting.part(transformers.AutoFeatureExtractor, model)
@@ -112,25 +122,34 @@ class _Ears:
         self.rate: int = self.extract.sampling_rate
 
     def features(self, row: Row) -> dict[str, Any]:
-        """What the model hears of one recording. Raises Unreadable."""
+        """The features that the model hears of one recording.
+
+        Raises Unreadable.
+        """
         wave = _audio.read(row, self.rate)
         features = self.extract(wave, sampling_rate=self.rate, return_attention_mask=True, padding=True)
         return {name: values[0] for name, values in features.items()}
 
     def hear(self, rows: list[Row]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-        """`inputs` of recordings, all at once. Raises Unreadable."""
+        """The `inputs` of recordings, all at once.
+
+        Raises Unreadable.
+        """
         waves = [_audio.read(row, self.rate) for row in rows]
         wanted = {"return_attention_mask": True, "return_tensors": "pt"}
         return self._masked(dict(self.extract(waves, sampling_rate=self.rate, padding=True, **wanted)))
 
     def inputs(self, features: list[dict[str, Any]]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-        """A padded batch, and how much of each element is heard."""
+        """A padded batch, and the part of each element that is heard."""
         return self._masked(
             dict(self.extract.pad(features, padding=True, return_attention_mask=True, return_tensors="pt"))
         )
 
     def _masked(self, batch: dict[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-        """A model that was trained without a mask gets none."""
+        """The batch, and how much of each element is heard.
+
+        A model that was trained without a mask gets none.
+        """
         heard = batch["attention_mask"].sum(-1)
         if not getattr(self.extract, "return_attention_mask", True):
             del batch["attention_mask"]
@@ -138,12 +157,15 @@ class _Ears:
 
 
 def _frames(model: Any, heard: torch.Tensor) -> torch.Tensor:
-    """How many frames come out for so many samples or features."""
+    """The number of frames that come out for so many samples or features."""
     return torch.as_tensor(model._get_feat_extract_output_lengths(heard))
 
 
 def _loss(model: Any, inputs: Mapping[str, Any]) -> torch.Tensor:
-    """Cross entropy of the marked frames. The model's own loss knows no unmarked ones."""
+    """The cross entropy of the marked frames.
+
+    The model's own loss knows no unmarked ones.
+    """
     labels = inputs["labels"]
     logits = model(**{name: tensor for name, tensor in inputs.items() if name != "labels"}).logits.float()
     most = min(labels.shape[1], logits.shape[1])
@@ -153,8 +175,10 @@ def _loss(model: Any, inputs: Mapping[str, Any]) -> torch.Tensor:
 
 
 def _marks(row: Row, config: Any) -> list[tuple[float, float, int]]:
-    """Start and end in seconds, and the model's label. Raises UsageError for a language that the model
-    does not have."""
+    """The start and end of each segment in seconds, and the model's label.
+
+    Raises UsageError for a language that the model does not have.
+    """
     labels = {str(name): int(label) for label, name in config.id2label.items()}
     if unknown := {str(segment["language"]) for segment in row.get("segments") or ()} - labels.keys():
         problem = f"The model has no label for {sorted(unknown)[0]}; it has {', '.join(labels)}."
@@ -175,8 +199,10 @@ def _labels(marks: list[tuple[float, float, int]], seconds: float, frames: int) 
 
 
 def _without_slips(labels: list[str], shortest: float) -> list[Run]:
-    """Runs of frames with one label. The shortest goes first to the longer neighbour, until none is too
-    short."""
+    """Runs of frames with one label, none of them too short.
+
+    The shortest goes first to the longer neighbour, until none is too short.
+    """
     runs = [(label, len(list(frames))) for label, frames in groupby(labels)]
     while len(runs) > 1 and (least := min(runs, key=lambda run: run[1]))[1] < shortest:
         at = runs.index(least)
@@ -187,8 +213,10 @@ def _without_slips(labels: list[str], shortest: float) -> list[Run]:
 
 
 def _segments(runs: list[Run], frame: float, seconds: float) -> list[dict[str, Any]]:
-    """Runs of frames as segments, with seconds to the millisecond and never beyond the end of the
-    recording."""
+    """Runs of frames as segments, with seconds to the millisecond.
+
+    A segment never goes beyond the end of the recording.
+    """
     segments, at, end = [], 0, math.floor(seconds * 1000) / 1000
     for language, frames in runs:
         start, until = round(at * frame, 3), min(end, round((at + frames) * frame, 3))

@@ -1,5 +1,7 @@
-"""Speech recognition with a CTC head: wav2vec2, wav2vec2-bert, HuBERT, WavLM and whatever AutoModelForCTC
-loads."""
+"""Speech recognition with a CTC head.
+
+wav2vec2, wav2vec2-bert, HuBERT, WavLM and whatever AutoModelForCTC loads.
+"""
 
 import json
 import math
@@ -40,11 +42,14 @@ class Predictor:
         self.batches = _predicting.Batches(settings.get("batch_size", 32))
 
     def predict(self, rows: Sequence[Row]) -> list[Guess]:
-        """What is said in each recording."""
+        """The transcript of each recording."""
         return self.batches.answers(rows, lambda row: (_audio.seconds(row),), self._hear)
 
     def _hear(self, rows: list[Row]) -> list[Guess]:
-        """Best symbol of each frame. Frames of padding count as blank: else they are decoded as speech."""
+        """The best symbol of each frame.
+
+        Frames of padding count as blank: else they are decoded as speech.
+        """
         inputs, heard = self.ears.hear(rows)
         inputs = {name: _predicting.like(tensor, self.model) for name, tensor in inputs.items()}
         chances = self.model(**inputs).logits.float().log_softmax(-1)
@@ -77,11 +82,10 @@ def train(rows: Sequence[Row], validation: Sequence[Row], training: Training) ->
 
 
 def fresh(folder: Path, alphabet: Iterable[str], seed: int = 0) -> Path:
-    """A tiny untrained wav2vec2-bert of its own for the characters of `alphabet`: learns a toy language in
-    seconds on a CPU.
+    """A tiny untrained wav2vec2-bert of its own for the characters of `alphabet`.
 
-    The weights start wide (standard deviation 0.06): with the customary 0.02 so small a model learns far
-    slower.
+    It learns a toy language in seconds on a CPU. The weights start wide (standard deviation 0.06): with the
+    customary 0.02 so small a model learns far slower.
     """
     with MAKING:
         transformers.set_seed(seed)
@@ -89,15 +93,17 @@ def fresh(folder: Path, alphabet: Iterable[str], seed: int = 0) -> Path:
 
 
 def frames(model: Any, heard: torch.Tensor, most: int) -> torch.Tensor:
-    """How many of the `most` frames that come out belong to the recording, for each of a batch; `heard` is
-    what went in."""
+    """The number of frames that belong to each recording of a batch.
+
+    They are among the `most` frames that come out; `heard` is what went in.
+    """
     if lengths := getattr(model, "_get_feat_extract_output_lengths", None):
         return torch.as_tensor(lengths(heard)).clamp(max=most)
     return (heard / heard.max() * most).ceil().long()
 
 
 class _Ears:
-    """What stands before the model: recordings to numbers, and transcripts to symbols."""
+    """The step before the model: recordings to numbers, transcripts to symbols."""
 
     def __init__(self, model: str) -> None:
         self.processor = _predicting.part(transformers.AutoProcessor, model)
@@ -106,14 +112,20 @@ class _Ears:
         self.capitals = "A" in vocabulary and "a" not in vocabulary
 
     def features(self, row: Row) -> dict[str, Any]:
-        """What the model hears of one recording. Raises Unreadable."""
+        """The features that the model hears of one recording.
+
+        Raises Unreadable.
+        """
         wave = _audio.read(row, self.rate)
         extract = self.processor.feature_extractor
         features = extract(wave, sampling_rate=self.rate, return_attention_mask=True, padding=True)
         return {name: values[0] for name, values in features.items()}
 
     def hear(self, rows: list[Row]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-        """`inputs` of recordings, all at once. Raises Unreadable."""
+        """The `inputs` of recordings, all at once.
+
+        Raises Unreadable.
+        """
         waves = [_audio.read(row, self.rate) for row in rows]
         extract, wanted = (
             self.processor.feature_extractor,
@@ -122,21 +134,24 @@ class _Ears:
         return self._masked(dict(extract(waves, sampling_rate=self.rate, padding=True, **wanted)))
 
     def inputs(self, features: list[dict[str, Any]]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-        """A padded batch, and how much of each element is heard."""
+        """A padded batch, and the part of each element that is heard."""
         pad = self.processor.feature_extractor.pad
         return self._masked(
             dict(pad(features, padding=True, return_attention_mask=True, return_tensors="pt"))
         )
 
     def _masked(self, batch: dict[str, torch.Tensor]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-        """A model that was trained without a mask gets none."""
+        """The batch, and how much of each element is heard.
+
+        A model that was trained without a mask gets none.
+        """
         heard = batch["attention_mask"].sum(-1)
         if not getattr(self.processor.feature_extractor, "return_attention_mask", True):
             del batch["attention_mask"]
         return batch, heard
 
     def labels(self, texts: list[str]) -> torch.Tensor:
-        """Symbols of transcripts, −100 behind their ends."""
+        """The symbols of transcripts, −100 behind their ends."""
         cased = [clean(text).upper() if self.capitals else clean(text) for text in texts]
         tokens = self.processor.tokenizer(cased, padding=True, return_tensors="pt")
         labels: torch.Tensor = tokens.input_ids.masked_fill(tokens.attention_mask.ne(1), -100)
@@ -146,10 +161,10 @@ class _Ears:
 def _numbers(
     chances: torch.Tensor, inside: torch.Tensor, spoken: torch.Tensor
 ) -> tuple[list[float], list[float]]:
-    """Score and uncertainty of each recording of a batch, over its frames with a symbol; over all where none
-    has one.
+    """Score and uncertainty of each recording of a batch.
 
-    Unsure is the mean entropy of a frame, as a share of the most there can be.
+    They are over its frames with a symbol, or over all where none has one. Unsure is the mean entropy of a
+    frame, as a share of the most there can be.
     """
     counted = torch.where(spoken.any(1, keepdim=True), spoken, inside)
     count = counted.sum(1)
@@ -174,7 +189,7 @@ def _share(number: float) -> float:
 
 
 def _unusable(row: Row) -> str | None:
-    """Why nothing can be learnt from a row."""
+    """The reason why nothing can be learnt from a row."""
     if not (transcript := clean(row.get("transcript"))):
         return "It has no transcript."
     seconds = _audio.check(row)
@@ -200,8 +215,9 @@ def _make(folder: Path, alphabet: Iterable[str]) -> None:
     )
     config = transformers.Wav2Vec2BertConfig(
         vocab_size=len(symbols), pad_token_id=0, bos_token_id=None, eos_token_id=None, initializer_range=0.06,
-        hidden_size=128, num_hidden_layers=1, num_attention_heads=4, intermediate_size=256, conv_depthwise_kernel_size=7,
-        feature_projection_input_dim=160, position_embeddings_type=None, add_adapter=False, apply_spec_augment=False,
+        hidden_size=128, num_hidden_layers=1, num_attention_heads=4, intermediate_size=256,
+        conv_depthwise_kernel_size=7, feature_projection_input_dim=160, position_embeddings_type=None,
+        add_adapter=False, apply_spec_augment=False,
         mask_time_prob=0.0, layerdrop=0.0, hidden_dropout=0.0, attention_dropout=0.0, feat_proj_dropout=0.0,
         final_dropout=0.0, activation_dropout=0.0, ctc_loss_reduction="mean", ctc_zero_infinity=True,
     )  # fmt: skip

@@ -1,4 +1,7 @@
-"""Speech recognition that writes word by word: Whisper and whatever AutoModelForSpeechSeq2Seq loads."""
+"""Speech recognition that writes word by word.
+
+Whisper and whatever AutoModelForSpeechSeq2Seq loads.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,8 +22,10 @@ OPTIONS = ("language", "task", "prompt", "num_beams", "max_new_tokens")
 
 
 def load(model: str, device: str = "auto", settings: Mapping[str, Any] = NOTHING) -> "Predictor":
-    """Load a model. Settings: `batch_size`, `precision`, `language` (`vi`; Whisper finds out by itself
-    without), `task` (`transcribe`), `prompt` (words to expect), `num_beams`, `max_new_tokens`.
+    """Load a model.
+
+    Settings: `batch_size`, `precision`, `language` (`vi`; Whisper finds out by itself without), `task`
+    (`transcribe`), `prompt` (words to expect), `num_beams`, `max_new_tokens`.
     """
     return Predictor(model, device, settings)
 
@@ -40,18 +45,24 @@ class Predictor:
         self.batches = _predicting.Batches(settings.get("batch_size", 16))
 
     def predict(self, rows: Sequence[Row]) -> list[Guess]:
-        """What is said in each recording."""
+        """The transcript of each recording."""
         return self.batches.answers(rows, self._order, self._hear)
 
     def _order(self, row: Row) -> _predicting.Order:
-        """Rows of one batch have one language and one prompt."""
+        """The language, prompt and length that a row is batched by.
+
+        Rows of one batch have one language and one prompt.
+        """
         return self._option(row, "language"), self._option(row, "prompt"), _audio.seconds(row)
 
     def _option(self, row: Row, name: str) -> str:
         return str(row.get(name) or self.settings.get(name) or "")
 
     def _hear(self, rows: list[Row]) -> list[Guess]:
-        """A recording longer than the model hears at once is heard in pieces."""
+        """Transcribe recordings.
+
+        A recording longer than the model hears at once is heard in pieces.
+        """
         pieces = [self.ears.pieces(row) for row in rows]
         inputs = self.ears.hear([wave for waves in pieces for wave in waves])
         inputs = {name: _predicting.like(tensor, self.model) for name, tensor in inputs.items()}
@@ -65,13 +76,16 @@ class Predictor:
         return guesses
 
     def _text(self, tokens: list[int]) -> str:
-        """What was written. A prompt stands before the start token, and is nobody's speech."""
+        """The text written.
+
+        A prompt stands before the start token, and is nobody's speech.
+        """
         start = self.model.generation_config.decoder_start_token_id
         said = tokens[tokens.index(start) :] if start in tokens else tokens
         return str(self.ears.processor.tokenizer.decode(said, skip_special_tokens=True))
 
     def _wishes(self, row: Row) -> dict[str, Any]:
-        """What generation is told, besides the recording."""
+        """The wishes that generation is told, besides the recording."""
         names = ("num_beams", "max_new_tokens")
         wishes: dict[str, Any] = {name: int(self.settings[name]) for name in names if self.settings.get(name)}
         if getattr(self.model.generation_config, "is_multilingual", False):
@@ -83,15 +97,20 @@ class Predictor:
         return wishes
 
     def _expected(self, prompt: str) -> torch.Tensor:
-        """A prompt as tokens: its end only, where it would take more than half of what the model can
-        write."""
+        """The tokens of a prompt.
+
+        Of a prompt that would take more than half of what the model can write, they are its end only.
+        """
         ids = self.ears.processor.get_prompt_ids(prompt, return_tensors="pt")
         most = self.model.config.max_target_positions // 2 - 2
         return torch.cat([ids[:1], ids[1:][-most:]]).to(self.device)
 
 
 def train(rows: Sequence[Row], validation: Sequence[Row], training: Training) -> Path:
-    """Fine-tune on recordings and their transcripts. A multilingual Whisper needs the setting `language`."""
+    """Fine-tune on recordings and their transcripts.
+
+    A multilingual Whisper needs the setting `language`.
+    """
     checkpoint.check(training.base)
     ears = _Ears(training.base)
     language, task = training.settings.get("language"), training.settings.get("task", "transcribe")
@@ -135,7 +154,7 @@ def train(rows: Sequence[Row], validation: Sequence[Row], training: Training) ->
 
 
 class _Ears:
-    """What stands before the model: recordings to numbers, and transcripts to tokens."""
+    """The step before the model: recordings to numbers, transcripts to tokens."""
 
     def __init__(self, model: str) -> None:
         self.processor = _predicting.part(transformers.AutoProcessor, model)
@@ -150,15 +169,18 @@ class _Ears:
         return [wave[start : start + (self.most or len(wave))] for start in starts]
 
     def hear(self, waves: list[_audio.Wave]) -> dict[str, torch.Tensor]:
-        """`inputs` of recordings, all at once."""
+        """The `inputs` of recordings, all at once."""
         return dict(self._extracted(waves, return_tensors="pt"))
 
     def features(self, wave: _audio.Wave) -> dict[str, Any]:
-        """What the model hears of one recording."""
+        """The features that the model hears of one recording."""
         return {name: np.asarray(values[0]) for name, values in self._extracted([wave]).items()}
 
     def _extracted(self, waves: list[_audio.Wave], **options: Any) -> Any:
-        """Whisper's are always of full length, silence behind."""
+        """The features of pieces.
+
+        Whisper's are always of full length, silence behind.
+        """
         padding = "max_length" if self.most else True
         return self.extract(
             waves, sampling_rate=self.rate, return_attention_mask=True, padding=padding, **options
@@ -173,18 +195,26 @@ class _Ears:
         return dict(padded)
 
     def tokens(self, row: Row) -> list[int]:
-        """A transcript as tokens, with those that tell language and task before it and an end behind it."""
+        """A transcript as tokens.
+
+        Those that tell language and task stand before it, and an end behind it.
+        """
         return list(self.processor.tokenizer(clean(row["transcript"])).input_ids)
 
     def labels(self, tokens: list[list[int]], start: int) -> torch.Tensor:
-        """Tokens of transcripts, −100 behind their ends; the model puts the start token before them
-        itself."""
+        """Tokens of transcripts, −100 behind their ends.
+
+        The model puts the start token before them itself.
+        """
         cut = [one[1:] if one[0] == start else one for one in tokens]
         padded = [torch.tensor(one) for one in cut]
         return torch.nn.utils.rnn.pad_sequence(padded, batch_first=True, padding_value=-100)
 
     def unusable(self, row: Row) -> str | None:
-        """Why nothing can be learnt from a row: no transcript, or more sound than the model hears at once."""
+        """The reason why nothing can be learnt from a row.
+
+        There is no transcript, or more sound than the model hears at once.
+        """
         if not clean(row.get("transcript")):
             return "It has no transcript."
         seconds = _audio.check(row)
@@ -194,7 +224,10 @@ class _Ears:
 
 
 def _guess(texts: list[str], confidence: list[float]) -> Guess:
-    """Unsure is one minus the mean probability of a token (the geometric mean)."""
+    """The guess for one text, with its uncertainty.
+
+    Unsure is one minus the mean probability of a token (the geometric mean).
+    """
     transcript = clean(" ".join(filter(None, map(clean, texts))))
     score = sum(confidence) / len(confidence)
     value: dict[str, Any] = {"transcript": transcript, "quality_flags": [], "confidence": None, "notes": ""}

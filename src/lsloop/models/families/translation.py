@@ -1,4 +1,7 @@
-"""Translation: Marian, NLLB, mBART, M2M100, T5 and whatever AutoModelForSeq2SeqLM loads."""
+"""Translation by a sequence-to-sequence model.
+
+Marian, NLLB, mBART, M2M100, T5 and whatever AutoModelForSeq2SeqLM loads.
+"""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,9 +26,11 @@ LONGEST = 256
 
 
 def load(model: str, device: str = "auto", settings: Mapping[str, Any] = NOTHING) -> "Predictor":
-    """Load a model. Settings: `batch_size`, `precision`, `source_language` and `target_language` (as the
-    model writes them: `vie_Latn`, `vi_VN`, `vi`), `prefix` (T5's `translate Vietnamese to English: `),
-    `num_beams`, `max_new_tokens`.
+    """Load a model.
+
+    Settings: `batch_size`, `precision`, `source_language` and `target_language` (as the model writes them:
+    `vie_Latn`, `vi_VN`, `vi`), `prefix` (T5's `translate Vietnamese to English: `), `num_beams`,
+    `max_new_tokens`.
     """
     return Predictor(model, device, settings)
 
@@ -86,7 +91,10 @@ def train(rows: Sequence[Row], validation: Sequence[Row], training: Training) ->
 
 
 class _Pages:
-    """What stands before the model: sentences to tokens. `longest` is how many the model can take."""
+    """The step before the model: sentences to tokens.
+
+    `longest` is how many the model can take.
+    """
 
     def __init__(self, model: str, settings: Mapping[str, Any]) -> None:
         self.tokenizer = _predicting.part(transformers.AutoTokenizer, model)
@@ -99,7 +107,7 @@ class _Pages:
                 setattr(self.tokenizer, name, language)
 
     def target(self) -> int | None:
-        """The token that stands for the target language, in a model that has such tokens."""
+        """The token that stands for the target language, if the model has such."""
         has_languages = hasattr(self.tokenizer, "tgt_lang")
         return self._token(self.language) if self.language and has_languages else None
 
@@ -109,7 +117,10 @@ class _Pages:
         return {"input_ids": list(tokens["input_ids"]), "labels": list(tokens["labels"])}
 
     def unusable(self, row: Row) -> str | None:
-        """Why nothing can be learnt from a row: a text is missing, or longer than the model takes."""
+        """The reason why nothing can be learnt from a row.
+
+        A text is missing, or longer than the model takes.
+        """
         for name in ("transcript", "translation"):
             if not clean(row.get(name)):
                 return f"It has no {name}."
@@ -134,7 +145,7 @@ class _Pages:
 
 
 def _wishes(model: Any, pages: _Pages, settings: Mapping[str, Any]) -> dict[str, Any]:
-    """What generation is told, besides the source."""
+    """The wishes that generation is told, besides the source."""
     pages.longest = _limit(model.config)
     longest = int(settings.get("max_new_tokens") or min(LONGEST, (pages.longest or LONGEST + 1) - 1))
     wishes: dict[str, Any] = {"max_new_tokens": longest}
@@ -146,7 +157,7 @@ def _wishes(model: Any, pages: _Pages, settings: Mapping[str, Any]) -> dict[str,
 
 
 def _limit(config: Any) -> int | None:
-    """How many tokens a model has places for; T5 has no such limit."""
+    """The number of tokens that a model has places for; T5 has no such limit."""
     limit = getattr(config, "max_position_embeddings", None)
     return int(limit) if limit else None
 
@@ -162,7 +173,10 @@ def _source(row: Row) -> str:
 
 
 def _guess(text: str, score: float) -> Guess:
-    """Unsure is one minus the mean probability of a token (the geometric mean)."""
+    """The guess for one text, with its uncertainty.
+
+    Unsure is one minus the mean probability of a token (the geometric mean).
+    """
     if not (translation := clean(text)):
         return Guess(None, problem="The model wrote nothing.")
     value: dict[str, Any] = {"translation": translation, "issues": [], "rating": None, "notes": ""}
