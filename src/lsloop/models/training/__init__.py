@@ -1,2 +1,4 @@
-"""Fine-tuning: what a family trains with, in one process or several, killed and resumed to the same
-weights."""
+"""The fine-tuning that a family trains with.
+
+It runs in one process or several, and is killed and resumed to the same weights.
+"""

@@ -1,5 +1,7 @@
-"""A training run, in this process or in several that PyTorch's own launcher, torchrun, starts on this
-machine."""
+"""A training run, in this process or in several on this machine.
+
+PyTorch's own launcher, torchrun, starts the several.
+"""
 
 import contextlib
 import json
@@ -26,8 +28,11 @@ _ORDER, _ERROR, _LOG = "order.json", "error.json", "torchrun.log"
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be trained: the labelling job, `base` model, `data` (a folder of the reviewed tree),
-    `out` (where to)."""
+    """An order to train.
+
+    It says what is to be trained: the labelling job, `base` model, `data` (a folder of the reviewed tree) and
+    `out` (where to).
+    """
 
     job: Job
     base: str
@@ -39,7 +44,10 @@ class Order:
 
 
 def train(order: Order, log: Callable[[Mapping[str, float]], None]) -> Path:
-    """Train in this process, from the last checkpoint where there is one; the folder of the model."""
+    """Train in this process, from the last checkpoint where there is one.
+
+    Returns the folder of the model.
+    """
     data = reviewed.read(Path(order.data))
     if data.sha256 != order.data_sha256:
         raise LsloopError(f"{order.data} changed while it was trained from.", "Run it again.")
@@ -48,8 +56,10 @@ def train(order: Order, log: Callable[[Mapping[str, float]], None]) -> Path:
 
 
 def train_with_torchrun(order: Order, processes: int) -> Path:
-    """Train in so many processes at once. Raises what one of them raised, LsloopError with its last words
-    else."""
+    """Train in so many processes at once.
+
+    Raises what one of them raised, LsloopError with its last words else.
+    """
     out = Path(order.out)
     out.mkdir(parents=True, exist_ok=True)
     (out / _ERROR).unlink(missing_ok=True)
@@ -69,7 +79,7 @@ def train_with_torchrun(order: Order, processes: int) -> Path:
 
 
 def left_out(out: Path) -> list[dict[str, Any]]:
-    """What the run in a folder left out."""
+    """The rows that the run in a folder left out."""
     try:
         found: list[dict[str, Any]] = json.loads((out / LEFT_OUT).read_text(encoding="utf-8"))
         return found
@@ -87,7 +97,7 @@ def _failure(out: Path) -> LsloopError:
 
 
 def main(out: Path) -> int:
-    """One of the processes that torchrun started."""
+    """Run one of the processes that torchrun started."""
     told = json.loads((out / _ORDER).read_text(encoding="utf-8"))
     told["order"]["job"] = Job(**told["order"]["job"])
     threading.Thread(target=_end_with, args=(told["parent"]["pid"],), daemon=True).start()
@@ -101,8 +111,10 @@ def main(out: Path) -> int:
 
 
 def _end_with(parent: int) -> None:
-    """End when whoever ordered the training is gone: a killed `lsloop retrain` must leave nothing at its
-    checkpoints."""
+    """End when whoever ordered the training is gone.
+
+    A killed `lsloop retrain` must leave nothing at its checkpoints.
+    """
     import psutil
 
     ordered_by = psutil.Process(parent)  # is_running() is not taken in by another process with its number

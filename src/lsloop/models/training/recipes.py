@@ -1,5 +1,7 @@
-"""What a family brings to a training run, what params.yaml may say of one, and rows as examples to learn
-from."""
+"""A training run's recipe and settings, and rows as examples to learn from.
+
+A recipe is what a family brings to a run, settings are what params.yaml may say of one.
+"""
 
 import hashlib
 import json
@@ -20,7 +22,7 @@ time."""
 
 @dataclass(frozen=True)
 class Settings:
-    """What params.yaml may say under `training`, besides a family's own options."""
+    """The keys that params.yaml may have under `training`, besides a family's own."""
 
     epochs: float = 3.0
     max_steps: int = 0  # 0: as many as the epochs need
@@ -47,7 +49,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a family brings to a run."""
+    """The part that a family brings to a run."""
 
     family: str
     model: Callable[[], Any]  # the base model, loaded anew
@@ -60,8 +62,10 @@ class Recipe:
 
 
 def settings_of(settings: Mapping[str, Any], options: tuple[str, ...]) -> Settings:
-    """The settings that all families know; `options` are the family's own. Raises UsageError for what is
-    neither."""
+    """The settings that all families know; `options` are the family's own.
+
+    Raises UsageError for what is neither.
+    """
     _predicting.check_names(settings, (*(one.name for one in fields(Settings)), *options))
     given = {one.name: settings[one.name] for one in fields(Settings) if settings.get(one.name) is not None}
     try:
@@ -74,8 +78,10 @@ def settings_of(settings: Mapping[str, Any], options: tuple[str, ...]) -> Settin
 
 
 class LeftOut(NamedTuple):
-    """A row that nothing can be learnt from. `unreadable`: it should be possible, if all were well with
-    its files."""
+    """A row that nothing can be learnt from.
+
+    `unreadable`: it should be possible, if all were well with its files.
+    """
 
     sample_id: str
     name: str
@@ -84,8 +90,10 @@ class LeftOut(NamedTuple):
 
 
 class Examples:
-    """The usable rows as examples, made when they are asked for. In memory are the first `KEPT_BYTES`
-    only."""
+    """The usable rows as examples, made when they are asked for.
+
+    In memory are the first `KEPT_BYTES` only.
+    """
 
     def __init__(self, recipe: Recipe, rows: Sequence[Row]) -> None:
         self.example, self.rows = recipe.example, rows

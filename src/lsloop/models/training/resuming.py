@@ -1,6 +1,7 @@
-"""What a killed training run goes on from: checkpoints that were written to their end, of the very same run.
+"""The checkpoints that a killed training run goes on from.
 
-Under torchrun all processes meet before the first of them writes or removes anything.
+They were written to their end, by the very same run. Under torchrun all processes meet before the first of
+them writes or removes anything.
 """
 
 import json
@@ -21,8 +22,10 @@ in a kill."""
 
 
 def prepare(training: Training, digest: str) -> bool:
-    """Whether there is a run to go on with. Raises UsageError when it was another one; clears it away if
-    not wanted."""
+    """Say whether there is a run to go on with.
+
+    Raises UsageError when it was another one; clears it away if not wanted.
+    """
     settings = dict(training.settings)
     about = {"base": training.base, "settings": settings, "seed": training.seed, "rows": digest}
     ours = json.dumps(about, sort_keys=True, default=str)
@@ -43,7 +46,10 @@ def prepare(training: Training, digest: str) -> bool:
 
 
 class Mark(transformers.TrainerCallback):  # type: ignore[misc]
-    """Marks a checkpoint as whole once all processes have written their part."""
+    """A callback that marks a checkpoint as whole.
+
+    It does so once all processes have written their part.
+    """
 
     def on_save(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
         meet()
@@ -76,12 +82,12 @@ def _is_whole(checkpoint: Path) -> bool:
 
 
 def processes() -> int:
-    """How many processes train together."""
+    """The number of processes that train together."""
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 def first() -> bool:
-    """Whether this is the one that writes."""
+    """Say whether this is the one that writes."""
     return int(os.environ.get("RANK", "0")) == 0
 
 

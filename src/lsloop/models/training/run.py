@@ -1,8 +1,7 @@
-"""One fine-tuning run under transformers' Trainer: resumable after a kill, stopped by a loss that is no
-number.
+"""One fine-tuning run under transformers' Trainer.
 
-What a family brings is a `Recipe`. The same code runs in one process and under torchrun, where only the first
-one writes.
+It is resumable after a kill, and stopped by a loss that is no number. What a family brings is a `Recipe`. The
+same code runs in one process and under torchrun, where only the first one writes.
 """
 
 import json
@@ -25,8 +24,10 @@ from lsloop.values.text import counted
 
 
 def fit(recipe: Recipe, rows: Sequence[Row], validation: Sequence[Row], training: Training) -> Path:
-    """Fine-tune; the folder of the model. Raises LsloopError for what ends a run, and then leaves no model
-    behind."""
+    """Fine-tune a model; returns its folder.
+
+    Raises LsloopError for what ends a run, and then leaves no model behind.
+    """
     settings, out = settings_of(training.settings, recipe.options), training.out / "model"
     if processes() > 1:
         PartialState(cpu=_predicting.device_of(settings.device).type == "cpu")
@@ -76,8 +77,10 @@ def _check_rows(learnt: Examples, watched: Examples, settings: Settings) -> None
 
 
 def _fit(recipe: Recipe, learnt: Examples, watched: Examples, training: Training, settings: Settings) -> Any:
-    """Train with the largest part of the batch that fits into memory; the parts of a batch make one step
-    together."""
+    """Train with the largest part of the batch that fits into memory.
+
+    The parts of a batch make one step together.
+    """
     whole = max(1, settings.batch_size // processes())
 
     def attempt(size: int) -> Any:

@@ -1,5 +1,7 @@
-"""transformers' Trainer, set up for a run: stops at a loss that is no number, tells what it measures,
-marks checkpoints."""
+"""transformers' Trainer, set up for a run.
+
+It stops at a loss that is no number, tells what it measures and marks checkpoints.
+"""
 
 import contextlib
 import tempfile
@@ -89,8 +91,10 @@ def _arguments(training: Training, settings: Settings, size: int, parts: int, wa
 
 
 class _Trainer(transformers.Trainer):  # type: ignore[misc]
-    """Trainer that stops at a loss which is no number, and whose look at the validation split changes
-    nothing."""
+    """A Trainer that stops at a loss which is no number.
+
+    Its look at the validation split changes nothing.
+    """
 
     own_loss: Callable[[Any, Mapping[str, Any]], torch.Tensor] | None = None
 
@@ -112,8 +116,10 @@ class _Trainer(transformers.Trainer):  # type: ignore[misc]
 
 
 class _Log(transformers.TrainerCallback):  # type: ignore[misc]
-    """Tells the caller, and draws the curves: from the start, so that a resumed run's are those of an
-    unbroken one."""
+    """The callback that tells the caller, and draws the curves.
+
+    It draws from the start, so that a resumed run's curves are those of an unbroken one.
+    """
 
     def __init__(self, training: Training, settings: Settings) -> None:
         self.training, self.plots, self.live = training, settings.plots, None
@@ -146,7 +152,7 @@ class _Log(transformers.TrainerCallback):  # type: ignore[misc]
 
 
 def _in_dvc_project(folder: Path) -> bool:
-    """Whether somebody will look at the curves."""
+    """Say whether somebody will look at the curves."""
     return any((above / ".dvc").is_dir() for above in folder.resolve().parents)
 
 
@@ -157,8 +163,10 @@ def diverged(step: int) -> LsloopError:
 
 
 def _adapted(model: Any, settings: Settings) -> Any:
-    """The model, or only small matrices in it if LoRA is asked for. Hu et al.,
-    https://arxiv.org/abs/2106.09685."""
+    """The model, or only small matrices in it if LoRA is asked for.
+
+    Hu et al., https://arxiv.org/abs/2106.09685.
+    """
     model.config.use_cache = False
     if settings.gradient_checkpointing:
         save_memory = (
