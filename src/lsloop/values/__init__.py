@@ -1,1 +1,4 @@
-"""What people and models answer, in the terms of a label config. Pure: no network, no files, no SDK."""
+"""The answers of people and models, in the terms of a label config.
+
+Pure: no network, no files, no SDK.
+"""

@@ -1,4 +1,7 @@
-"""Measures of how far answers agree. Pure; 1 is full agreement, and measures of two answers are symmetric."""
+"""Measures of how far answers agree.
+
+Pure; 1 is full agreement, and measures of two answers are symmetric.
+"""
 
 from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations
@@ -12,9 +15,10 @@ Span = tuple[int, int, str]
 
 
 def word_agreement(a: str, b: str) -> float:
-    """1 − word edit distance ÷ words of the longer text: 1 − WER, made symmetric, in [0, 1].
+    """The agreement of two texts by words, in [0, 1].
 
-    Word error rate: Morris, Maier and Green, "From WER and RIL to MER and WIL", Interspeech 2004.
+    1 − word edit distance ÷ words of the longer text: 1 − WER, made symmetric. Word error rate: Morris, Maier
+    and Green, "From WER and RIL to MER and WIL", Interspeech 2004.
     """
     ours, theirs = words(a), words(b)
     longest = max(len(ours), len(theirs))
@@ -27,8 +31,10 @@ def word_agreement(a: str, b: str) -> float:
 
 
 def word_errors(answer: str, reference: str) -> tuple[int, int]:
-    """Wrong, missing and extra words of `answer`, and all words of `reference`: what a word error rate is
-    made of."""
+    """Wrong, missing and extra words of `answer`, and all words of `reference`.
+
+    A word error rate is made of them.
+    """
     ours, theirs = words(answer), words(reference)
     if not ours or not theirs:
         return len(ours) + len(theirs), len(theirs)
@@ -39,7 +45,10 @@ def word_errors(answer: str, reference: str) -> tuple[int, int]:
 
 
 def character_errors(answer: str, reference: str) -> tuple[int, int]:
-    """Wrong, missing and extra characters of `answer`, and all characters of `reference`."""
+    """Count the character errors of `answer`, and all characters of `reference`.
+
+    Errors are wrong, missing and extra characters.
+    """
     if not answer or not reference:
         return len(answer) + len(reference), len(reference)
     import jiwer
@@ -64,26 +73,31 @@ def chrf_agreement(a: str, b: str) -> float:
 
 
 def time_agreement(a: Iterable[Span], b: Iterable[Span]) -> float:
-    """Twice the time that both give the same label ÷ the labelled time of both: time-weighted F1, in [0, 1].
+    """The agreement of two labellings of time: time-weighted F1, in [0, 1].
 
-    Dice, "Measures of the amount of ecologic association between species", Ecology 26 (1945); the F1 of
-    precision and recall over time. Overlapping spans of one label count once.
+    Twice the time that both give the same label ÷ the labelled time of both. Dice, "Measures of the amount of
+    ecologic association between species", Ecology 26 (1945); the F1 of precision and recall over time.
+    Overlapping spans of one label count once.
     """
     shared, labelled = time_shared(a, b)
     return shared / labelled if labelled else 1.0
 
 
 def time_shared(a: Iterable[Span], b: Iterable[Span]) -> tuple[int, int]:
-    """Twice the time that both give the same label, and the labelled time of both, in milliseconds."""
+    """Twice the time of equal labels, and the labelled time of both.
+
+    Both are in milliseconds.
+    """
     ours, theirs = _by_label(a), _by_label(b)
     labelled = _length(*ours.values()) + _length(*theirs.values())
     return 2 * sum(_overlap(spans, theirs.get(label, [])) for label, spans in ours.items()), labelled
 
 
 def time_errors(answer: Iterable[Span], reference: Iterable[Span]) -> tuple[int, int]:
-    """Milliseconds that are missed, extra or given a wrong label, and all labelled ones of `reference`.
+    """Wrongly labelled milliseconds, and all labelled ones of `reference`.
 
-    The diarization error: NIST, "The 2009 (RT-09) rich transcription meeting recognition evaluation plan".
+    Wrong are those that are missed, extra or given a wrong label. The diarization error: NIST, "The 2009
+    (RT-09) rich transcription meeting recognition evaluation plan".
     """
     active: tuple[set[str], set[str]] = (set(), set())
     wrong = total = before = 0
@@ -97,10 +111,10 @@ def time_errors(answer: Iterable[Span], reference: Iterable[Span]) -> tuple[int,
 
 
 def nominal_alpha(units: Iterable[Iterable[str]]) -> float | None:
-    """Krippendorff's alpha of categories: one inner sequence of answers per unit, single answers ignored.
+    """Krippendorff's alpha of categories.
 
-    None where it is undefined: fewer than two different categories.
-    Krippendorff, "Content Analysis", second edition (2004), chapter 11.
+    One inner sequence of answers per unit, single answers ignored. None where it is undefined: fewer than two
+    different categories. Krippendorff, "Content Analysis", second edition (2004), chapter 11.
     """
     answered = [unit for unit in map(list, units) if len(unit) > 1]
     categories = sorted({category for unit in answered for category in unit})
@@ -113,10 +127,10 @@ def nominal_alpha(units: Iterable[Iterable[str]]) -> float | None:
 
 
 def alpha(units: Sequence[tuple[Sequence[int], int]], level: Literal["nominal", "ordinal"]) -> float | None:
-    """Krippendorff's alpha of units given as (answers per category in their order, how many such units there
-    are).
+    """Krippendorff's alpha of units given as counts of answers.
 
-    None where it is undefined: no two answers to one unit, or all in one category.
+    A unit is given as (answers per category in their order, how many such units there are). None where it is
+    undefined: no two answers to one unit, or all in one category.
     """
     shared = [(counts, times) for counts, times in units if sum(counts) > 1]
     if len({at for counts, _ in shared for at, count in enumerate(counts) if count}) < 2:
@@ -130,15 +144,19 @@ def alpha(units: Sequence[tuple[Sequence[int], int]], level: Literal["nominal", 
 
 
 def mean_pairwise(answers: Sequence[Answer], agree: Callable[[Answer, Answer], float]) -> float | None:
-    """The mean agreement of all pairs of answers to one task; None for fewer than two."""
+    """The mean agreement of all pairs of answers to one task.
+
+    None for fewer than two.
+    """
     pairs = [agree(a, b) for a, b in combinations(answers, 2)]
     return sum(pairs) / len(pairs) if pairs else None
 
 
 def most_central(answers: Sequence[Answer], agree: Callable[[Answer, Answer], float]) -> int:
-    """The index of the answer closest to all others (the medoid); of equals the first.
+    """The index of the answer closest to all others (the medoid).
 
-    Raises ValueError when there are none. Kaufman and Rousseeuw, "Clustering by means of medoids" (1987).
+    Of equals it is the first. Raises ValueError when there are none. Kaufman and Rousseeuw, "Clustering by
+    means of medoids" (1987).
     """
     totals = [0.0] * len(answers)
     for (i, a), (j, b) in combinations(enumerate(answers), 2):
@@ -149,9 +167,10 @@ def most_central(answers: Sequence[Answer], agree: Callable[[Answer, Answer], fl
 
 
 def mean_interval(scores: Sequence[float], seed: int = 0, resamples: int = 2000) -> tuple[float, float]:
-    """The 95 % bootstrap percentile interval of the mean of `scores`. Raises ValueError when there are none.
+    """The 95 % bootstrap percentile interval of the mean of `scores`.
 
-    Efron, "Bootstrap methods: another look at the jackknife", Annals of Statistics 7 (1979).
+    Raises ValueError when there are none. Efron, "Bootstrap methods: another look at the jackknife", Annals
+    of Statistics 7 (1979).
     """
     if not scores:
         raise ValueError("There are no scores to take an interval of.")
@@ -163,7 +182,7 @@ def mean_interval(scores: Sequence[float], seed: int = 0, resamples: int = 2000)
 
 
 def _by_label(spans: Iterable[Span]) -> dict[str, list[tuple[int, int]]]:
-    """For each label its spans, sorted, with those that touch or overlap joined."""
+    """The spans of each label, sorted, with those that touch or overlap joined."""
     joined: dict[str, list[tuple[int, int]]] = {}
     for start, end, label in sorted(spans):
         own = joined.setdefault(label, [])
@@ -175,7 +194,10 @@ def _by_label(spans: Iterable[Span]) -> dict[str, list[tuple[int, int]]]:
 
 
 def _edges(*sides: Iterable[Span]) -> list[tuple[int, int, str, bool]]:
-    """Where labels begin and end, in order: the moment, whose label, which, and whether it begins."""
+    """The moments at which labels begin and end, in order.
+
+    Each is the moment, whose label, which, and whether it begins.
+    """
     return sorted(
         edge
         for side, spans in enumerate(sides)

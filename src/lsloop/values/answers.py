@@ -1,5 +1,6 @@
-"""An answer to a label config as one value: read, written, compared, merged and shown by the codecs of its
-controls.
+"""An answer to a label config as one value.
+
+It is read, written, compared, merged and shown by the codecs of its controls.
 
 A value holds each control that answers for the whole task under its name, all `regions` (see records.py), the
 `relations` between them, and under `other`, as it came, what no codec knows. What is empty is not in it.
@@ -21,7 +22,10 @@ FIELDS = "fields"
 
 @dataclass(frozen=True)
 class Answers:
-    """What the controls of a label config answer. `tags` are the controls by name."""
+    """The answers that the controls of a label config give.
+
+    `tags` are the controls by name.
+    """
 
     tags: Mapping[str, Control]
     renamed: Mapping[str, str] = field(default_factory=dict)
@@ -35,8 +39,10 @@ class Answers:
 
     @cached_property
     def writes(self) -> tuple[str, ...]:
-        """What an answer may hold: the controls of the whole task, regions where something can be marked,
-        and `other`."""
+        """The names that an answer may hold.
+
+        They are the controls of the whole task, regions where something can be marked, and `other`.
+        """
         marks = any(tag.type in controls.MARKING for tag in self.tags.values())
         own = [self._name(name) for name, tag in self.tags.items() if self._is_for_task(name, tag)]
         parts = ((REGIONS, marks or self._has_regions), (OTHER, bool(self.unknown)))
@@ -61,8 +67,10 @@ class Answers:
         return self.renamed.get(control, control)
 
     def read(self, result: Result) -> Value:
-        """A result as a value. Raises ValueError with one sentence for what a control cannot have
-        answered."""
+        """A result as a value.
+
+        Raises ValueError with one sentence for what a control cannot have answered.
+        """
         if not isinstance(result, list) or not all(isinstance(item, dict) for item in result):
             raise ValueError("The result is not a list of regions.")
         known = [item for item in result if self._is_known(item)]
@@ -86,7 +94,7 @@ class Answers:
         return self._has_codec(str(name), tag)
 
     def _check(self, name: str, value: Mapping[str, Any]) -> None:
-        """Raises ValueError for an answer that the control does not offer."""
+        """Raise ValueError for an answer that the control does not offer."""
         tag, codec = self.tags[name], self.codecs.get(name)
         given = value.get(codec.key) if codec else None
         if given is None:
@@ -101,7 +109,7 @@ class Answers:
                 raise ValueError(f"{name!r} has no choice {', '.join(map(repr, alien))}.")
 
     def _is_region(self, item: Mapping[str, Any]) -> bool:
-        """Whether an item says something of a place in what is shown."""
+        """Say whether an item describes a place in what is shown."""
         tag = self.tags[item["from_name"]]
         codec = self.codecs.get(item["from_name"])
         place = item["value"].keys() - {codec.key if codec else None}
@@ -123,7 +131,10 @@ class Answers:
         return {name: answer for name, answer in value.items() if answer != []}
 
     def write(self, value: Value) -> Result:
-        """The inverse of `read`. What the label config has no control for is left out, but for `other`."""
+        """The inverse of `read`.
+
+        What the label config has no control for is left out, but for `other`.
+        """
         own = [part for name in self.tags for part in self._written(name, value.get(self._name(name)))]
         types = {
             name: tag.type for name, tag in self.tags.items()
@@ -146,12 +157,17 @@ class Answers:
         return [item | {"value": {codec.key: codec.normal(answer)}}]
 
     def normal(self, value: Value) -> Value:
-        """The one form of equal answers. Raises ValueError as `read` does."""
+        """The one form of equal answers.
+
+        Raises ValueError as `read` does.
+        """
         return self.read(self.write(value))
 
     def given(self, value: Value) -> Value:
-        """A value that somebody wrote by hand, in the form that is compared. Raises ValueError as `read`
-        does."""
+        """A value that somebody wrote by hand, in the form that is compared.
+
+        Raises ValueError as `read` does.
+        """
         return {name: self._given(name, part) for name, part in value.items() if part is not None}
 
     def _given(self, name: str, part: Any) -> Any:
@@ -160,7 +176,10 @@ class Answers:
         return self._codec(name).normal(part)
 
     def agree(self, a: Value, b: Value) -> float:
-        """The mean agreement of the parts that either value has; symmetric, in [0, 1], 1 for equal values."""
+        """The mean agreement of the parts that either value has.
+
+        It is symmetric, in [0, 1], and 1 for equal values.
+        """
         scores = [self._agree(name, a.get(name), b.get(name)) for name in self._parts(a, b)]
         return sum(scores) / len(scores) if scores else 1.0
 
@@ -180,7 +199,10 @@ class Answers:
         return sorted(names)
 
     def _codec(self, name: str) -> Codec:
-        """Of a part of a value; what no codec knows is compared as a whole."""
+        """The codec of a part of a value.
+
+        What no codec knows is compared as a whole.
+        """
         if name in (self._name(RELATIONS), self._name(OTHER)):
             return _LISTS
         return self._by_part.get(name, _UNKNOWN)
@@ -191,10 +213,10 @@ class Answers:
 
     @cached_property
     def unit(self) -> str:
-        """What errors are counted in: the unit that all parts share, else `fields`, each of which is right or
-        wrong.
+        """The unit in which errors are counted.
 
-        A region counts as one of `fields`, and a relation as one of `regions`.
+        It is the unit that all parts share, else `fields`, each of which is right or wrong. A region counts
+        as one of `fields`, and a relation as one of `regions`.
         """
         units = {self._unit(name) for name in self.writes}
         return units.pop() if len(units) == 1 else FIELDS
@@ -218,7 +240,10 @@ class Answers:
         return self._of_part(self._codec(name), answer, reference)
 
     def _of_part(self, codec: Codec, answer: Any, reference: Any) -> Pair:
-        """By the codec; a part that is not there is an empty one, where there can be one."""
+        """The errors of one part, by the codec.
+
+        A part that is not there is an empty one, where there can be one.
+        """
         empty = next((type(one)() for one in (answer, reference) if isinstance(one, list | dict)), None)
         ours, theirs = (empty if one is None else one for one in (answer, reference))
         if ours is None or theirs is None:
@@ -226,7 +251,10 @@ class Answers:
         return codec.errors(ours, theirs)
 
     def merge(self, base: Value, ours: Value, theirs: Value) -> Value | None:
-        """Both sides' changes of `base` in one value; None where they clash and people must look."""
+        """Merge both sides' changes of `base` in one value.
+
+        None where they clash and people must look.
+        """
         if ours == theirs or theirs == base:
             return self._filled(ours)
         if ours == base:
@@ -243,7 +271,10 @@ class Answers:
         return {name: part for name, part in value.items() if part not in (None, [])}
 
     def _named(self, value: Value) -> Value:
-        """A value whose relations and parents say what regions are, not at which place of the list."""
+        """A value whose relations and parents name regions by what they are.
+
+        They do not say at which place of the list a region is.
+        """
         found = self._filled(value)
         regions = found.get(self._name(REGIONS), [])
         names = {place: name for name, place in records.places_of(regions).items()}
@@ -252,7 +283,10 @@ class Answers:
         return found | {self._name(name): part for name, part in parts.items() if part}
 
     def _placed(self, merged: Value) -> Value | None:
-        """The inverse, of a merge; None where a relation joins a region that the other side took out."""
+        """The inverse of `_named`, of a merge.
+
+        None where a relation joins a region that the other side took out.
+        """
         regions = merged.get(self._name(REGIONS), [])
         places = records.places_of(regions)
         joined = [_renamed(one, places) for one in merged.get(self._name(RELATIONS), [])]
@@ -281,7 +315,10 @@ class Answers:
         )
 
     def readable(self, value: Value) -> dict[str, str | list[str]]:
-        """The parts of a value as texts; regions, and relations between them, as a list of one each."""
+        """The parts of a value as texts.
+
+        Regions, and relations between them, are a list of one each.
+        """
         return {name: self._readable(name, part) for name, part in value.items() if part not in (None, [])}
 
     def _readable(self, name: str, part: Any) -> str | list[str]:
@@ -312,7 +349,10 @@ _LISTS = Codec(
 
 
 def _relations(items: Sequence[Mapping[str, Any]], places: Mapping[str, int]) -> tuple[list[Any], list[Any]]:
-    """Relations by the places of their records, sorted; and those that name a region which is not there."""
+    """Relations by the places of their records, sorted, and those without a region.
+
+    The latter name a region which is not there.
+    """
     joined, loose = [], []
     for item in items:
         ends = places.get(str(item.get("from_id"))), places.get(str(item.get("to_id")))

@@ -1,7 +1,7 @@
-"""A codec per Label Studio control: an answer in one form, compared, counted, merged and shown.
+"""A codec per Label Studio control: compares, counts, merges and shows answers.
 
-Formats: Label Studio 1.23, "Tags" in its documentation; `key` is where the answer stands in a result's
-`value`.
+An answer is in one form. Formats: Label Studio 1.23, "Tags" in its documentation; `key` is where the answer
+stands in a result's `value`.
 """
 
 import json
@@ -20,11 +20,10 @@ Pair = tuple[int, int]
 
 @dataclass(frozen=True)
 class Codec:
-    """How one kind of control is understood. `normal` raises ValueError for what the control cannot have
-    answered.
+    """The way in which one kind of control is understood.
 
-    `agree` is symmetric, in [0, 1], and 1 for equal answers. `merge` answers None where both sides changed
-    the same part in different ways.
+    `normal` raises ValueError for what the control cannot have answered. `agree` is symmetric, in [0, 1], and
+    1 for equal answers. `merge` answers None where both sides changed the same part in different ways.
     """
 
     key: str
@@ -42,14 +41,17 @@ def same(a: Any, b: Any) -> float:
 
 
 def whole(base: Any, ours: Any, theirs: Any) -> Any:
-    """One side's change of what cannot be divided; None where both changed it in different ways."""
+    """One side's change of what cannot be divided.
+
+    None where both changed it in different ways.
+    """
     if ours in (theirs, base):
         return theirs
     return ours if theirs == base else None
 
 
 def one_wrong(answer: Any, reference: Any) -> Pair:
-    """One part, right or wrong."""
+    """Count one part, right or wrong."""
     return int(answer != reference), 1
 
 
@@ -99,7 +101,10 @@ def _path(value: Any) -> str | list[str]:
 
 
 def _set(value: Any) -> list[Any]:
-    """Choices, labels or paths of a tree: sorted, each once. A path of one step is the same as the step."""
+    """Choices, labels or paths of a tree: sorted, each once.
+
+    A path of one step is the same as the step.
+    """
     found = [value] if isinstance(value, str) else value
     if not isinstance(found, list):
         raise ValueError("A list of choices is expected.")
@@ -114,20 +119,23 @@ def _taxonomy(value: Any) -> list[list[str]]:
 
 
 def dice(a: Sequence[Any], b: Sequence[Any]) -> float:
-    """Twice what both hold ÷ what they hold together (Dice 1945); 1 for two empty ones."""
+    """Twice what both hold ÷ what they hold together (Dice 1945).
+
+    1 for two empty ones.
+    """
     ours, theirs = Counter(map(canonical, a)), Counter(map(canonical, b))
     total = ours.total() + theirs.total()
     return 2 * (ours & theirs).total() / total if total else 1.0
 
 
 def set_errors(answer: Sequence[Any], reference: Sequence[Any]) -> Pair:
-    """Missing and extra members, and all members of the reference."""
+    """Count the missing and extra members, and all members of the reference."""
     ours, theirs = Counter(map(canonical, answer)), Counter(map(canonical, reference))
     return ((ours - theirs) + (theirs - ours)).total(), theirs.total()
 
 
 def merged_set(base: Sequence[Any], ours: Sequence[Any], theirs: Sequence[Any]) -> list[Any]:
-    """With everything that either side added, without everything that either took out."""
+    """The set with everything that either side added, less what either took out."""
     found = {canonical(one): one for one in (*base, *ours, *theirs)}
     kept = merging.items(*(list(map(canonical, side)) for side in (base, ours, theirs)))
     return sorted((found[name] for name in kept), key=canonical)
@@ -177,7 +185,10 @@ def _ranking(value: Any) -> Any:
 
 
 def _ordered_pairs(value: Any) -> list[Any]:
-    """Which item stands before which, and what is in which bucket."""
+    """The order of items in pairs, and the bucket of each.
+
+    Which item stands before which, and what is in which bucket.
+    """
     buckets: Mapping[str, list[Any]] = value if isinstance(value, dict) else {"": value}
     inside = [[name, "holds", item] for name, items in buckets.items() for item in items]
     before = [[name, a, b] for name, items in buckets.items() for a, b in combinations(items, 2)]
@@ -193,12 +204,15 @@ RANKER = Codec(
 
 
 def anything(value: Any) -> Any:
-    """Whatever it is, kept as it came."""
+    """Keep the answer as it came, whatever it is."""
     return value
 
 
 def verbatim(key: str) -> Codec:
-    """The codec of what nobody knows: kept as it came, compared by equality, shown as JSON."""
+    """The codec of what nobody knows.
+
+    The answer is kept as it came, compared by equality and shown as JSON.
+    """
     return _whole(key, "answers", anything)
 
 
@@ -210,8 +224,9 @@ def _message(value: Any) -> str:
 
 
 _LABELLED = (
-    "labels", "rectanglelabels", "polygonlabels", "keypointlabels", "ellipselabels", "brushlabels", "bitmasklabels",
-    "vectorlabels", "ocrlabels", "hypertextlabels", "paragraphlabels", "timeserieslabels", "timelinelabels",
+    "labels", "rectanglelabels", "polygonlabels", "keypointlabels", "ellipselabels", "brushlabels",
+    "bitmasklabels", "vectorlabels", "ocrlabels", "hypertextlabels", "paragraphlabels", "timeserieslabels",
+    "timelinelabels",
 )  # fmt: skip
 
 CODECS: Mapping[str, Codec] = {

@@ -1,4 +1,7 @@
-"""How good a model's answers are, and whether one model's are better than another's beyond chance. Pure."""
+"""The quality of a model's answers, and its comparison with another model's.
+
+The comparison says whether one model's are better beyond chance. Pure.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -26,8 +29,10 @@ class Measure:
 
 @dataclass(frozen=True)
 class Corpus:
-    """A measure of all answers at once, the higher the better. It does not decide: no interval is taken of
-    it."""
+    """A measure of all answers at once, the higher the better.
+
+    It does not decide: no interval is taken of it.
+    """
 
     name: str
     score: Callable[[Sequence[Value], Sequence[Value]], float]
@@ -38,22 +43,28 @@ Measures = tuple[Measure | Corpus, ...]
 
 
 def word_error_rate(field: str) -> Measure:
-    """Wrong, missing and extra words ÷ words of the references, in normal form C; see
-    agreement.word_errors."""
+    """The word error rate of a field: wrong, missing and extra words ÷ words.
+
+    The words are of the references, in normal form C; see agreement.word_errors.
+    """
     return Measure("wer", lambda a, r: agreement.word_errors(clean(a.get(field)), clean(r.get(field))), True)
 
 
 def character_error_rate(field: str) -> Measure:
-    """Wrong, missing and extra characters ÷ characters of the references, in normal form C."""
+    """The character error rate of a field, in normal form C.
+
+    Wrong, missing and extra characters ÷ characters of the references.
+    """
     return Measure(
         "cer", lambda a, r: agreement.character_errors(clean(a.get(field)), clean(r.get(field))), True
     )
 
 
 def sentence_chrf(field: str) -> Measure:
-    """The mean of the sentences' chrF, in [0, 1]. It can decide, because an interval can be taken of a mean.
+    """The mean of the sentences' chrF, in [0, 1].
 
-    chrF: Popović, "chrF: character n-gram F-score for automatic MT evaluation", WMT 2015.
+    It can decide, because an interval can be taken of a mean. chrF: Popović, "chrF: character n-gram F-score
+    for automatic MT evaluation", WMT 2015.
     """
     return Measure(
         "sentence_chrf", lambda a, r: (_sentence_chrf(clean(a.get(field)), clean(r.get(field))), 1.0)
@@ -69,7 +80,10 @@ def corpus_chrf(field: str) -> Corpus:
 
 
 def bleu(field: str) -> Corpus:
-    """BLEU of all sentences together, as sacrebleu reports it: in [0, 100]. Post, WMT 2018."""
+    """BLEU of all sentences together, as sacrebleu reports it: in [0, 100].
+
+    Post, WMT 2018.
+    """
     return Corpus(
         "bleu",
         lambda answers, references: _of_corpus("BLEU", _texts(field, answers), _texts(field, references)),
@@ -95,7 +109,10 @@ def _texts(field: str, values: Sequence[Value]) -> list[str]:
 
 
 def report(measures: Measures, answers: Sequence[Value], references: Sequence[Value]) -> dict[str, float]:
-    """Each measure by its name, rounded to six digits. One that nothing was measured by is left out."""
+    """Each measure by its name, rounded to six digits.
+
+    One that nothing was measured by is left out.
+    """
     found: dict[str, float] = {}
     for measure in measures:
         if isinstance(measure, Corpus):
@@ -113,8 +130,10 @@ def by_group(
     groups: Sequence[str | None],
     most: int = 20,
 ) -> dict[str, dict[str, float]]:
-    """A report per group, with how many samples it has. Nothing when there is one group, or more than
-    `most`."""
+    """A report per group, with how many samples it has.
+
+    Nothing when there is one group, or more than `most`.
+    """
     members: dict[str, list[int]] = {}
     for place, group in enumerate(groups):
         members.setdefault(group or "other", []).append(place)
@@ -129,9 +148,9 @@ def by_group(
 
 @dataclass(frozen=True)
 class Verdict:
-    """How much better the new model is than the old one, and the bounds of the 95 % interval of that.
+    """The gain of the new model over the old one, with bounds of its 95 % interval.
 
-    In the measure's own unit, turned so that above 0 is better.
+    All are in the measure's own unit, turned so that above 0 is better.
     """
 
     measure: str
@@ -144,7 +163,7 @@ class Verdict:
 
     @property
     def is_better(self) -> bool:
-        """Beyond chance."""
+        """Say whether the new model is better beyond chance."""
         return self.low > 0
 
 
@@ -157,12 +176,11 @@ def compare(
     seed: int = 0,
     resamples: int = 2000,
 ) -> Verdict:
-    """The gain of `new` over `old` on the same samples, with the 95 % interval of a paired bootstrap over
-    samples.
+    """The gain of `new` over `old` on the same samples, with its 95 % interval.
 
-    Raises ValueError when there are no samples, or nothing that can be measured. Paired bootstrap: Koehn,
-    "Statistical significance tests for machine translation evaluation", EMNLP 2004; Bisani and Ney, ICASSP
-    2004, for error rates.
+    The interval is that of a paired bootstrap over samples. Raises ValueError when there are no samples, or
+    nothing that can be measured. Paired bootstrap: Koehn, "Statistical significance tests for machine
+    translation evaluation", EMNLP 2004; Bisani and Ney, ICASSP 2004, for error rates.
     """
     import numpy
 
@@ -182,8 +200,10 @@ def compare(
 def _resampled(
     parts: "numpy.ndarray[Any, Any]", seed: int, resamples: int
 ) -> "Iterator[numpy.ndarray[Any, Any]]":
-    """The old and the new rate of each resample; both are of the same samples. Some resamples at a time,
-    for memory."""
+    """The old and the new rate of each resample.
+
+    Both are of the same samples. Some resamples at a time, for memory.
+    """
     import numpy
 
     chance, samples = numpy.random.default_rng(seed), parts.shape[1]
@@ -194,7 +214,10 @@ def _resampled(
 
 
 def _rates(parts: "numpy.ndarray[Any, Any]") -> "numpy.ndarray[Any, Any]":
-    """Of parts (model, resample, sample, part) the rate (model, resample); 0 where nothing was measured."""
+    """The rates (model, resample) of parts (model, resample, sample, part).
+
+    0 where nothing was measured.
+    """
     import numpy
 
     above, below = parts.sum(axis=2)[..., 0], parts.sum(axis=2)[..., 1]

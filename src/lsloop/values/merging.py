@@ -1,4 +1,7 @@
-"""Three-way merges of what two sides made of one base: a clean merge, or None where people must look."""
+"""Three-way merges of what two sides made of one base.
+
+The result is a clean merge, or None where people must look.
+"""
 
 import difflib
 import re
@@ -11,10 +14,10 @@ from lsloop.values.text import words as words_of
 
 
 def words(base: str, ours: str, theirs: str) -> str | None:
-    """The text with the edits of both sides, or None where they touch the same or neighbouring words.
+    """The text with the edits of both sides.
 
-    Word-level diff3 (Khanna, Kunal and Pierce, "A Formal Investigation of Diff3", FSTTCS 2007); texts that
-    differ only in Unicode form are one text.
+    None where they touch the same or neighbouring words. Word-level diff3 (Khanna, Kunal and Pierce, "A
+    Formal Investigation of Diff3", FSTTCS 2007); texts that differ only in Unicode form are one text.
     """
     base, ours, theirs = nfc(base), nfc(ours), nfc(theirs)
     if ours == theirs or theirs == base:
@@ -25,19 +28,24 @@ def words(base: str, ours: str, theirs: str) -> str | None:
 
 
 def whole(base: Any, ours: Any, theirs: Any) -> Any:
-    """For what cannot be divided: theirs if only they changed it, otherwise ours."""
+    """Merge what cannot be divided: theirs if only they changed it, otherwise ours."""
     return theirs if ours == base else ours
 
 
 def items(base: Sequence[str] | None, ours: Sequence[str] | None, theirs: Sequence[str] | None) -> list[str]:
-    """For sets, sorted: with everything that either side added, without everything that either removed."""
+    """Merge sets, sorted.
+
+    With everything that either side added, without everything that either removed.
+    """
     was, a, b = set(base or ()), set(ours or ()), set(theirs or ())
     return sorted((was & a & b) | (a - was) | (b - was))
 
 
 def changes(base: Sequence[str], side: Sequence[str]) -> list[tuple[str, list[str]]]:
-    """What `side` made of `base`, in runs: (`-`, what it took out), (`+`, what it put in), ("", what it
-    left)."""
+    """The changes that `side` made to `base`, in runs.
+
+    (`-`, what it took out), (`+`, what it put in), ("", what it left).
+    """
     runs: list[tuple[str, list[str]]] = []
     for what, i, j, k, m in difflib.SequenceMatcher(None, base, side, autojunk=False).get_opcodes():
         if what == "equal":
@@ -49,7 +57,7 @@ def changes(base: Sequence[str], side: Sequence[str]) -> list[tuple[str, list[st
 
 
 def added(ours: Any, merged: Any) -> list[Any]:
-    """What a merge has that our side does not: words of a text, or items of a list."""
+    """The words of a text, or items of a list, that a merge adds to our side."""
     if isinstance(ours, list) and isinstance(merged, list):
         return [item for item in merged if item not in ours]
     if not isinstance(ours, str) or not isinstance(merged, str):
@@ -58,7 +66,10 @@ def added(ours: Any, merged: Any) -> list[Any]:
 
 
 def _tokens(text: str) -> list[str]:
-    """Words with the blanks after them. The last gets one too, so that adding a word does not change it."""
+    """The words of a text with the blanks after them.
+
+    The last gets one too, so that adding a word does not change it.
+    """
     return re.findall(r"\S+\s*", text.strip() + " ")
 
 

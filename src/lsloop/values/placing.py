@@ -29,7 +29,7 @@ def related(relation: Mapping[str, Any]) -> str:
 
 
 def place(where: Mapping[str, Any]) -> str:
-    """Where a region is: seconds, characters, percent of the picture, frames."""
+    """The place of a region: seconds, characters, percent of the picture, frames."""
     if isinstance(where.get("text"), str) and where["text"]:
         return repr(where["text"])
     if "startOffset" in where:

@@ -1,6 +1,7 @@
-"""Whether a region can be where it says: with an extent, in the picture, from a start to an end after it.
+"""Checks whether a region can be where it says.
 
-Label Studio takes whatever a client sends. What cannot be is no answer; why not is said in a sentence.
+It has an extent, lies in the picture, and runs from a start to an end after it. Label Studio takes whatever a
+client sends. What cannot be is no answer; why not is said in a sentence.
 """
 
 import math
@@ -18,7 +19,7 @@ leaves out."""
 
 
 def why_not(record: Record) -> str:
-    """Why a region cannot be; empty where it can."""
+    """The reason why a region cannot be; empty where it can."""
     where = record["where"]
     try:
         why = _of_extent(where) or _of_picture(where) or _of_span(where) or _of_track(where)
@@ -28,7 +29,10 @@ def why_not(record: Record) -> str:
 
 
 def too_late(record: Record, duration: float) -> str:
-    """Why a region cannot be of a recording of so many seconds; empty where it can."""
+    """The reason why a region cannot be of a recording of so many seconds.
+
+    Empty where it can.
+    """
     end = record["where"].get("end")
     padding = max(PADDING[0], PADDING[1] * duration)
     if not isinstance(end, int | float) or end <= duration + padding:

@@ -1,4 +1,7 @@
-"""Whether a new model takes the place of the one in use, and why, in one sentence. Pure."""
+"""The decision whether a new model takes the place of the one in use.
+
+It comes with its reason, in one sentence. Pure.
+"""
 
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple
@@ -11,14 +14,14 @@ Rule = Literal["if_better", "never", "always"]
 
 
 class Decision(NamedTuple):
-    """`why` is one sentence that people read."""
+    """A decision and `why`, which is one sentence that people read."""
 
     promote: bool
     why: str
 
 
 def decide(verdict: Verdict | None, samples: int, minimum: int, rule: Rule, reason: str | None) -> Decision:
-    """Promote or keep. `verdict` is None where nothing could be compared."""
+    """Decide to promote or keep; `verdict` is None where nothing could be compared."""
     compared = told(verdict) if verdict else "nothing could be compared"
     if rule == "never":
         return Decision(False, f"Not promoted, as asked: {compared}.")
@@ -39,7 +42,10 @@ def decide(verdict: Verdict | None, samples: int, minimum: int, rule: Rule, reas
 
 
 def told(verdict: Verdict) -> str:
-    """A comparison in words: what was measured before and after, and the interval of the gain."""
+    """A comparison in words: the measure before and after, and the gain.
+
+    The gain is told with its interval.
+    """
     moved = "stayed at" if verdict.old == verdict.new else f"went from {verdict.old:.3f} to"
     return (
         f"{verdict.measure} {moved} {verdict.new:.3f} on {counted(verdict.samples, 'test sample')} "
@@ -54,8 +60,10 @@ def metrics(
     promoted: bool,
     samples: Mapping[Any, int],
 ) -> dict[str, Any]:
-    """What `dvc metrics` shows: the model in use after the training, the new one, the old one, and the
-    gain."""
+    """The metrics that `dvc metrics` shows.
+
+    They are those of the model in use after the training, the new one, the old one, and the gain.
+    """
     gain: dict[str, Any] = {}
     if verdict is not None:
         gain = {

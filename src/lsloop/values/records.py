@@ -1,9 +1,9 @@
-"""Regions as records: everything that Label Studio stores under one id, with where it is and what was said of
-it.
+"""Regions as records: all that Label Studio stores under one id.
 
-A record: `on` (the name of the object tag), `where` (geometry), `answers` (control → answer; None of a
-control that only draws), and `more` (what Label Studio adds and that carries meaning). Ids are not part of
-it: a relation, or a region inside another, names records by their place in the list.
+A record says where it is and what was said of it: `on` (the name of the object tag), `where` (geometry),
+`answers` (control → answer; None of a control that only draws), and `more` (what Label Studio adds and that
+carries meaning). Ids are not part of it: a relation, or a region inside another, names records by their place
+in the list.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -16,8 +16,8 @@ from lsloop.values.controls import Codec, canonical
 Record = dict[str, Any]
 
 KEPT = (
-    "original_width", "original_height", "original_length", "image_rotation", "item_index", "meta", "score", "origin",
-    "readonly", "hidden", "locked", "is_positive", "parentID",
+    "original_width", "original_height", "original_length", "image_rotation", "item_index", "meta", "score",
+    "origin", "readonly", "hidden", "locked", "is_positive", "parentID",
 )  # fmt: skip
 """What Label Studio adds to a region beside its value."""
 
@@ -28,7 +28,10 @@ DIGITS = 4  # of coordinates that are told apart: a ten-thousandth of a percent,
 
 
 def gathered(items: Iterable[Mapping[str, Any]], codecs: Mapping[str, Codec]) -> dict[str, Record]:
-    """The records of a result's region items by Label Studio's id; `codecs` by the name of the control."""
+    """The records of a result's region items by Label Studio's id.
+
+    `codecs` are by the name of the control.
+    """
     found: dict[str, Record] = {}
     for number, item in enumerate(items):
         record = found.setdefault(
@@ -47,8 +50,10 @@ def gathered(items: Iterable[Mapping[str, Any]], codecs: Mapping[str, Codec]) ->
 
 
 def given(record: Any, codecs: Mapping[str, Codec]) -> Record:
-    """A record that somebody wrote by hand, in the form that is compared. Raises ValueError for what is
-    none."""
+    """A record that somebody wrote by hand, in the form that is compared.
+
+    Raises ValueError for what is none.
+    """
     parts: Record = {"on": "", "where": {}, "answers": {}, "more": {}} | (
         record if isinstance(record, dict) else {}
     )
@@ -62,15 +67,17 @@ def given(record: Any, codecs: Mapping[str, Codec]) -> Record:
 
 
 def ordered(found: Mapping[str, Record]) -> tuple[list[Record], dict[str, int]]:
-    """Records sorted by what they are (messages by when they were written), and the place of each id among
-    them."""
+    """Records sorted by what they are, and the place of each id among them.
+
+    Messages are sorted by when they were written.
+    """
     ids = sorted(found, key=lambda i: (_moment(found[i]), identity(found[i]), canonical(found[i]["more"])))
     places = {region_id: place for place, region_id in enumerate(ids)}
     return [_placed(found[region_id], places) for region_id in ids], places
 
 
 def _moment(record: Record) -> float:
-    """When a message was written; 0 for what has no such time."""
+    """The moment when a message was written; 0 for what has no such time."""
     written_at = [said.get("createdAt") for said in record["answers"].values() if isinstance(said, dict)]
     return next((float(moment) for moment in written_at if isinstance(moment, int | float)), 0.0)
 
@@ -83,25 +90,37 @@ def _placed(record: Record, places: Mapping[str, int]) -> Record:
 
 
 def written(record: Record, region_id: str, types: Mapping[str, str], codecs: Mapping[str, Codec]) -> Result:
-    """A record as the result items of one region; `types` by the name of the control."""
+    """A record as the result items of one region.
+
+    `types` are by the name of the control.
+    """
     more = dict(record.get("more", {}))
     if isinstance(more.get("parentID"), int):
         more["parentID"] = name_of(more["parentID"])
     return [
         {"id": region_id, "from_name": name, "to_name": record["on"], "type": types[name], **more,
-         "value": {**record["where"], **({} if answer is None or name not in codecs else {codecs[name].key: answer})}}
+         "value": {
+             **record["where"],
+             **({} if answer is None or name not in codecs else {codecs[name].key: answer}),
+         }}
         for name, answer in record["answers"].items()
         if name in types
     ]  # fmt: skip
 
 
 def name_of(place: int) -> str:
-    """The id of a record in a prediction. Label Studio's page wants text."""
+    """The id of a record in a prediction.
+
+    Label Studio's page wants text.
+    """
     return f"region-{place}"
 
 
 def identity(record: Record) -> str:
-    """What a record is, without how it came to be: equal for two that say the same."""
+    """The content of a record, without how it came to be.
+
+    It is equal for two that say the same.
+    """
     more = {
         key: value for key, value in record.get("more", {}).items() if key not in (*PROVENANCE, "parentID")
     }
@@ -109,7 +128,10 @@ def identity(record: Record) -> str:
 
 
 def likeness(a: Record, b: Record, codecs: Mapping[str, Codec]) -> float:
-    """How far two records are the same: their overlap times the mean agreement of what was said of them."""
+    """The likeness of two records, from 0 to 1.
+
+    Their overlap times the mean agreement of what was said of them.
+    """
     if a["on"] != b["on"] or a["more"].get("item_index") != b["more"].get("item_index"):
         return 0.0
     names = a["answers"].keys() | b["answers"].keys()
@@ -131,10 +153,10 @@ def _said(a: Mapping[str, Any], b: Mapping[str, Any], name: str, codecs: Mapping
 def matched(
     a: Sequence[Record], b: Sequence[Record], codecs: Mapping[str, Codec]
 ) -> list[tuple[int, int, float]]:
-    """(place in a, place in b, likeness) of the pairs that make the sum of likeness largest; unlike ones are
-    no pair.
+    """The matched pairs of records that make the sum of likeness largest.
 
-    Kuhn, "The Hungarian method for the assignment problem" (1955).
+    A pair is (place in a, place in b, likeness); unlike ones are no pair. Kuhn, "The Hungarian method for the
+    assignment problem" (1955).
     """
     if not a or not b:
         return []
@@ -147,7 +169,10 @@ def matched(
 
 
 def agree(a: Sequence[Record], b: Sequence[Record], codecs: Mapping[str, Codec]) -> float:
-    """Twice the likeness of the matched records ÷ all records of both; 1 for two empty lists."""
+    """Twice the likeness of the matched records ÷ all records of both.
+
+    1 for two empty lists.
+    """
     if not a and not b:
         return 1.0
     return min(1.0, 2 * sum(score for *_, score in matched(a, b, codecs)) / (len(a) + len(b)))
@@ -156,13 +181,19 @@ def agree(a: Sequence[Record], b: Sequence[Record], codecs: Mapping[str, Codec])
 def errors(
     answer: Sequence[Record], reference: Sequence[Record], codecs: Mapping[str, Codec]
 ) -> tuple[int, int]:
-    """Records that are missing, too many or half unlike, and all records of the reference."""
+    """Count the records that are wrong, and all records of the reference.
+
+    Wrong are those that are missing, too many or half unlike.
+    """
     right = sum(score >= 0.5 for *_, score in matched(answer, reference, codecs))
     return max(len(answer), len(reference)) - right, len(reference)
 
 
 def merge(base: Sequence[Record], ours: Sequence[Record], theirs: Sequence[Record]) -> list[Record] | None:
-    """With what either side added, without what either took out; None where two changes meet in one place."""
+    """Merge records: with what either side added, without what either took out.
+
+    None where two changes meet in one place.
+    """
     was, a, b = ({identity(one): one for one in side} for side in (base, ours, theirs))
     if a.keys() == b.keys():
         return list(ours)
@@ -175,14 +206,20 @@ def merge(base: Sequence[Record], ours: Sequence[Record], theirs: Sequence[Recor
 
 
 def with_parents_named(side: Sequence[Record]) -> list[Record]:
-    """Records whose `parentID` says what the parent is instead of its place, which a merge changes."""
+    """Records whose `parentID` says what the parent is.
+
+    It says so instead of its place, which a merge changes.
+    """
     return [
         _with_parent(one, lambda place: identity(side[place]) if place < len(side) else None) for one in side
     ]
 
 
 def with_parents_placed(merged: Sequence[Record]) -> list[Record]:
-    """The inverse, of the records of a merge; one whose parent is gone has none."""
+    """The inverse of `with_parents_named`, of the records of a merge.
+
+    One whose parent is gone has none.
+    """
     places = places_of(merged)
     return [_with_parent(one, places.get) for one in merged]
 
@@ -202,7 +239,7 @@ def _with_parent(record: Record, known_as: Callable[[Any], Any]) -> Record:
 
 
 def _clash(ours: Sequence[Record], theirs: Sequence[Record]) -> bool:
-    """Whether a change of one side meets another change of the other side."""
+    """Say whether a change of one side meets another change of the other side."""
     return any(
         identity(one) != identity(other)
         and one["on"] == other["on"]

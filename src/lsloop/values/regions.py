@@ -1,4 +1,7 @@
-"""Reading and writing Label Studio regions with the label config at hand. Pure: no network, no SDK."""
+"""Reading and writing of Label Studio regions with the label config at hand.
+
+Pure: no network, no SDK.
+"""
 
 import re
 from collections.abc import Mapping
@@ -15,14 +18,18 @@ _OPTIONS = {"Choice", "Label"}
 
 
 class Nothing(ValueError):
-    """The answer says nothing, or something that cannot be: it is no answer."""
+    """A ValueError for an answer that says nothing, or something that cannot be.
+
+    It is no answer.
+    """
 
 
 @dataclass(frozen=True)
 class Control:
-    """A control tag of a label config. `type` is the tag in small letters, `values` its choices or labels.
+    """A control tag of a label config.
 
-    `per_region`: what is answered is about one region, not about the task. `most`: stars that a rating has.
+    `type` is the tag in small letters, `values` its choices or labels. `per_region`: what is answered is
+    about one region, not about the task. `most`: stars that a rating has.
     """
 
     type: str
@@ -34,17 +41,20 @@ class Control:
 
 @lru_cache(maxsize=64)
 def controls(config: str) -> Mapping[str, Control]:
-    """The controls of a label config by name. Raises ValueError when it is not well-formed XML."""
+    """The controls of a label config by name.
+
+    Raises ValueError when it is not well-formed XML.
+    """
     tags = [tag for tag in _parse(config).iter() if tag.get("name") and tag.get("toName")]
     return MappingProxyType({tag.attrib["name"]: _control(tag) for tag in tags})
 
 
 @lru_cache(maxsize=64)
 def variables(config: str) -> frozenset[str]:
-    """The keys that every task's data must have: `audio` for `$audio`. Raises as `controls` does.
+    """The keys that every task's data must have: `audio` for `$audio`.
 
-    Label Studio asks for the first variable in the value of each tag with a name, and refuses tasks without
-    it.
+    Raises as `controls` does. Label Studio asks for the first variable in the value of each tag with a name,
+    and refuses tasks without it.
     """
     values = (tag.get("value", "") for tag in _parse(config).iter() if tag.get("name"))
     return frozenset(found[1] for value in values if (found := re.search(r"\$(\w+)", value)))
@@ -52,11 +62,11 @@ def variables(config: str) -> frozenset[str]:
 
 @lru_cache(maxsize=64)
 def shown(config: str) -> frozenset[str]:
-    """All variables of a label config: those that Label Studio asks for, and what else is shown. Raises as
-    `controls` does.
+    """All variables of a label config: those that are asked for or shown.
 
-    A heading without a name shows what it finds, and so do the lists of pages (`valueList`) and of choices. A
-    number that limits the editor (`maxMessages="$max"`) is not shown.
+    Raises as `controls` does. They are those that Label Studio asks for, and what else is shown. A heading
+    without a name shows what it finds, and so do the lists of pages (`valueList`) and of choices. A number
+    that limits the editor (`maxMessages="$max"`) is not shown.
     """
     given = (
         value for tag in _parse(config).iter() for key, value in tag.attrib.items() if key.lower() in _SHOWING
@@ -76,8 +86,10 @@ MEDIA = ("image", "audio", "audioplus", "video", "pdf", "timeseries")
 
 @lru_cache(maxsize=64)
 def objects(config: str) -> Mapping[str, tuple[str, str]]:
-    """What is shown by name: its tag in small letters, and the variable of its value. Raises as `controls`
-    does."""
+    """The objects shown by name: the tag, and the variable of its value.
+
+    The tag is in small letters. Raises as `controls` does.
+    """
     tags = [tag for tag in _parse(config).iter() if tag.get("name") and not tag.get("toName")]
     found = ((tag, _VARIABLE.fullmatch(tag.get("value", "").strip())) for tag in tags)
     return MappingProxyType(
@@ -87,15 +99,20 @@ def objects(config: str) -> Mapping[str, tuple[str, str]]:
 
 @lru_cache(maxsize=64)
 def media_variables(config: str) -> tuple[str, ...]:
-    """The variables that hold the address of a media file, in the order of the label config. Raises as
-    `controls` does."""
+    """The variables that hold the address of a media file.
+
+    They are in the order of the label config. Raises as `controls` does.
+    """
     tags = [tag for tag in _parse(config).iter() if tag.tag.lower() in MEDIA and tag.get("name")]
     found = (re.fullmatch(r"\$(\w+)", tag.get("value", "")) for tag in tags)
     return tuple(dict.fromkeys(match[1] for match in found if match))
 
 
 def misfits(config: str, needs: Mapping[str, Control]) -> list[str]:
-    """What keeps answers given with this label config from being understood; empty when everything fits."""
+    """The reasons why answers given with this label config are not understood.
+
+    Empty when everything fits.
+    """
     try:
         found = controls(config)
     except ValueError as error:
@@ -104,16 +121,17 @@ def misfits(config: str, needs: Mapping[str, Control]) -> list[str]:
 
 
 def require(config: str, needs: Mapping[str, Control]) -> None:
-    """Raises ValueError naming what the label config lacks."""
+    """Raise ValueError naming what the label config lacks."""
     problems = misfits(config, needs)
     if problems:
         raise ValueError(f"The label config no longer fits: {'; '.join(problems)}.")
 
 
 def specimens(config: str, needs: Mapping[str, Control]) -> tuple[Result, dict[str, Result]]:
-    """An answer as the page would send it, with what is needed; and by name what else each control may send.
+    """An answer as the page would send it, and other answers of each control.
 
-    For controls whose answers are known here; those of pictures and of other people's own are not.
+    The answer has what is needed; by name, what else each control may send. It is for controls whose answers
+    are known here; those of pictures and of other people's own are not.
     """
     tags = {tag.attrib["name"]: tag for tag in _parse(config).iter() if tag.get("name") and tag.get("toName")}
     made = {name: [_region(tag, value) for value in _values(tag)] for name, tag in tags.items()}
@@ -123,13 +141,14 @@ def specimens(config: str, needs: Mapping[str, Control]) -> tuple[Result, dict[s
 def _region(tag: ElementTree.Element, value: dict[str, Any]) -> dict[str, Any]:
     belongs = tag.get("perRegion") == "true" or tag.tag == "Labels"
     return {
-        "id": "span" if belongs else tag.attrib["name"], "from_name": tag.attrib["name"], "type": tag.tag.lower(),
+        "id": "span" if belongs else tag.attrib["name"],
+        "from_name": tag.attrib["name"], "type": tag.tag.lower(),
         "to_name": tag.attrib["toName"].split(",")[0], "value": value,
     }  # fmt: skip
 
 
 def _values(tag: ElementTree.Element) -> list[dict[str, Any]]:
-    """What a control may send: of each option, and the most."""
+    """The values that a control may send: of each option, and the most."""
     options = _control(tag).values
     if tag.tag == "Labels":
         return [{"start": 0.0, "end": 1.0, "channel": 0, "labels": [name]} for name in options]
@@ -145,7 +164,10 @@ def _values(tag: ElementTree.Element) -> list[dict[str, Any]]:
 
 
 def region(config: str, name: str, value: Mapping[str, Any], region_id: str = "") -> Result:
-    """One region for the control `name`; none where the label config has no such control."""
+    """One region for the control `name`.
+
+    None where the label config has no such control.
+    """
     control = controls(config).get(name)
     if control is None:
         return []
@@ -176,7 +198,10 @@ def rating_region(config: str, name: str, stars: int | None) -> Result:
 
 
 def answers(result: Result, name: str) -> list[dict[str, Any]]:
-    """The regions that the control `name` made. Raises ValueError for what is not a list of regions."""
+    """The regions that the control `name` made.
+
+    Raises ValueError for what is not a list of regions.
+    """
     if not isinstance(result, list) or not all(isinstance(answer, dict) for answer in result):
         raise ValueError("The result is not a list of regions.")
     found = [answer for answer in result if answer.get("from_name") == name]
@@ -186,7 +211,7 @@ def answers(result: Result, name: str) -> list[dict[str, Any]]:
 
 
 def read_text(result: Result, name: str) -> str:
-    """What stands in a TextArea: its lines, joined, in the one form `clean` gives."""
+    """The text of a TextArea: its lines, joined, in the one form `clean` gives."""
     lines = [line for answer in answers(result, name) for line in strings(answer, "text")]
     return clean("\n".join(lines))
 
@@ -197,7 +222,10 @@ def read_choices(result: Result, name: str) -> list[str]:
 
 
 def read_rating(result: Result, name: str) -> int | None:
-    """The stars given, or None. Raises ValueError when they are not a whole number from 1 to 5."""
+    """The stars given, or None.
+
+    Raises ValueError when they are not a whole number from 1 to 5.
+    """
     stars = [answer["value"].get("rating") for answer in answers(result, name)]
     if not all(star in (1, 2, 3, 4, 5) and star is not True for star in stars):
         raise ValueError(f"The rating {name!r} is {stars[0]!r}; it must be a whole number from 1 to 5.")
@@ -205,7 +233,10 @@ def read_rating(result: Result, name: str) -> int | None:
 
 
 def strings(answer: Mapping[str, Any], key: str) -> list[str]:
-    """The texts under `key` of one region's value; a single one may stand without a list around it."""
+    """The texts under `key` of one region's value.
+
+    A single one may stand without a list around it.
+    """
     found = answer["value"].get(key)
     texts = [found] if isinstance(found, str) else found
     if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):

@@ -1,7 +1,8 @@
-"""How far two regions lie in one place: the overlap of boxes, polygons, spans and tracks, in [0, 1].
+"""The overlap of regions: boxes, polygons, spans and tracks, in [0, 1].
 
-Geometry is as Label Studio has it: percent of the width and height, rotation in degrees around the upper left
-corner, seconds in recordings, characters in texts, frames in videos. Symmetric; 1 for equal regions.
+It is how far two regions lie in one place. Geometry is as Label Studio has it: percent of the width and
+height, rotation in degrees around the upper left corner, seconds in recordings, characters in texts, frames
+in videos. Symmetric; 1 for equal regions.
 """
 
 import math
@@ -23,7 +24,7 @@ PLACE = ("pageIndex", "pageNumber", "page", "channel")
 
 
 def overlap(a: Geometry, b: Geometry) -> float:
-    """Shared part ÷ joined part of two regions; 0 for regions of different kinds."""
+    """The shared part ÷ joined part of two regions; 0 for different kinds."""
     if a == b:
         return 1.0
     if any(a.get(name) != b.get(name) for name in PLACE):
@@ -35,7 +36,10 @@ def overlap(a: Geometry, b: Geometry) -> float:
 
 
 def may_meet(a: Geometry, b: Geometry) -> bool:
-    """Whether two regions share a part; of shapes that are not understood nobody can rule it out."""
+    """Say whether two regions share a part.
+
+    Of shapes that are not understood nobody can rule it out.
+    """
     if any(a.get(name) != b.get(name) for name in PLACE):
         return False
     return overlap(a, b) > 0 or not (_is_understood(a) and _is_understood(b))
@@ -50,8 +54,10 @@ def _is_understood(geometry: Geometry) -> bool:
 
 
 def is_in_picture(geometry: Geometry) -> bool:
-    """Whether some part of a region lies in the picture. Raises ValueError for a region without an
-    outline."""
+    """Say whether some part of a region lies in the picture.
+
+    Raises ValueError for a region without an outline.
+    """
     import shapely
 
     if _is_key_point(geometry):
@@ -75,7 +81,10 @@ def _finite(given: Any) -> float:
 
 
 def moment(given: Any) -> float | None:
-    """A place on an axis as a number: seconds, characters, a paragraph, a date; None for a path in a page."""
+    """A place on an axis as a number; None for a path in a page.
+
+    The place is in seconds, characters, a paragraph or a date.
+    """
     if isinstance(given, bool) or not isinstance(given, int | float | str):
         raise ValueError("no place")
     try:
@@ -117,8 +126,11 @@ def _span(geometry: Geometry) -> tuple[str, float, float] | None:
 
 
 def _span_of_paragraphs(geometry: Geometry) -> tuple[str, float, float] | None:
-    """Within one paragraph by characters; over several, whose lengths are not known here, mostly by
-    paragraphs."""
+    """The span of a region of paragraphs.
+
+    It is by characters within one paragraph; over several, whose lengths are not known here, mostly by
+    paragraphs.
+    """
     first, last = (moment(geometry[name]) for name in ("start", "end"))
     if first is None or last is None:
         path = str(geometry["start"])
@@ -188,7 +200,10 @@ def _shared_area(a: "Polygon", b: "Polygon") -> float:
 
 
 def _shared_track(a: Sequence[Geometry], b: Sequence[Geometry]) -> float:
-    """The mean overlap of the boxes over all key frames of either; a frame of one only counts as 0."""
+    """The mean overlap of the boxes over all key frames of either.
+
+    A frame of one only counts as 0.
+    """
     ours, theirs = ({int(one["frame"]): one for one in side} for side in (a, b))
     frames = ours.keys() | theirs.keys()
     found = [_outline_overlap(ours[frame], theirs[frame]) for frame in sorted(ours.keys() & theirs.keys())]

@@ -1,5 +1,7 @@
-"""Answers that do not agree, side by side, for whoever is to decide: HTML that a label config shows as
-HyperText. Pure."""
+"""Answers that do not agree, side by side, for whoever is to decide.
+
+HTML that a label config shows as HyperText. Pure.
+"""
 
 from collections.abc import Sequence
 from difflib import SequenceMatcher
@@ -16,10 +18,10 @@ _LOST = '<del style="color:#cf1322">{}</del>'
 
 
 def html(answers: Sequence[Value], writes: Sequence[str]) -> str:
-    """The answers under letters, without names; in each what differs from the first is marked. Empty without
-    answers.
+    """The answers under letters, without names; empty without answers.
 
-    The fields that the task type `writes` come first, then remarks.
+    In each what differs from the first is marked. The fields that the task type `writes` come first, then
+    remarks.
     """
     if not answers:
         return ""

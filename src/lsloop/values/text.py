@@ -9,25 +9,31 @@ _NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 _INVISIBLE = (
     *(code for code in (*range(32), 127, *range(128, 160)) if chr(code) not in "\n\t"),
-    0x061C, 0x200B, 0x200E, 0x200F, 0x2028, 0x2029, *range(0x202A, 0x202F), 0x2060, *range(0x2066, 0x206A), 0xFEFF,
+    0x061C, 0x200B, 0x200E, 0x200F, 0x2028, 0x2029, *range(0x202A, 0x202F), 0x2060,
+    *range(0x2066, 0x206A), 0xFEFF,
 )  # fmt: skip
 _SHOWN = {code: f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}" for code in _INVISIBLE}
 """Characters that command a terminal, turn the direction of what follows, or break a line unseen."""
 
 
 def visible(text: str) -> str:
-    """`text` for a terminal: characters that would act there, or hide what stands there, are shown as
-    escapes."""
+    """`text` for a terminal, with dangerous characters shown as escapes.
+
+    They are those that would act there, or hide what stands there.
+    """
     return text.translate(_SHOWN)
 
 
 def counted(count: int, one: str, many: str = "") -> str:
-    """So many of something: "1 sample", "2,000 samples"; `many` where an s is not enough."""
+    """A count with its noun: "1 sample", "2,000 samples".
+
+    `many` is for where an s is not enough.
+    """
     return f"{count:,} {one if count == 1 else many or f'{one}s'}"
 
 
 def has_nul(document: str) -> bool:
-    """Whether JSON text holds the one character that PostgreSQL cannot."""
+    """Say whether JSON text holds the one character that PostgreSQL cannot."""
     return "\\u0000" in document and _NUL.search(document) is not None
 
 
@@ -44,18 +50,23 @@ _SHOWING_NOTHING = frozenset(("Cc", "Cf", "Cs", "Zs", "Zl", "Zp", "Mn", "Mc", "M
 
 
 def is_blank(text: str) -> bool:
-    """Whether `text` shows nothing: blanks, controls, invisible characters, accents without a letter under
-    them."""
+    """Say whether `text` shows nothing.
+
+    That is blanks, controls, invisible characters, accents without a letter under them.
+    """
     return all(unicodedata.category(each) in _SHOWING_NOTHING or each in _BLANK_SIGNS for each in text)
 
 
 def nfc(text: str) -> str:
-    """`text` in Unicode normal form C, so that Vietnamese typed on two keyboards is one text."""
+    """`text` in Unicode normal form C.
+
+    So Vietnamese typed on two keyboards is one text.
+    """
     return text if text.isascii() else unicodedata.normalize("NFC", text)
 
 
 def is_nfc(text: str) -> bool:
-    """Whether `text` is in Unicode normal form C already."""
+    """Say whether `text` is in Unicode normal form C already."""
     return unicodedata.is_normalized("NFC", text)
 
 
