@@ -2,10 +2,10 @@
 
 CREATE OR REPLACE FUNCTION remember_annotation() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    INSERT INTO annotation_history (annotation_id, version, result, value, result_hash, was_cancelled, ground_truth,
-                                    ls_updated_at, deleted_at, edited_by, raw)
-    SELECT NEW.annotation_id, coalesce(max(version), 0) + 1, NEW.result, NEW.value, NEW.result_hash, NEW.was_cancelled,
-           NEW.ground_truth, NEW.ls_updated_at, NEW.deleted_at, NEW.edited_by, NEW.raw
+    INSERT INTO annotation_history (annotation_id, version, result, value, result_hash, was_cancelled,
+                                    ground_truth, ls_updated_at, deleted_at, edited_by, raw)
+    SELECT NEW.annotation_id, coalesce(max(version), 0) + 1, NEW.result, NEW.value, NEW.result_hash,
+           NEW.was_cancelled, NEW.ground_truth, NEW.ls_updated_at, NEW.deleted_at, NEW.edited_by, NEW.raw
       FROM annotation_history WHERE annotation_id = NEW.annotation_id;
     RETURN NULL;
 END $$;
@@ -24,13 +24,15 @@ CREATE OR REPLACE TRIGGER annotation_changed AFTER UPDATE ON annotations FOR EAC
 -- clock can tell, so it is left alone, and is to be read again.
 DROP FUNCTION IF EXISTS receive_annotations(integer, text);
 CREATE OR REPLACE FUNCTION receive_annotations(p_project_id integer, p_server text, p_asked bigint)
-RETURNS TABLE (task_key uuid, twin bigint, overtaken bigint, added bigint, edited bigint, removed bigint) LANGUAGE plpgsql AS $$
+RETURNS TABLE (task_key uuid, twin bigint, overtaken bigint, added bigint, edited bigint, removed bigint)
+LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     v_read_at bigint := nextval('reads');
 BEGIN
     PERFORM 1 FROM samples s WHERE s.sample_id IN (
-        SELECT t.sample_id FROM tasks t JOIN incoming_tasks i ON i.task_key = t.task_key) ORDER BY s.sample_id FOR UPDATE;
+        SELECT t.sample_id FROM tasks t JOIN incoming_tasks i ON i.task_key = t.task_key)
+      ORDER BY s.sample_id FOR UPDATE;
     PERFORM hold_tasks(array_agg(i.task_key)) FROM incoming_tasks i;
     DELETE FROM incoming_tasks i
      WHERE NOT EXISTS (SELECT FROM tasks t WHERE t.task_key = i.task_key AND t.project_id = p_project_id);
@@ -40,14 +42,17 @@ BEGIN
     PERFORM give_up_ids(p_project_id, array_agg(i.task_key), array_agg(i.ls_task_id)) FROM incoming_tasks i
       JOIN tasks t ON t.task_key = i.task_key AND t.project_id = p_project_id;
     PERFORM note_change() FROM incoming_tasks LIMIT 1;
-    UPDATE tasks t SET ls_task_id = i.ls_task_id, state = 'open', opened_at = now(), finished_at = NULL, gone_at = NULL
-      FROM (SELECT DISTINCT ON (incoming_tasks.task_key) * FROM incoming_tasks ORDER BY incoming_tasks.task_key, ls_task_id) i
+    UPDATE tasks t
+       SET ls_task_id = i.ls_task_id, state = 'open', opened_at = now(), finished_at = NULL, gone_at = NULL
+      FROM (SELECT DISTINCT ON (incoming_tasks.task_key) * FROM incoming_tasks
+             ORDER BY incoming_tasks.task_key, ls_task_id) i
      WHERE t.task_key = i.task_key AND t.project_id = p_project_id
        AND (t.state = 'claimed' OR t.state = 'cancelled' AND is_wanted(t) AND (NOT is_settled(t)
             OR EXISTS (SELECT FROM incoming_annotations n WHERE n.ls_task_id = i.ls_task_id)));
     -- It was ended before anybody knew that Label Studio has it.
     UPDATE tasks t SET ls_task_id = i.ls_task_id FROM incoming_tasks i
-     WHERE t.task_key = i.task_key AND t.project_id = p_project_id AND t.state = 'cancelled' AND t.ls_task_id IS NULL;
+     WHERE t.task_key = i.task_key AND t.project_id = p_project_id AND t.state = 'cancelled'
+       AND t.ls_task_id IS NULL;
     INSERT INTO locks (sample_id, task_type, locked_by, task_key)
     SELECT t.sample_id, t.task_type, 'label_studio', t.task_key
       FROM tasks t JOIN incoming_tasks i ON i.task_key = t.task_key
@@ -57,37 +62,43 @@ BEGIN
 
     CREATE TEMPORARY TABLE received ON COMMIT DROP AS
     WITH upserted AS (
-        INSERT INTO annotations AS a (server, ls_annotation_id, task_key, ls_task_id, annotator, result, value, problem,
-                                      result_hash, was_cancelled, ground_truth, lead_time, ls_created_at, ls_updated_at,
-                                      edited_by, says_nothing, raw, own_mark)
-        SELECT p_server, n.ls_annotation_id, i.task_key, i.ls_task_id, n.annotator, n.result, n.value, n.problem,
-               n.result_hash, n.was_cancelled, n.ground_truth, n.lead_time, n.ls_created_at, n.ls_updated_at, n.edited_by,
-               n.says_nothing, n.raw, n.ground_truth
+        INSERT INTO annotations AS a (server, ls_annotation_id, task_key, ls_task_id, annotator, result,
+                                      value, problem, result_hash, was_cancelled, ground_truth, lead_time,
+                                      ls_created_at, ls_updated_at, edited_by, says_nothing, raw, own_mark)
+        SELECT p_server, n.ls_annotation_id, i.task_key, i.ls_task_id, n.annotator, n.result, n.value,
+               n.problem, n.result_hash, n.was_cancelled, n.ground_truth, n.lead_time, n.ls_created_at,
+               n.ls_updated_at, n.edited_by, n.says_nothing, n.raw, n.ground_truth
           FROM incoming_annotations n JOIN incoming_tasks i USING (ls_task_id) ORDER BY n.ls_annotation_id
         ON CONFLICT (server, ls_annotation_id, task_key) DO UPDATE
-           SET result = excluded.result, value = excluded.value, problem = excluded.problem, annotator = excluded.annotator,
-               result_hash = excluded.result_hash, was_cancelled = excluded.was_cancelled,
-               ground_truth = excluded.ground_truth, lead_time = excluded.lead_time,
-               ls_updated_at = excluded.ls_updated_at, deleted_at = NULL, says_nothing = excluded.says_nothing,
-               raw = excluded.raw,
+           SET result = excluded.result, value = excluded.value, problem = excluded.problem,
+               annotator = excluded.annotator, result_hash = excluded.result_hash,
+               was_cancelled = excluded.was_cancelled, ground_truth = excluded.ground_truth,
+               lead_time = excluded.lead_time, ls_updated_at = excluded.ls_updated_at, deleted_at = NULL,
+               says_nothing = excluded.says_nothing, raw = excluded.raw,
                -- Who marks an answer as ground truth, or looks at it, has not edited it.
-               edited_by = CASE WHEN a.result_hash = excluded.result_hash THEN a.edited_by ELSE excluded.edited_by END,
+               edited_by = CASE WHEN a.result_hash = excluded.result_hash THEN a.edited_by
+                                ELSE excluded.edited_by END,
                own_mark = excluded.ground_truth AND (
                    a.result_hash <> excluded.result_hash
                    OR NOT (a.ground_truth AND NOT a.own_mark)
-                      AND coalesce(excluded.edited_by, excluded.annotator) = coalesce(a.edited_by, a.annotator))
-         WHERE (a.result_hash, a.was_cancelled, a.ground_truth, a.problem, a.value, a.says_nothing, a.deleted_at)
-               IS DISTINCT FROM (excluded.result_hash, excluded.was_cancelled, excluded.ground_truth, excluded.problem,
-                                 excluded.value, excluded.says_nothing, NULL)
+                      AND coalesce(excluded.edited_by, excluded.annotator)
+                          = coalesce(a.edited_by, a.annotator))
+         WHERE (a.result_hash, a.was_cancelled, a.ground_truth, a.problem, a.value, a.says_nothing,
+                a.deleted_at)
+               IS DISTINCT FROM (excluded.result_hash, excluded.was_cancelled, excluded.ground_truth,
+                                 excluded.problem, excluded.value, excluded.says_nothing, NULL)
             -- Somebody else marked it, too.
-            OR a.own_mark AND excluded.edited_by IS NOT NULL AND excluded.edited_by <> coalesce(a.edited_by, a.annotator)
+            OR a.own_mark AND excluded.edited_by IS NOT NULL
+               AND excluded.edited_by <> coalesce(a.edited_by, a.annotator)
         RETURNING a.task_key, a.xmax = 0 AS is_new),
     withdrawn AS (
         UPDATE annotations a SET deleted_at = now() FROM incoming_tasks i
-         WHERE a.task_key = i.task_key AND a.ls_task_id = i.ls_task_id AND a.server = p_server AND a.deleted_at IS NULL
-           AND i.is_whole AND NOT EXISTS (SELECT FROM incoming_annotations n WHERE n.ls_annotation_id = a.ls_annotation_id)
+         WHERE a.task_key = i.task_key AND a.ls_task_id = i.ls_task_id AND a.server = p_server
+           AND a.deleted_at IS NULL AND i.is_whole
+           AND NOT EXISTS (SELECT FROM incoming_annotations n WHERE n.ls_annotation_id = a.ls_annotation_id)
         RETURNING a.task_key)
-    SELECT upserted.task_key, is_new::integer AS added, (NOT is_new)::integer AS edited, 0 AS removed FROM upserted
+    SELECT upserted.task_key, is_new::integer AS added, (NOT is_new)::integer AS edited, 0 AS removed
+      FROM upserted
     UNION ALL SELECT withdrawn.task_key, 0, 0, 1 FROM withdrawn;
 
     UPDATE tasks t SET read_at = v_read_at FROM incoming_tasks i
@@ -102,7 +113,8 @@ BEGIN
            coalesce(r.added, 0), coalesce(r.edited, 0), coalesce(r.removed, 0)
       FROM incoming_tasks i JOIN tasks t ON t.task_key = i.task_key
       LEFT JOIN (SELECT received.task_key, sum(received.added) AS added, sum(received.edited) AS edited,
-                        sum(received.removed) AS removed FROM received GROUP BY 1) r ON r.task_key = i.task_key
+                        sum(received.removed) AS removed FROM received GROUP BY 1) r
+             ON r.task_key = i.task_key
      WHERE r.task_key IS NOT NULL OR t.ls_task_id <> i.ls_task_id OR t.state IN ('open', 'annotated')
      ORDER BY t.sample_id;
     DROP TABLE received;
@@ -122,8 +134,10 @@ BEGIN
     -- Whoever answered two copies is held to what they said last.
     SELECT * INTO a FROM counted_answers(t) v
      WHERE v.ground_truth
-        OR v_needed = 1 AND (NOT is_answered_twice(t) OR v.result_hash IN (SELECT last.result_hash FROM voices(t) last))
-     ORDER BY v.ground_truth DESC, coalesce(v.annotation_id = t.accepted_annotation_id, false) DESC, v.ls_annotation_id
+        OR v_needed = 1
+           AND (NOT is_answered_twice(t) OR v.result_hash IN (SELECT last.result_hash FROM voices(t) last))
+     ORDER BY v.ground_truth DESC, coalesce(v.annotation_id = t.accepted_annotation_id, false) DESC,
+              v.ls_annotation_id
      LIMIT 1;
     IF FOUND OR v_needed = 1 OR (SELECT count(*) FROM voices(t)) < v_needed THEN
         RETURN a;
@@ -139,10 +153,10 @@ END $$;
 -- of the history, marked as told, and never what the annotation is now. Answers false for what is in the
 -- history already.
 CREATE OR REPLACE FUNCTION tell_annotation(
-    p_project_id integer, p_server text, p_task_key uuid, p_ls_task_id bigint, p_ls_annotation_id bigint, p_annotator text,
-    p_edited_by text, p_result jsonb, p_value jsonb, p_problem text, p_says_nothing boolean, p_raw text, p_result_hash text,
-    p_was_cancelled boolean, p_ground_truth boolean, p_lead_time double precision, p_ls_created_at timestamptz,
-    p_ls_updated_at timestamptz
+    p_project_id integer, p_server text, p_task_key uuid, p_ls_task_id bigint, p_ls_annotation_id bigint,
+    p_annotator text, p_edited_by text, p_result jsonb, p_value jsonb, p_problem text, p_says_nothing boolean,
+    p_raw text, p_result_hash text, p_was_cancelled boolean, p_ground_truth boolean,
+    p_lead_time double precision, p_ls_created_at timestamptz, p_ls_updated_at timestamptz
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     v_id bigint;
@@ -151,12 +165,12 @@ BEGIN
         RETURN false;
     END IF;
     -- It was deleted before anybody looked.
-    INSERT INTO annotations (server, ls_annotation_id, task_key, ls_task_id, annotator, edited_by, result, value, problem,
-                             says_nothing, raw, result_hash, was_cancelled, ground_truth, lead_time, ls_created_at,
-                             ls_updated_at, deleted_at)
-    VALUES (p_server, p_ls_annotation_id, p_task_key, p_ls_task_id, p_annotator, p_edited_by, p_result, p_value, p_problem,
-            p_says_nothing, p_raw, p_result_hash, p_was_cancelled, p_ground_truth, p_lead_time, p_ls_created_at,
-            p_ls_updated_at, now())
+    INSERT INTO annotations (server, ls_annotation_id, task_key, ls_task_id, annotator, edited_by, result,
+                             value, problem, says_nothing, raw, result_hash, was_cancelled, ground_truth,
+                             lead_time, ls_created_at, ls_updated_at, deleted_at)
+    VALUES (p_server, p_ls_annotation_id, p_task_key, p_ls_task_id, p_annotator, p_edited_by, p_result,
+            p_value, p_problem, p_says_nothing, p_raw, p_result_hash, p_was_cancelled, p_ground_truth,
+            p_lead_time, p_ls_created_at, p_ls_updated_at, now())
     ON CONFLICT DO NOTHING RETURNING annotation_id INTO v_id;
     IF FOUND THEN
         UPDATE annotation_history SET told = true, deleted_at = NULL WHERE annotation_id = v_id;
@@ -164,10 +178,10 @@ BEGIN
     END IF;
     SELECT annotation_id INTO STRICT v_id FROM annotations
      WHERE server = p_server AND ls_annotation_id = p_ls_annotation_id AND task_key = p_task_key FOR UPDATE;
-    INSERT INTO annotation_history (annotation_id, version, result, value, result_hash, was_cancelled, ground_truth,
-                                    ls_updated_at, edited_by, raw, told)
-    SELECT v_id, max(version) + 1, p_result, p_value, p_result_hash, p_was_cancelled, p_ground_truth, p_ls_updated_at,
-           p_edited_by, p_raw, true
+    INSERT INTO annotation_history (annotation_id, version, result, value, result_hash, was_cancelled,
+                                    ground_truth, ls_updated_at, edited_by, raw, told)
+    SELECT v_id, max(version) + 1, p_result, p_value, p_result_hash, p_was_cancelled, p_ground_truth,
+           p_ls_updated_at, p_edited_by, p_raw, true
       FROM annotation_history h WHERE annotation_id = v_id
     HAVING NOT bool_or((h.result_hash, h.was_cancelled, h.ground_truth)
                        = (p_result_hash, p_was_cancelled, p_ground_truth));

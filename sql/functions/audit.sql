@@ -14,7 +14,9 @@ END $$;
 CREATE OR REPLACE TRIGGER audit_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON audit
     FOR EACH STATEMENT EXECUTE FUNCTION refuse_change();
 
-CREATE OR REPLACE FUNCTION write_audit(p_actor text, p_action text, p_about text, p_reason text, p_detail jsonb DEFAULT '{}')
+CREATE OR REPLACE FUNCTION write_audit(p_actor text, p_action text, p_about text, p_reason text,
+                                       p_detail jsonb DEFAULT '{}')
 RETURNS void LANGUAGE sql AS $$
-    INSERT INTO audit (actor, action, about, reason, detail) VALUES (p_actor, p_action, p_about, p_reason, p_detail)
+    INSERT INTO audit (actor, action, about, reason, detail)
+    VALUES (p_actor, p_action, p_about, p_reason, p_detail)
 $$;

@@ -5,9 +5,11 @@
 -- been either, the one from which something moved since, for that is what the annotator may not have seen. A
 -- second copy of a task is not refreshed.
 DROP FUNCTION IF EXISTS as_seen(tasks, annotations);
-CREATE OR REPLACE FUNCTION as_seen(t tasks, s samples, a annotations) RETURNS tasks LANGUAGE plpgsql STABLE AS $$
+CREATE OR REPLACE FUNCTION as_seen(t tasks, s samples, a annotations) RETURNS tasks
+LANGUAGE plpgsql STABLE AS $$
 DECLARE
-    v_begun timestamptz := a.ls_created_at - make_interval(secs => least(greatest(coalesce(a.lead_time, 0), 0), 31536000));
+    v_begun timestamptz :=
+        a.ls_created_at - make_interval(secs => least(greatest(coalesce(a.lead_time, 0), 0), 31536000));
     v_first tasks;
     b record;
 BEGIN
@@ -41,18 +43,22 @@ $$;
 
 -- Whether people gave one of these fields its value after that moment: what was made of the sample before is
 -- of another text.
-CREATE OR REPLACE FUNCTION corrected_since(s samples, p_names text[], p_since timestamptz) RETURNS boolean LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION corrected_since(s samples, p_names text[], p_since timestamptz) RETURNS boolean
+LANGUAGE sql STABLE AS $$
     SELECT s.held ?| p_names AND EXISTS (
         SELECT FROM revisions r
-         WHERE r.sample_id = s.sample_id AND r.field = ANY (p_names) AND r.version = (s.held ->> r.field)::integer
+         WHERE r.sample_id = s.sample_id AND r.field = ANY (p_names)
+           AND r.version = (s.held ->> r.field)::integer
            AND r.created_at > p_since)
 $$;
 
 -- Everything that a task showed, and from when to when somebody may have begun from it.
 CREATE OR REPLACE FUNCTION bases_of(t tasks)
-RETURNS TABLE (since timestamptz, until timestamptz, base jsonb, sync_version integer) LANGUAGE sql STABLE AS $$
+RETURNS TABLE (since timestamptz, until timestamptz, base jsonb, sync_version integer)
+LANGUAGE sql STABLE AS $$
     SELECT coalesce(lag(b.ended_at) OVER (ORDER BY b.until), '-infinity'), b.until, b.base, b.sync_version
-      FROM (SELECT e.until, coalesce(e.ended_at, e.until) AS ended_at, e.base, e.sync_version FROM earlier_bases e
+      FROM (SELECT e.until, coalesce(e.ended_at, e.until) AS ended_at, e.base, e.sync_version
+              FROM earlier_bases e
              WHERE e.task_key = t.task_key
             UNION ALL SELECT 'infinity', 'infinity', t.base, t.sync_version) b
 $$;
@@ -64,11 +70,13 @@ CREATE FUNCTION moved_fields(t tasks, s samples, p_answer jsonb) RETURNS jsonb L
     SELECT coalesce(jsonb_object_agg(field, mover), '{}') FROM (
         SELECT DISTINCT ON (field) field, mover FROM (
             SELECT key AS field, 'upstream' AS mover FROM jsonb_each_text(s.field_versions)
-             WHERE key = ANY (t.reads || t.writes) AND value::integer > greatest(t.sync_version, t.settled_version)
+             WHERE key = ANY (t.reads || t.writes)
+               AND value::integer > greatest(t.sync_version, t.settled_version)
                AND CASE
                    WHEN key = 'media' THEN s.media_md5 IS DISTINCT FROM t.base ->> 'media_md5'
                    -- Of what is only read, the current value counts: people may hold it against upstream.
-                   WHEN NOT key = ANY (t.writes) THEN s.fields -> key IS DISTINCT FROM t.base -> 'fields' -> key
+                   WHEN NOT key = ANY (t.writes)
+                   THEN s.fields -> key IS DISTINCT FROM t.base -> 'fields' -> key
                    -- Upstream came to say just what was sent, or what is answered: nothing to decide. Nor is
                    -- there where this very task's answer was accepted before: then upstream's change was set
                    -- aside for it.
@@ -77,21 +85,25 @@ CREATE FUNCTION moved_fields(t tasks, s samples, p_answer jsonb) RETURNS jsonb L
                         AND NOT (s.held ? key AND holds_alone(t, s, key)) END
             UNION ALL
             SELECT r.field, 'people' FROM revisions r
-             WHERE s.held <> '{}' AND r.sample_id = s.sample_id AND r.field = ANY (t.writes) AND r.version = (s.held ->> r.field)::integer
+             WHERE s.held <> '{}' AND r.sample_id = s.sample_id AND r.field = ANY (t.writes)
+               AND r.version = (s.held ->> r.field)::integer
                AND r.version IS DISTINCT FROM (t.base -> 'held' ->> r.field)::integer
                AND r.task_key IS DISTINCT FROM t.task_key AND r.value IS DISTINCT FROM p_answer -> r.field
         ) every_one ORDER BY field, mover) moved
 $$;
 
 -- Whether the current value is this task's annotation, and not a merge with what upstream said.
-CREATE OR REPLACE FUNCTION holds_alone(t tasks, s samples, p_field text) RETURNS boolean LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION holds_alone(t tasks, s samples, p_field text) RETURNS boolean
+LANGUAGE sql STABLE AS $$
     SELECT EXISTS (SELECT FROM revisions r
-                    WHERE r.sample_id = s.sample_id AND r.field = p_field AND r.version = (s.held ->> p_field)::integer
+                    WHERE r.sample_id = s.sample_id AND r.field = p_field
+                      AND r.version = (s.held ->> p_field)::integer
                       AND r.task_key = t.task_key AND r.origin = 'human')
 $$;
 
 -- The other side: the sample as it is now, with what upstream says of the fields that upstream moved.
-CREATE OR REPLACE FUNCTION their_side(t tasks, s samples, p_moved jsonb) RETURNS jsonb LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION their_side(t tasks, s samples, p_moved jsonb) RETURNS jsonb
+LANGUAGE sql STABLE AS $$
     SELECT jsonb_set(now.side, '{fields}', (now.side -> 'fields') - names.upstream
                      || only_fields(coalesce(s.upstream, s.fields), names.upstream))
       FROM (SELECT snapshot(s, t.reads || t.writes) AS side) now,
@@ -130,7 +142,8 @@ END $$;
 
 -- Open conflicts say what both sides say now, whoever changed the sample.
 CREATE OR REPLACE FUNCTION look_again(p_sample_id uuid) RETURNS void LANGUAGE sql AS $$
-    UPDATE conflicts c SET fields = n.fields, moved = n.moved, base = n.base, ours = n.ours, theirs = n.theirs,
+    UPDATE conflicts c
+       SET fields = n.fields, moved = n.moved, base = n.base, ours = n.ours, theirs = n.theirs,
            result_hash = n.result_hash
       FROM conflicts o, conflict_now(o) n
      WHERE o.sample_id = p_sample_id AND o.status = 'open' AND c.conflict_id = o.conflict_id
@@ -142,7 +155,8 @@ BEGIN
 END $$;
 CREATE OR REPLACE TRIGGER sample_moved AFTER UPDATE ON samples FOR EACH ROW
     WHEN ((OLD.fields, OLD.upstream, OLD.held, OLD.field_versions, OLD.media_path, OLD.media_md5)
-          IS DISTINCT FROM (NEW.fields, NEW.upstream, NEW.held, NEW.field_versions, NEW.media_path, NEW.media_md5))
+          IS DISTINCT FROM (NEW.fields, NEW.upstream, NEW.held, NEW.field_versions, NEW.media_path,
+                            NEW.media_md5))
     EXECUTE FUNCTION sample_moved();
 
 -- What a decision is made on; it differs as soon as either side moved.
@@ -157,15 +171,18 @@ LANGUAGE plpgsql AS $$
 DECLARE
     v_fields text[] := ARRAY(SELECT jsonb_object_keys(p_moved) ORDER BY 1);
 BEGIN
-    UPDATE conflicts SET annotation_id = a.annotation_id, result_hash = a.result_hash, fields = v_fields, moved = p_moved,
+    UPDATE conflicts
+       SET annotation_id = a.annotation_id, result_hash = a.result_hash, fields = v_fields, moved = p_moved,
            base = t.base, ours = a.value, theirs = their_side(t, s, p_moved)
      WHERE task_key = t.task_key AND status = 'open';
     IF FOUND THEN
         RETURN NULL;
     END IF;
-    INSERT INTO conflicts (task_key, annotation_id, sample_id, fields, moved, base, ours, theirs, result_hash, reason)
-    VALUES (t.task_key, a.annotation_id, s.sample_id, v_fields, p_moved, t.base, a.value, their_side(t, s, p_moved),
-            a.result_hash, 'changed after the task was sent: ' || array_to_string(v_fields, ', '));
+    INSERT INTO conflicts (task_key, annotation_id, sample_id, fields, moved, base, ours, theirs, result_hash,
+                           reason)
+    VALUES (t.task_key, a.annotation_id, s.sample_id, v_fields, p_moved, t.base, a.value,
+            their_side(t, s, p_moved), a.result_hash,
+            'changed after the task was sent: ' || array_to_string(v_fields, ', '));
     -- An edit of an old answer, while the sample is at work in a newer task, waits in the conflict alone.
     IF (other_at_work(t)).task_key IS NULL THEN
         UPDATE tasks SET state = 'conflicted', finished_at = NULL WHERE task_key = t.task_key;
@@ -176,7 +193,8 @@ END $$;
 
 -- Nobody has to decide any more: the answer is gone.
 CREATE OR REPLACE FUNCTION withdraw_conflict(c conflicts, p_reason text) RETURNS void LANGUAGE sql AS $$
-    UPDATE conflicts SET status = 'withdrawn', decided_because = p_reason, actor = 'lsloop', resolved_at = now()
+    UPDATE conflicts
+       SET status = 'withdrawn', decided_because = p_reason, actor = 'lsloop', resolved_at = now()
      WHERE conflict_id = c.conflict_id;
     SELECT write_audit('lsloop', 'withdraw', 'conflict ' || c.conflict_id, p_reason)
 $$;

@@ -13,8 +13,10 @@ $$;
 
 -- Whether an answer waits for somebody to look at it. One that was marked as ground truth does not, unless
 -- who said it marked it.
-CREATE OR REPLACE FUNCTION waits_for_review(a annotations, p_task_type text) RETURNS boolean LANGUAGE sql STABLE AS $$
-    SELECT NOT (a.ground_truth AND NOT a.own_mark) AND review_of(a) IS NULL AND is_held(speaker(a), p_task_type, a.ls_updated_at)
+CREATE OR REPLACE FUNCTION waits_for_review(a annotations, p_task_type text) RETURNS boolean
+LANGUAGE sql STABLE AS $$
+    SELECT NOT (a.ground_truth AND NOT a.own_mark) AND review_of(a) IS NULL
+           AND is_held(speaker(a), p_task_type, a.ls_updated_at)
 $$;
 
 -- The answers that count for a task: understood, standing, not rejected, and not held.
@@ -34,23 +36,27 @@ $$;
 -- Whether a second copy of a task was answered, too: then two people were asked what one was to be asked.
 CREATE OR REPLACE FUNCTION is_answered_twice(t tasks) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT EXISTS (SELECT FROM annotations a
-                    WHERE a.task_key = t.task_key AND a.ls_task_id <> t.ls_task_id AND a.deleted_at IS NULL AND NOT a.was_cancelled)
+                    WHERE a.task_key = t.task_key AND a.ls_task_id <> t.ls_task_id AND a.deleted_at IS NULL
+                      AND NOT a.was_cancelled)
 $$;
 
 -- How many answers decide a task: of what was asked twice none is without effect.
 CREATE OR REPLACE FUNCTION needed_answers(t tasks) RETURNS integer LANGUAGE sql STABLE AS $$
-    SELECT CASE WHEN is_answered_twice(t) THEN greatest(t.overlap, (SELECT count(*)::integer FROM voices(t))) ELSE t.overlap END
+    SELECT CASE WHEN is_answered_twice(t) THEN greatest(t.overlap, (SELECT count(*)::integer FROM voices(t)))
+                ELSE t.overlap END
 $$;
 
 -- A digest of who said what: a comparison of answers holds for these answers alone.
 CREATE OR REPLACE FUNCTION voices_digest(t tasks) RETURNS text LANGUAGE sql STABLE AS $$
-    SELECT md5(string_agg(v.annotation_id || ':' || v.result_hash, ',' ORDER BY v.annotation_id)) FROM voices(t) v
+    SELECT md5(string_agg(v.annotation_id || ':' || v.result_hash, ',' ORDER BY v.annotation_id))
+      FROM voices(t) v
 $$;
 
 -- Of these tasks, those whose answers are enough and were not compared yet, with the answers in the order
 -- they came.
 CREATE OR REPLACE FUNCTION undecided_tasks(p_task_keys uuid[], p_threshold double precision)
-RETURNS TABLE (task_key uuid, answers text, annotation_ids bigint[], answer_values jsonb) LANGUAGE sql STABLE AS $$
+RETURNS TABLE (task_key uuid, answers text, annotation_ids bigint[], answer_values jsonb)
+LANGUAGE sql STABLE AS $$
     SELECT t.task_key, voices_digest(t), v.ids, v.said
       FROM tasks t
       CROSS JOIN LATERAL (
@@ -84,7 +90,8 @@ BEGIN
     SELECT CASE WHEN disagreed(t) THEN 'adjudication'
                 WHEN EXISTS (SELECT FROM annotations a
                               WHERE a.task_key = t.task_key AND a.deleted_at IS NULL AND NOT a.was_cancelled
-                                AND a.value IS NOT NULL AND waits_for_review(a, t.task_type)) THEN 'review' END
+                                AND a.value IS NOT NULL AND waits_for_review(a, t.task_type))
+                THEN 'review' END
       INTO v_waits_for;
     UPDATE tasks SET waits_for = v_waits_for
      WHERE task_key = t.task_key AND state = 'annotated' AND waits_for IS DISTINCT FROM v_waits_for;
@@ -106,7 +113,8 @@ CREATE OR REPLACE FUNCTION end_adjudication() RETURNS trigger LANGUAGE plpgsql A
 BEGIN
     IF NEW.adjudicates IS NOT NULL THEN
         PERFORM end_task(t.task_key, 'resolved') FROM tasks t
-          WHERE t.task_key = NEW.adjudicates AND t.state = 'annotated' AND NEW.state IN ('accepted', 'resolved');
+          WHERE t.task_key = NEW.adjudicates AND t.state = 'annotated'
+            AND NEW.state IN ('accepted', 'resolved');
     ELSIF OLD.waits_for = 'adjudication' AND NEW.waits_for IS DISTINCT FROM 'adjudication' THEN
         PERFORM end_task(t.task_key, 'cancelled') FROM tasks t
           WHERE t.adjudicates = NEW.task_key AND t.state IN ('claimed', 'open', 'annotated');
@@ -118,7 +126,8 @@ CREATE OR REPLACE TRIGGER task_adjudicated AFTER UPDATE ON tasks FOR EACH ROW
     EXECUTE FUNCTION end_adjudication();
 
 -- The tasks that wait for an adjudication and have none at work.
-CREATE OR REPLACE FUNCTION due_adjudications(p_project_id integer) RETURNS SETOF tasks LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION due_adjudications(p_project_id integer) RETURNS SETOF tasks
+LANGUAGE sql STABLE AS $$
     SELECT t.* FROM tasks t JOIN samples s USING (sample_id)
      WHERE t.project_id = p_project_id AND t.waits_for = 'adjudication' AND s.deleted_at IS NULL
        AND NOT is_left_out(s, t.task_type)
@@ -127,10 +136,12 @@ CREATE OR REPLACE FUNCTION due_adjudications(p_project_id integer) RETURNS SETOF
 $$;
 
 -- Claims an adjudication of each task that is due one. Answers their keys, oldest first.
-CREATE OR REPLACE FUNCTION claim_adjudications(p_project_id integer, p_claimed_by text, p_limit integer) RETURNS SETOF uuid
-LANGUAGE sql AS $$
-    INSERT INTO tasks (sample_id, task_type, project_id, sync_version, reads, writes, base, overlap, claimed_by, adjudicates)
-    SELECT t.sample_id, t.task_type, t.project_id, s.sync_version, t.reads, t.writes, '{}', 1, p_claimed_by, t.task_key
+CREATE OR REPLACE FUNCTION claim_adjudications(p_project_id integer, p_claimed_by text, p_limit integer)
+RETURNS SETOF uuid LANGUAGE sql AS $$
+    INSERT INTO tasks (sample_id, task_type, project_id, sync_version, reads, writes, base, overlap,
+                       claimed_by, adjudicates)
+    SELECT t.sample_id, t.task_type, t.project_id, s.sync_version, t.reads, t.writes, '{}', 1, p_claimed_by,
+           t.task_key
       FROM due_adjudications(p_project_id) t JOIN samples s USING (sample_id)
      ORDER BY t.claimed_at, t.task_key LIMIT p_limit
     ON CONFLICT DO NOTHING RETURNING task_key

@@ -2,12 +2,13 @@
 
 -- Whoever listens on lsloop_events is woken once the event is committed. The same body again is one event as
 -- long as nobody has looked: what it tells is seen by the look that comes. Later it is an event of its own.
-CREATE OR REPLACE FUNCTION store_event(p_source_path text, p_action text, p_payload jsonb, p_digest text) RETURNS bigint
-LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION store_event(p_source_path text, p_action text, p_payload jsonb, p_digest text)
+RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     v_id bigint;
 BEGIN
-    INSERT INTO events AS e (source_path, action, payload, digest) VALUES (p_source_path, p_action, p_payload, p_digest)
+    INSERT INTO events AS e (source_path, action, payload, digest)
+    VALUES (p_source_path, p_action, p_payload, p_digest)
     ON CONFLICT (digest) WHERE is_fresh DO UPDATE SET deliveries = e.deliveries + 1
     RETURNING event_id INTO v_id;
     PERFORM pg_notify('lsloop_events', '');
@@ -21,16 +22,20 @@ CREATE OR REPLACE FUNCTION event_server(p_payload jsonb) RETURNS text LANGUAGE s
     SELECT CASE WHEN count(DISTINCT server) FILTER (WHERE is_same) = 1 THEN min(server) FILTER (WHERE is_same)
                 WHEN count(DISTINCT server) = 1 THEN min(server) END
       FROM (SELECT server, ls_created_at = p_payload #>> '{project,created_at}' AS is_same FROM projects
-             WHERE CAST(ls_project_id AS text) = coalesce(p_payload #>> '{project,id}', p_payload ->> 'project')) p
+             WHERE CAST(ls_project_id AS text)
+                   = coalesce(p_payload #>> '{project,id}', p_payload ->> 'project')) p
 $$;
 
 -- The oldest events that are due, but for those from another Label Studio than p_server: somebody else
 -- reaches that. Whoever takes them and dies has spent an attempt, and they are due again by themselves; what
 -- has no attempt left is given up here.
 DROP FUNCTION IF EXISTS take_events(integer, integer);
-CREATE OR REPLACE FUNCTION take_events(p_limit integer, p_tries integer, p_server text) RETURNS SETOF events LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION take_events(p_limit integer, p_tries integer, p_server text) RETURNS SETOF events
+LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE events SET state = 'failed', finished_at = clock_timestamp(), error = coalesce(error, 'whoever looked did not come back')
+    UPDATE events
+       SET state = 'failed', finished_at = clock_timestamp(),
+           error = coalesce(error, 'whoever looked did not come back')
      WHERE state = 'stored' AND next_try_at <= clock_timestamp() AND attempts >= p_tries;
     RETURN QUERY
     WITH due AS (
@@ -44,8 +49,8 @@ BEGIN
     SELECT * FROM taken ORDER BY event_id;
 END $$;
 
-CREATE OR REPLACE FUNCTION finish_events(p_event_ids bigint[], p_state text, p_why text DEFAULT NULL) RETURNS void
-LANGUAGE sql AS $$
+CREATE OR REPLACE FUNCTION finish_events(p_event_ids bigint[], p_state text, p_why text DEFAULT NULL)
+RETURNS void LANGUAGE sql AS $$
     UPDATE events SET state = p_state, error = p_why, finished_at = clock_timestamp()
      WHERE event_id = ANY (p_event_ids) AND state = 'stored'
 $$;

@@ -10,9 +10,12 @@ CREATE OR REPLACE FUNCTION split_key(s samples) RETURNS text LANGUAGE sql IMMUTA
 $$;
 
 -- Where a key falls by itself: the same in every ledger, with these shares.
-CREATE OR REPLACE FUNCTION hashed_split(p_split_key text, p_validation double precision, p_test double precision) RETURNS text
+CREATE OR REPLACE FUNCTION hashed_split(p_split_key text, p_validation double precision,
+                                        p_test double precision) RETURNS text
 LANGUAGE sql IMMUTABLE AS $$
-    SELECT CASE WHEN place < p_test THEN 'test' WHEN place < p_test + p_validation THEN 'validation' ELSE 'train' END
+    SELECT CASE WHEN place < p_test THEN 'test'
+                WHEN place < p_test + p_validation THEN 'validation'
+                ELSE 'train' END
       FROM (SELECT ('x' || substr(md5(p_split_key), 1, 12))::bit(48)::bigint / 2.0 ^ 48 AS place) hashed
 $$;
 
@@ -50,55 +53,71 @@ CREATE FUNCTION reviewed(p_task_type text, p_layout text) RETURNS TABLE (
 ) LANGUAGE sql STABLE AS $$
     WITH held AS (
         SELECT r.sample_id, max(r.revision_id) AS newest_revision, max(t.reads) AS reads,
-               (array_agg(CASE WHEN t.reads <> '{media}' THEN judged_from(t) END ORDER BY r.revision_id DESC))[1] AS judged_from,
+               (array_agg(CASE WHEN t.reads <> '{media}' THEN judged_from(t) END
+                          ORDER BY r.revision_id DESC))[1] AS judged_from,
                jsonb_object_agg(r.field, jsonb_build_object(
-                   'value', r.value, 'revision', r.version, 'origin', r.origin, 'annotator', coalesce(speaker(a), r.actor),
-                   'remarks', coalesce(r.remarks, '{}'), 'model_version', t.model_version, 'sync_version', t.sync_version,
-                   'accepted_at', to_char(r.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))) AS answers,
+                   'value', r.value, 'revision', r.version, 'origin', r.origin,
+                   'annotator', coalesce(speaker(a), r.actor), 'remarks', coalesce(r.remarks, '{}'),
+                   'model_version', t.model_version, 'sync_version', t.sync_version,
+                   'accepted_at', to_char(r.created_at AT TIME ZONE 'UTC',
+                                          'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'))) AS answers,
                jsonb_object_agg(r.field, jsonb_build_object(
-                   'revision', r.version, 'annotator', coalesce(speaker(a), r.actor), 'model_version', t.model_version)) AS said
+                   'revision', r.version, 'annotator', coalesce(speaker(a), r.actor),
+                   'model_version', t.model_version)) AS said
           FROM tasks t JOIN revisions r USING (task_key) JOIN samples s ON s.sample_id = r.sample_id
           LEFT JOIN annotations a ON a.annotation_id = r.annotation_id
          WHERE t.task_type = p_task_type AND r.field = ANY (t.writes) AND s.deleted_at IS NULL
            -- CASE, because the planner takes the bare comparison for a rare hit and loops over what are all
            -- the rows.
-           AND CASE WHEN r.version = (s.held ->> r.field)::integer THEN s.field_versions = '{}' AND t.reads = '{media}' OR NOT is_outdated(t, s) END
+           AND CASE WHEN r.version = (s.held ->> r.field)::integer
+                    THEN s.field_versions = '{}' AND t.reads = '{media}' OR NOT is_outdated(t, s) END
          GROUP BY r.sample_id),
     standing AS (
-        SELECT s.*, h.newest_revision, h.reads, h.judged_from, h.answers, h.said, split_key(s) AS split_key, k.split AS split_of_key
+        SELECT s.*, h.newest_revision, h.reads, h.judged_from, h.answers, h.said, split_key(s) AS split_key,
+               k.split AS split_of_key
           FROM held h JOIN samples s USING (sample_id) LEFT JOIN splits k ON k.split_key = split_key(s)
          WHERE NOT EXISTS (SELECT FROM conflicts c JOIN tasks o USING (task_key)
                             WHERE c.sample_id = s.sample_id AND c.status = 'open'
                               AND (o.task_type = p_task_type
-                                   OR EXISTS (SELECT FROM jsonb_object_keys(h.answers) f WHERE f = ANY (o.writes))))
+                                   OR EXISTS (SELECT FROM jsonb_object_keys(h.answers) f
+                                               WHERE f = ANY (o.writes))))
            AND NOT EXISTS (SELECT FROM samples c JOIN tasks o ON o.sample_id = c.sample_id
-                            WHERE c.parent_sample_id = s.sample_id AND c.deleted_at IS NULL AND o.task_type = p_task_type
+                            WHERE c.parent_sample_id = s.sample_id AND c.deleted_at IS NULL
+                              AND o.task_type = p_task_type
                               AND o.state IN ('accepted', 'resolved'))
          -- OFFSET 0: a condition on the split is not to go into this, where the planner may take it for a
          -- rare hit, too.
          ORDER BY s.arrival, s.sample_id OFFSET 0)
-    SELECT s.sample_id, s.arrival, found.split, s.is_gold_standard OR s.split IS NOT NULL AND s.split_of_key IS NOT NULL,
+    SELECT s.sample_id, s.arrival, found.split,
+           s.is_gold_standard OR s.split IS NOT NULL AND s.split_of_key IS NOT NULL,
            found.digest,
            jsonb_build_object(
                'sample_id', s.sample_id, 'split', found.split, 'arrival', s.arrival, 'digest', found.digest,
-               'layout', p_layout, 'gold', s.is_gold_standard, 'external_id', s.external_id, 'source', s.source,
-               'group', s.group_key, 'media_md5', CASE WHEN s.media_path IS NOT NULL THEN s.media_md5 END,
-               'newest_revision', s.newest_revision, 'dvc_commit_hash', s.dvc_commit_hash, 'answers', s.said)::text,
+               'layout', p_layout, 'gold', s.is_gold_standard, 'external_id', s.external_id,
+               'source', s.source, 'group', s.group_key,
+               'media_md5', CASE WHEN s.media_path IS NOT NULL THEN s.media_md5 END,
+               'newest_revision', s.newest_revision, 'dvc_commit_hash', s.dvc_commit_hash,
+               'answers', s.said)::text,
            made.document, s.media_bytes, s.media_mtime_ns
       FROM standing s
      CROSS JOIN LATERAL (SELECT (jsonb_build_object(  -- OFFSET 0: made once, though it is used twice
-               'sample_id', s.sample_id, 'external_id', s.external_id, 'source', s.source, 'task_type', p_task_type,
-               'group', s.group_key, 'gold', s.is_gold_standard, 'dvc_commit_hash', s.dvc_commit_hash,
-               'newest_revision', s.newest_revision, 'answers', s.answers, 'reads', coalesce(s.judged_from -> 'fields', only_fields(s.fields, s.reads)),
+               'sample_id', s.sample_id, 'external_id', s.external_id, 'source', s.source,
+               'task_type', p_task_type, 'group', s.group_key, 'gold', s.is_gold_standard,
+               'dvc_commit_hash', s.dvc_commit_hash, 'newest_revision', s.newest_revision,
+               'answers', s.answers,
+               'reads', coalesce(s.judged_from -> 'fields', only_fields(s.fields, s.reads)),
                'media', CASE WHEN s.media_path IS NOT NULL THEN jsonb_build_object(
                    'path', s.media_path, 'md5', s.media_md5, 'duration', s.duration, 'width', s.width,
                    'height', s.height) END)
-               || CASE WHEN s.judged_from IS NULL THEN '{}' ELSE jsonb_build_object('judged_from', s.judged_from - 'fields') END
+               || CASE WHEN s.judged_from IS NULL THEN '{}'
+                       ELSE jsonb_build_object('judged_from', s.judged_from - 'fields') END
                -- Not judged from nor answered, and what a model's errors are told apart by.
-               || CASE WHEN s.fields ? 'language' THEN jsonb_build_object('language', s.fields -> 'language') ELSE '{}' END
+               || CASE WHEN s.fields ? 'language' THEN jsonb_build_object('language', s.fields -> 'language')
+                       ELSE '{}' END
                )::text AS document OFFSET 0) made
      CROSS JOIN LATERAL (SELECT md5(made.document || s.split_key) AS digest,
-                                CASE WHEN NOT s.is_gold_standard AND s.split_of_key = s.split THEN s.split END AS split
+                                CASE WHEN NOT s.is_gold_standard AND s.split_of_key = s.split
+                                     THEN s.split END AS split
                          OFFSET 0) found
      ORDER BY s.arrival, s.sample_id
 $$;
@@ -106,14 +125,15 @@ $$;
 -- Gives every sample with an accepted value its split, once and for all. A key goes where the first of its
 -- samples went that has a split already, else where its hash falls.
 DROP FUNCTION IF EXISTS assign_splits(text[], double precision, double precision);
-CREATE OR REPLACE FUNCTION assign_splits(p_validation double precision, p_test double precision) RETURNS bigint
-LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION assign_splits(p_validation double precision, p_test double precision)
+RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     v_ids uuid[];
     v_assigned bigint;
 BEGIN
     SELECT array_agg(s.sample_id) INTO v_ids FROM samples s LEFT JOIN splits k ON k.split_key = split_key(s)
-     WHERE s.held <> '{}' AND s.deleted_at IS NULL AND NOT s.is_gold_standard AND (s.split IS NULL OR k.split IS NULL);
+     WHERE s.held <> '{}' AND s.deleted_at IS NULL AND NOT s.is_gold_standard
+       AND (s.split IS NULL OR k.split IS NULL);
     IF v_ids IS NULL THEN
         RETURN 0;
     END IF;
@@ -121,7 +141,8 @@ BEGIN
     INSERT INTO splits (split_key, split)
     SELECT key, coalesce((array_agg(split ORDER BY arrival) FILTER (WHERE split IS NOT NULL))[1],
                          hashed_split(key, p_validation, p_test))
-      FROM (SELECT split_key(s) AS key, s.split, s.arrival FROM samples s WHERE s.sample_id = ANY (v_ids)) needed
+      FROM (SELECT split_key(s) AS key, s.split, s.arrival FROM samples s
+             WHERE s.sample_id = ANY (v_ids)) needed
      GROUP BY key ORDER BY key
     ON CONFLICT DO NOTHING;
     UPDATE samples s SET split = k.split FROM splits k
@@ -131,7 +152,8 @@ BEGIN
 END $$;
 
 -- A digest of all that an export of a task type would hold.
-CREATE OR REPLACE FUNCTION watermark(p_task_type text) RETURNS TABLE (samples bigint, digest text) LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION watermark(p_task_type text) RETURNS TABLE (samples bigint, digest text)
+LANGUAGE sql STABLE AS $$
     SELECT count(*), md5(coalesce(string_agg(r.sample_id::text || r.digest, '' ORDER BY r.sample_id), ''))
       FROM reviewed(p_task_type, '') r
 $$;
@@ -140,7 +162,9 @@ $$;
 -- it lies: who wrote it (xmin) and where it lies (ctid) name its content. It also differs when only the place
 -- does, after a VACUUM FULL.
 CREATE OR REPLACE FUNCTION export_state() RETURNS text LANGUAGE sql STABLE AS $$
-    SELECT md5(concat_ws(' ', (SELECT oid FROM pg_database WHERE datname = current_database()), (SELECT digest FROM schema_code),
+    SELECT md5(concat_ws(' ',
+        (SELECT oid FROM pg_database WHERE datname = current_database()),
+        (SELECT digest FROM schema_code),
         (SELECT count(*) || ':' || sum(hashtextextended(xmin::text, hashtid(ctid))) FROM samples),
         (SELECT count(*) || ':' || sum(hashtextextended(xmin::text, hashtid(ctid))) FROM tasks),
         (SELECT count(*) || ':' || sum(hashtextextended(xmin::text, hashtid(ctid))) FROM revisions),

@@ -7,12 +7,13 @@ CREATE OR REPLACE FUNCTION register_model(
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
     IF EXISTS (SELECT FROM model_versions m WHERE m.version = p_version AND m.task_type <> p_task_type) THEN
-        RAISE 'The model version % is one of another task type.', p_version USING HINT = 'Train with another seed.';
+        RAISE 'The model version % is one of another task type.', p_version
+            USING HINT = 'Train with another seed.';
     END IF;
-    INSERT INTO model_versions (version, task_type, path, weights, base, base_version, data_sha256, params, seed,
-                                code_version, metrics)
-    VALUES (p_version, p_task_type, p_path, p_weights, p_base, p_base_version, p_data_sha256, p_params, p_seed,
-            p_code_version, p_metrics)
+    INSERT INTO model_versions (version, task_type, path, weights, base, base_version, data_sha256, params,
+                                seed, code_version, metrics)
+    VALUES (p_version, p_task_type, p_path, p_weights, p_base, p_base_version, p_data_sha256, p_params,
+            p_seed, p_code_version, p_metrics)
     ON CONFLICT DO NOTHING;
     RETURN FOUND;
 END $$;
@@ -36,8 +37,8 @@ BEGIN
 END $$;
 
 -- Takes a version into use. Answers whether it was not in use before.
-CREATE OR REPLACE FUNCTION promote_model(p_version text, p_actor text, p_reason text DEFAULT NULL) RETURNS boolean
-LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION promote_model(p_version text, p_actor text, p_reason text DEFAULT NULL)
+RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     v_task_type text;
     v_before text;
@@ -74,13 +75,14 @@ BEGIN
 END $$;
 
 -- Asks for a training. Answers its number: that of the one that waits already, if one does.
-CREATE OR REPLACE FUNCTION request_training(p_task_type text, p_requested_by text, p_reason text) RETURNS bigint
-LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION request_training(p_task_type text, p_requested_by text, p_reason text)
+RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     v_id bigint;
 BEGIN
     PERFORM pg_advisory_xact_lock(hashtextextended('lsloop trainings: ' || p_task_type, 0));
-    SELECT training_id INTO v_id FROM trainings WHERE task_type = p_task_type AND state = 'queued' ORDER BY 1 DESC LIMIT 1;
+    SELECT training_id INTO v_id FROM trainings WHERE task_type = p_task_type AND state = 'queued'
+     ORDER BY 1 DESC LIMIT 1;
     IF v_id IS NULL THEN
         INSERT INTO trainings (task_type, state, requested_by, reason)
         VALUES (p_task_type, 'queued', p_requested_by, p_reason) RETURNING training_id INTO v_id;
@@ -91,18 +93,21 @@ END $$;
 -- Asks for a training for each number of accepted annotations that is reached for the first time:
 -- p_milestones, then every p_every. Of several at once only the last is trained for. Answers its number, or
 -- NULL.
-CREATE OR REPLACE FUNCTION reach_milestones(p_task_type text, p_milestones integer[], p_every integer) RETURNS bigint
-LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION reach_milestones(p_task_type text, p_milestones integer[], p_every integer)
+RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     v_accepted bigint;
     v_last integer := coalesce((SELECT max(m) FROM unnest(p_milestones) m), 0);
     v_id bigint;
 BEGIN
-    SELECT count(*) INTO v_accepted FROM tasks WHERE task_type = p_task_type AND state IN ('accepted', 'resolved');
+    SELECT count(*) INTO v_accepted FROM tasks
+     WHERE task_type = p_task_type AND state IN ('accepted', 'resolved');
     PERFORM pg_advisory_xact_lock(hashtextextended('lsloop trainings: ' || p_task_type, 0));
     WITH reached AS (
         SELECT m FROM unnest(p_milestones) m WHERE m <= v_accepted
-        UNION SELECT g FROM generate_series((v_last / nullif(p_every, 0) + 1) * p_every, v_accepted, nullif(p_every, 0)) g),
+        UNION SELECT g
+                FROM generate_series((v_last / nullif(p_every, 0) + 1) * p_every, v_accepted,
+                                     nullif(p_every, 0)) g),
     new AS (SELECT m FROM reached WHERE NOT EXISTS (
         SELECT FROM trainings t WHERE t.task_type = p_task_type AND t.milestone = m)),
     asked AS (
@@ -112,7 +117,8 @@ BEGIN
           FROM new ORDER BY m
         ON CONFLICT DO NOTHING RETURNING training_id, state)
     SELECT training_id INTO v_id FROM asked WHERE state = 'queued';
-    UPDATE trainings SET state = 'superseded', finished_at = clock_timestamp(), outcome = 'Training ' || v_id || ' does it.'
+    UPDATE trainings
+       SET state = 'superseded', finished_at = clock_timestamp(), outcome = 'Training ' || v_id || ' does it.'
      WHERE task_type = p_task_type AND state = 'queued' AND training_id < v_id;
     RETURN v_id;
 END $$;
@@ -120,8 +126,8 @@ END $$;
 -- Begins a run. Whoever calls this holds the task type's turn, so that a training that still runs in the
 -- ledger was killed: it goes on when it is the same run, else it has failed. All that wait are answered by
 -- this run.
-CREATE OR REPLACE FUNCTION begin_training(p_task_type text, p_requested_by text, p_reason text, p_run jsonb) RETURNS bigint
-LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION begin_training(p_task_type text, p_requested_by text, p_reason text, p_run jsonb)
+RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     v_id bigint;
 BEGIN
@@ -138,22 +144,27 @@ BEGIN
             INSERT INTO trainings (task_type, state, requested_by, reason)
             VALUES (p_task_type, 'queued', p_requested_by, p_reason) RETURNING training_id INTO v_id;
         END IF;
-        UPDATE trainings SET state = 'running', started_at = clock_timestamp(), run = p_run WHERE training_id = v_id;
+        UPDATE trainings SET state = 'running', started_at = clock_timestamp(), run = p_run
+         WHERE training_id = v_id;
     END IF;
-    UPDATE trainings SET state = 'superseded', finished_at = clock_timestamp(), outcome = 'Training ' || v_id || ' does it.'
+    UPDATE trainings
+       SET state = 'superseded', finished_at = clock_timestamp(), outcome = 'Training ' || v_id || ' does it.'
      WHERE task_type = p_task_type AND state = 'queued';
     RETURN v_id;
 END $$;
 
 -- Ends a run: with a version and what became of it, or with what went wrong.
-CREATE OR REPLACE FUNCTION end_training(p_training_id bigint, p_version text, p_outcome text, p_error text DEFAULT NULL)
+CREATE OR REPLACE FUNCTION end_training(p_training_id bigint, p_version text, p_outcome text,
+                                        p_error text DEFAULT NULL)
 RETURNS void LANGUAGE sql AS $$
-    UPDATE trainings SET state = CASE WHEN p_error IS NULL THEN 'done' ELSE 'failed' END, finished_at = clock_timestamp(),
+    UPDATE trainings
+       SET state = CASE WHEN p_error IS NULL THEN 'done' ELSE 'failed' END, finished_at = clock_timestamp(),
            model_version = p_version, outcome = p_outcome, error = p_error
      WHERE training_id = p_training_id
 $$;
 
-CREATE OR REPLACE FUNCTION training_has_job(p_training_id bigint, p_job_id bigint) RETURNS void LANGUAGE sql AS $$
+CREATE OR REPLACE FUNCTION training_has_job(p_training_id bigint, p_job_id bigint) RETURNS void
+LANGUAGE sql AS $$
     UPDATE trainings SET job_id = p_job_id WHERE training_id = p_training_id
 $$;
 

@@ -13,10 +13,12 @@ RETURNS TABLE (task_key uuid, ls_task_id bigint, wanted integer) LANGUAGE sql ST
                       AND NOT a.was_cancelled) AS wanted
           FROM (SELECT a.task_key FROM annotations a WHERE a.says_nothing AND a.deleted_at IS NULL
                 UNION SELECT a.task_key FROM annotations a WHERE a.review = 'rejected'
-                UNION SELECT o.task_key FROM tasks o WHERE o.project_id = p_project_id AND o.ls_overlap IS NOT NULL) k
+                UNION SELECT o.task_key FROM tasks o
+                       WHERE o.project_id = p_project_id AND o.ls_overlap IS NOT NULL) k
           JOIN tasks t USING (task_key)
          WHERE t.project_id = p_project_id AND t.gone_at IS NULL AND t.ls_task_id IS NOT NULL
-           AND (t.state IN ('open', 'annotated') OR t.ls_overlap IS NOT NULL AND t.state NOT IN ('claimed', 'cancelled'))) w
+           AND (t.state IN ('open', 'annotated')
+                OR t.ls_overlap IS NOT NULL AND t.state NOT IN ('claimed', 'cancelled'))) w
      WHERE wanted <> (SELECT coalesce(t.ls_overlap, t.overlap) FROM tasks t WHERE t.task_key = w.task_key)
      ORDER BY ls_task_id
 $$;

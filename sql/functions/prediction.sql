@@ -5,7 +5,8 @@
 -- probe without pre-annotation would be known by that. What an annotator left for somebody else to begin from
 -- stays. A query that reads from it is planned as if this stood in it.
 DROP FUNCTION IF EXISTS waits_for_prediction();
-CREATE OR REPLACE FUNCTION waiting_for_prediction(p_task_type text, p_reads text[], p_model_version text, p_since timestamptz)
+CREATE OR REPLACE FUNCTION waiting_for_prediction(p_task_type text, p_reads text[], p_model_version text,
+                                                  p_since timestamptz)
 RETURNS SETOF samples LANGUAGE sql STABLE AS $$
     SELECT s.* FROM samples s
      WHERE s.deleted_at IS NULL
@@ -16,21 +17,26 @@ RETURNS SETOF samples LANGUAGE sql STABLE AS $$
                    SELECT FROM samples c WHERE c.parent_sample_id = s.sample_id AND c.deleted_at IS NULL
                       AND (c.only_task_type IS NULL OR c.only_task_type = p_task_type))
                AND NOT EXISTS (
-                   SELECT FROM tasks t WHERE t.sample_id = s.sample_id AND t.task_type = p_task_type AND NOT t.is_gold_probe
+                   SELECT FROM tasks t
+                    WHERE t.sample_id = s.sample_id AND t.task_type = p_task_type AND NOT t.is_gold_probe
                       AND (t.state IN ('open', 'annotated', 'conflicted', 'accepted', 'resolved')
                            OR t.state = 'parked' AND t.gone_at IS NULL)
                       AND (s.field_versions = '{}'
-                           OR NOT changed_since(s.field_versions, p_reads, greatest(t.sync_version, t.settled_version)))
-                      AND (t.state NOT IN ('accepted', 'resolved', 'parked') OR t.reads = '{media}' OR NOT source_moved(t, s))))
+                           OR NOT changed_since(s.field_versions, p_reads,
+                                                greatest(t.sync_version, t.settled_version)))
+                      AND (t.state NOT IN ('accepted', 'resolved', 'parked') OR t.reads = '{media}'
+                           OR NOT source_moved(t, s))))
        AND NOT EXISTS (
            SELECT FROM (
                SELECT p.model_version, p.created_at FROM predictions p
                 WHERE p.sample_id = s.sample_id AND p.task_type = p_task_type
-                  AND (s.field_versions = '{}' OR NOT changed_since(s.field_versions, p_reads, p.sync_version))
+                  AND (s.field_versions = '{}'
+                       OR NOT changed_since(s.field_versions, p_reads, p.sync_version))
                   AND (p_reads = '{media}' OR NOT corrected_since(s, p_reads, p.created_at))
                 ORDER BY p.created_at DESC, p.prediction_id DESC LIMIT 1) newest
             WHERE newest.model_version = 'human-reflow'
-               OR newest.model_version = p_model_version AND (p_since IS NULL OR newest.created_at >= p_since))
+               OR newest.model_version = p_model_version
+                  AND (p_since IS NULL OR newest.created_at >= p_since))
 $$;
 
 CREATE OR REPLACE FUNCTION count_waiting_for_prediction(
@@ -43,8 +49,8 @@ $$;
 -- again share it). A claim ends when its predictions are written down, or with the session that holds the
 -- advisory lock p_worker. Nobody who changes a sample waits for a prediction.
 CREATE OR REPLACE FUNCTION claim_predictions(
-    p_task_type text, p_reads text[], p_model_version text, p_since timestamptz, p_worker bigint, p_after bigint, p_after_id uuid,
-    p_limit integer
+    p_task_type text, p_reads text[], p_model_version text, p_since timestamptz, p_worker bigint,
+    p_after bigint, p_after_id uuid, p_limit integer
 ) RETURNS SETOF samples LANGUAGE plpgsql AS $$
 DECLARE
     v_line refcursor;
@@ -57,7 +63,8 @@ BEGIN
     OPEN v_line FOR
         SELECT w.sample_id FROM waiting_for_prediction(p_task_type, p_reads, p_model_version, p_since) w
          WHERE w.arrival >= p_after AND (w.arrival, w.sample_id) > (p_after, p_after_id)
-           AND NOT EXISTS (SELECT FROM prediction_claims c WHERE c.sample_id = w.sample_id AND c.task_type = p_task_type)
+           AND NOT EXISTS (SELECT FROM prediction_claims c
+                            WHERE c.sample_id = w.sample_id AND c.task_type = p_task_type)
          ORDER BY w.arrival, w.sample_id;
     WHILE cardinality(v_ids) < p_limit LOOP
         FETCH v_line INTO v_id;
@@ -74,31 +81,38 @@ BEGIN
     WITH claimed AS (
         INSERT INTO prediction_claims (sample_id, task_type, claimed_by)
         SELECT w.sample_id, p_task_type, p_worker
-          FROM waiting_for_prediction(p_task_type, p_reads, p_model_version, p_since) w WHERE w.sample_id = ANY (v_ids)
+          FROM waiting_for_prediction(p_task_type, p_reads, p_model_version, p_since) w
+         WHERE w.sample_id = ANY (v_ids)
         ON CONFLICT DO NOTHING RETURNING sample_id)
     SELECT s.* FROM samples s JOIN claimed USING (sample_id) ORDER BY s.arrival, s.sample_id;
 END $$;
 
 -- Writes down what a model said, and ends the claims: of these samples, those without a prediction included.
 CREATE OR REPLACE FUNCTION record_predictions(
-    p_task_type text, p_model_version text, p_worker bigint, p_done uuid[], p_ids uuid[], p_sync_versions integer[],
-    p_values jsonb[], p_scores double precision[], p_uncertainties double precision[]
+    p_task_type text, p_model_version text, p_worker bigint, p_done uuid[], p_ids uuid[],
+    p_sync_versions integer[], p_values jsonb[], p_scores double precision[],
+    p_uncertainties double precision[]
 ) RETURNS void LANGUAGE sql AS $$
-    INSERT INTO predictions (sample_id, task_type, model_version, value, score, uncertainty, sync_version, created_at)
-    SELECT n.sample_id, p_task_type, p_model_version, n.value, n.score, n.uncertainty, n.sync_version, clock_timestamp()
+    INSERT INTO predictions (sample_id, task_type, model_version, value, score, uncertainty, sync_version,
+                             created_at)
+    SELECT n.sample_id, p_task_type, p_model_version, n.value, n.score, n.uncertainty, n.sync_version,
+           clock_timestamp()
       FROM unnest(p_ids, p_sync_versions, p_values, p_scores, p_uncertainties)
            n(sample_id, sync_version, value, score, uncertainty)
      ORDER BY n.sample_id
     ON CONFLICT (sample_id, task_type, model_version, sync_version) DO UPDATE
-       SET value = excluded.value, score = excluded.score, uncertainty = excluded.uncertainty, created_at = excluded.created_at;
-    DELETE FROM prediction_claims WHERE claimed_by = p_worker AND task_type = p_task_type AND sample_id = ANY (p_done);
+       SET value = excluded.value, score = excluded.score, uncertainty = excluded.uncertainty,
+           created_at = excluded.created_at;
+    DELETE FROM prediction_claims
+     WHERE claimed_by = p_worker AND task_type = p_task_type AND sample_id = ANY (p_done);
 $$;
 
 -- The next p_limit samples of a push that takes the most uncertain first. Of samples that belong together (a
 -- speaker, a video) one goes after those of the others have gone: turn by turn, and within a turn the most
 -- uncertain first. Samples without prediction follow, the oldest first. p_share of the places go to samples
 -- that chance chose of all.
-CREATE OR REPLACE FUNCTION uncertain_first(p_task_type text, p_reads text[], p_seed text, p_share double precision, p_limit integer)
+CREATE OR REPLACE FUNCTION uncertain_first(p_task_type text, p_reads text[], p_seed text,
+                                           p_share double precision, p_limit integer)
 RETURNS TABLE (sample_id uuid, place bigint) LANGUAGE sql STABLE AS $$
     WITH able AS MATERIALIZED (
         SELECT s.sample_id, s.arrival, split_key(s) AS together, p.uncertainty
@@ -108,7 +122,8 @@ RETURNS TABLE (sample_id uuid, place bigint) LANGUAGE sql STABLE AS $$
                  AND (s.field_versions = '{}' OR NOT changed_since(s.field_versions, p_reads, p.sync_version))
                ORDER BY p.created_at DESC, p.prediction_id DESC LIMIT 1) p ON true),
     drawn AS MATERIALIZED (
-        SELECT a.sample_id, row_number() OVER (ORDER BY md5(a.sample_id::text || p_seed), a.sample_id) AS number
+        SELECT a.sample_id,
+               row_number() OVER (ORDER BY md5(a.sample_id::text || p_seed), a.sample_id) AS number
           FROM able a ORDER BY 2 LIMIT floor(least(p_limit, (SELECT count(*) FROM able)) * p_share)::bigint),
     turns AS (
         SELECT a.*, row_number() OVER (PARTITION BY a.uncertainty IS NULL, a.together

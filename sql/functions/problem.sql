@@ -10,7 +10,8 @@ CREATE OR REPLACE FUNCTION set_aside(p_problems jsonb) RETURNS void LANGUAGE sql
            ls_project_id bigint, ls_task_id bigint, reason text, fix text, sync_version integer, digest text)
      ORDER BY step, task_type, subject, key
     ON CONFLICT (step, task_type, subject, key) DO UPDATE
-       SET sample_id = excluded.sample_id, annotator = excluded.annotator, ls_project_id = excluded.ls_project_id,
-           ls_task_id = excluded.ls_task_id, reason = excluded.reason, fix = excluded.fix,
-           sync_version = excluded.sync_version, digest = excluded.digest, times = p.times + 1, last_seen = now()
+       SET sample_id = excluded.sample_id, annotator = excluded.annotator,
+           ls_project_id = excluded.ls_project_id, ls_task_id = excluded.ls_task_id, reason = excluded.reason,
+           fix = excluded.fix, sync_version = excluded.sync_version, digest = excluded.digest,
+           times = p.times + 1, last_seen = now()
 $$;

@@ -16,26 +16,30 @@ BEGIN
     RETURN NULL;
 END $$;
 CREATE OR REPLACE TRIGGER samples_changed
-    AFTER UPDATE OF fields, upstream, held, field_versions, sync_version, media_path, media_md5, deleted_at ON samples
+    AFTER UPDATE OF fields, upstream, held, field_versions, sync_version, media_path, media_md5, deleted_at
+    ON samples
     FOR EACH STATEMENT EXECUTE FUNCTION samples_changed();
 
 -- Tasks without an answer whose sample moved on since they were sent, upstream or in the hands of people.
 CREATE OR REPLACE FUNCTION moved_tasks(p_project_id integer) RETURNS SETOF tasks LANGUAGE sql STABLE AS $$
     SELECT t.* FROM tasks t JOIN samples s USING (sample_id)
-     WHERE t.project_id = p_project_id AND t.state = 'open' AND t.gone_at IS NULL AND NOT t.is_gold_probe AND t.adjudicates IS NULL
+     WHERE t.project_id = p_project_id AND t.state = 'open' AND t.gone_at IS NULL AND NOT t.is_gold_probe
+       AND t.adjudicates IS NULL
        AND s.deleted_at IS NULL
        AND (s.sync_version > t.sync_version
             OR (s.held <> '{}' OR t.base -> 'held' <> '{}')
                AND only_fields(s.held, t.reads || t.writes) IS DISTINCT FROM t.base -> 'held')
        -- Not has_answers: a function is called for each task before its sample is looked at.
-       AND NOT EXISTS (SELECT FROM annotations a WHERE a.task_key = t.task_key AND a.deleted_at IS NULL AND NOT a.was_cancelled)
+       AND NOT EXISTS (SELECT FROM annotations a
+                        WHERE a.task_key = t.task_key AND a.deleted_at IS NULL AND NOT a.was_cancelled)
 $$;
 
 -- Whether nothing changed since all tasks of a project were last looked at and none was stale. A restored
 -- ledger counts other transactions: so once in ten minutes they are looked at in any case.
 CREATE OR REPLACE FUNCTION is_as_it_was(p_project_id integer) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT coalesce(bool_and(clock_timestamp() BETWEEN refreshed_at AND refreshed_at + interval '10 minutes'
-               AND NOT EXISTS (SELECT FROM sample_changes c WHERE NOT pg_visible_in_snapshot(c.xid, p.refreshed_as_of))), false)
+               AND NOT EXISTS (SELECT FROM sample_changes c
+                                WHERE NOT pg_visible_in_snapshot(c.xid, p.refreshed_as_of))), false)
       FROM projects p WHERE p.project_id = p_project_id AND p.refreshed_as_of IS NOT NULL
 $$;
 
@@ -56,12 +60,15 @@ BEGIN
      WHERE t.task_key = ANY (v_keys) AND t.state = 'open' AND s.sample_id = t.sample_id
        AND shows_same(snapshot(s, t.reads || t.writes), t.base);
     IF v_keys <> '{}' THEN
-        v_keys := ARRAY(SELECT m.task_key FROM moved_tasks(p_project_id) m ORDER BY m.opened_at, m.ls_task_id);
+        v_keys := ARRAY(SELECT m.task_key FROM moved_tasks(p_project_id) m
+                         ORDER BY m.opened_at, m.ls_task_id);
     END IF;
     IF v_keys = '{}' THEN
-        UPDATE projects SET refreshed_as_of = v_as_of, refreshed_at = clock_timestamp() WHERE project_id = p_project_id;
+        UPDATE projects SET refreshed_as_of = v_as_of, refreshed_at = clock_timestamp()
+         WHERE project_id = p_project_id;
         DELETE FROM sample_changes WHERE xid < (
-            SELECT min(pg_snapshot_xmin(coalesce(refreshed_as_of, v_as_of))) FROM projects WHERE project_id = p_project_id
+            SELECT min(pg_snapshot_xmin(coalesce(refreshed_as_of, v_as_of))) FROM projects
+             WHERE project_id = p_project_id
                OR refreshed_as_of IS NOT NULL);
     END IF;
     RETURN QUERY SELECT * FROM unnest(v_keys);
@@ -72,8 +79,8 @@ END $$;
 -- what it was given to.
 DROP FUNCTION IF EXISTS refresh_task(uuid, integer, jsonb, bigint, text, timestamptz);
 CREATE OR REPLACE FUNCTION refresh_task(
-    p_task_key uuid, p_sync_version integer, p_base jsonb, p_prediction_id bigint, p_model_version text, p_since timestamptz,
-    p_until timestamptz
+    p_task_key uuid, p_sync_version integer, p_base jsonb, p_prediction_id bigint, p_model_version text,
+    p_since timestamptz, p_until timestamptz
 ) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     t tasks;

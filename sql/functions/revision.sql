@@ -16,18 +16,19 @@ $$;
 -- Ends tasks, each with the annotation that is accepted now, where one is given. One update: PostgreSQL
 -- checks the foreign keys of a row that a transaction changes a second time.
 DROP FUNCTION IF EXISTS end_tasks(uuid[], text);
-CREATE OR REPLACE FUNCTION end_tasks(p_task_keys uuid[], p_state text, p_annotation_ids bigint[] DEFAULT '{}') RETURNS void
-LANGUAGE sql AS $$
+CREATE OR REPLACE FUNCTION end_tasks(p_task_keys uuid[], p_state text, p_annotation_ids bigint[] DEFAULT '{}')
+RETURNS void LANGUAGE sql AS $$
     UPDATE tasks t SET state = p_state, finished_at = now(),
            accepted_annotation_id = coalesce(a.annotation_id, t.accepted_annotation_id),
            accepted_hash = coalesce(a.result_hash, t.accepted_hash)
-      FROM unnest(p_task_keys, p_annotation_ids) n(task_key, annotation_id) LEFT JOIN annotations a USING (annotation_id)
+      FROM unnest(p_task_keys, p_annotation_ids) n(task_key, annotation_id)
+      LEFT JOIN annotations a USING (annotation_id)
      WHERE t.task_key = n.task_key;
     UPDATE locks SET released_at = now() WHERE task_key = ANY (p_task_keys) AND released_at IS NULL;
 $$;
 DROP FUNCTION IF EXISTS end_task(uuid, text);
-CREATE OR REPLACE FUNCTION end_task(p_task_key uuid, p_state text, p_annotation_id bigint DEFAULT NULL) RETURNS void
-LANGUAGE sql AS $$
+CREATE OR REPLACE FUNCTION end_task(p_task_key uuid, p_state text, p_annotation_id bigint DEFAULT NULL)
+RETURNS void LANGUAGE sql AS $$
     SELECT end_tasks(ARRAY[p_task_key], p_state, ARRAY[p_annotation_id])
 $$;
 
@@ -43,16 +44,18 @@ $$;
 -- Whether the field's current value is one that people gave in this task.
 CREATE OR REPLACE FUNCTION holds(t tasks, s samples, p_field text) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT EXISTS (SELECT FROM revisions r
-                    WHERE r.sample_id = s.sample_id AND r.field = p_field AND r.version = (s.held ->> p_field)::integer
+                    WHERE r.sample_id = s.sample_id AND r.field = p_field
+                      AND r.version = (s.held ->> p_field)::integer
                       AND r.task_key = t.task_key)
 $$;
 
 -- A field's value, for good or until people take it back; p_version NULL: what upstream says is current
 -- again.
-CREATE OR REPLACE FUNCTION set_field(p_sample_id uuid, p_field text, p_value jsonb, p_version integer) RETURNS void
-LANGUAGE sql AS $$
+CREATE OR REPLACE FUNCTION set_field(p_sample_id uuid, p_field text, p_value jsonb, p_version integer)
+RETURNS void LANGUAGE sql AS $$
     SELECT writing_of_ours(true);
-    UPDATE samples s SET fields = n.fields, upstream = nullif(coalesce(s.upstream, s.fields), n.fields), updated_at = now(),
+    UPDATE samples s
+       SET fields = n.fields, upstream = nullif(coalesce(s.upstream, s.fields), n.fields), updated_at = now(),
            held = CASE WHEN p_version IS NULL THEN s.held - p_field
                        ELSE s.held || jsonb_build_object(p_field, p_version) END
       FROM (SELECT CASE WHEN p_value IS NULL THEN fields - p_field
@@ -67,16 +70,20 @@ $$;
 -- now is not said here but by end_tasks.
 DROP FUNCTION IF EXISTS write_revisions(tasks, annotations, text, text);
 CREATE OR REPLACE FUNCTION write_revisions(
-    p_task_keys uuid[], p_annotation_ids bigint[], p_values jsonb[], p_origin text, p_reasons text[] DEFAULT '{}'
+    p_task_keys uuid[], p_annotation_ids bigint[], p_values jsonb[], p_origin text,
+    p_reasons text[] DEFAULT '{}'
 ) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM writing_of_ours(true);
     WITH written AS MATERIALIZED (
         SELECT s.sample_id, field, n.value -> field AS value,
-               append_revision(s.sample_id, field, s.fields -> field, n.value -> field, p_origin, speaker(a), n.reason,
-                               nullif(n.value - t.writes, '{}'), t.task_key, a.annotation_id) AS version
-          FROM unnest(p_task_keys, p_annotation_ids, p_values, p_reasons) n(task_key, annotation_id, value, reason)
-          JOIN tasks t USING (task_key) JOIN annotations a USING (annotation_id) JOIN samples s USING (sample_id)
+               append_revision(s.sample_id, field, s.fields -> field, n.value -> field, p_origin, speaker(a),
+                               n.reason, nullif(n.value - t.writes, '{}'), t.task_key, a.annotation_id)
+                   AS version
+          FROM unnest(p_task_keys, p_annotation_ids, p_values, p_reasons)
+               n(task_key, annotation_id, value, reason)
+          JOIN tasks t USING (task_key) JOIN annotations a USING (annotation_id)
+          JOIN samples s USING (sample_id)
           CROSS JOIN unnest(t.writes) field
          WHERE n.value ? field),
     now_current AS (
@@ -86,7 +93,8 @@ BEGIN
            upstream = nullif(coalesce(s.upstream, s.fields), s.fields || n.fields)
       FROM now_current n WHERE s.sample_id = n.sample_id;
     PERFORM writing_of_ours(false);
-    UPDATE annotations SET superseded_at = NULL WHERE annotation_id = ANY (p_annotation_ids) AND superseded_at IS NOT NULL;
+    UPDATE annotations SET superseded_at = NULL
+     WHERE annotation_id = ANY (p_annotation_ids) AND superseded_at IS NOT NULL;
 END $$;
 
 -- What this task gave is current no longer, visibly: what upstream says is. The value stays in the history.
@@ -100,11 +108,12 @@ BEGIN
         SELECT * INTO STRICT s FROM samples WHERE sample_id = t.sample_id FOR UPDATE;
         CONTINUE WHEN NOT holds(t, s, v_field);
         v_upstream := coalesce(s.upstream, s.fields) -> v_field;
-        PERFORM append_revision(s.sample_id, v_field, NULL, v_upstream, 'upstream', s.source, p_reason, NULL, t.task_key,
-                                t.accepted_annotation_id);
+        PERFORM append_revision(s.sample_id, v_field, NULL, v_upstream, 'upstream', s.source, p_reason, NULL,
+                                t.task_key, t.accepted_annotation_id);
         PERFORM set_field(s.sample_id, v_field, v_upstream, NULL);
     END LOOP;
-    UPDATE tasks SET accepted_annotation_id = NULL, accepted_hash = NULL, settled_version = NULL, judged_from = NULL
+    UPDATE tasks
+       SET accepted_annotation_id = NULL, accepted_hash = NULL, settled_version = NULL, judged_from = NULL
      WHERE task_key = t.task_key;
 END $$;
 
@@ -124,7 +133,8 @@ END $$;
 -- An empty answer is none: nobody has said anything of the task.
 CREATE OR REPLACE FUNCTION has_answers(t tasks) RETURNS boolean LANGUAGE sql STABLE AS $$
     SELECT EXISTS (SELECT FROM annotations a
-                    WHERE a.task_key = t.task_key AND a.deleted_at IS NULL AND NOT a.was_cancelled AND NOT a.says_nothing)
+                    WHERE a.task_key = t.task_key AND a.deleted_at IS NULL AND NOT a.was_cancelled
+                      AND NOT a.says_nothing)
 $$;
 
 -- Decides one task by what its annotations say now. Answers what became of it: accepted, conflicted,
@@ -155,7 +165,8 @@ BEGIN
     IF t.accepted_annotation_id = a.annotation_id AND t.accepted_hash = a.result_hash THEN
         RETURN edit_taken_back(t, c);
     END IF;
-    IF t.state = 'resolved' AND c.status = 'resolved' AND c.annotation_id = a.annotation_id AND c.result_hash = a.result_hash THEN
+    IF t.state = 'resolved' AND c.status = 'resolved' AND c.annotation_id = a.annotation_id
+       AND c.result_hash = a.result_hash THEN
         RETURN NULL;
     END IF;
     v_seen := as_seen(t, s, a);
@@ -190,8 +201,10 @@ BEGIN
     PERFORM 1 FROM samples s WHERE s.sample_id IN (
         SELECT t.sample_id FROM tasks t WHERE t.task_key = ANY (p_task_keys)) ORDER BY s.sample_id FOR UPDATE;
     PERFORM hold_tasks(p_task_keys);
-    SELECT array_agg(t.task_key), array_agg(a.annotation_id), array_agg(a.value) INTO v_plain, v_chosen, v_values
-      FROM alone_and_undecided(p_task_keys) t JOIN samples s USING (sample_id) CROSS JOIN chosen_annotation(t) a
+    SELECT array_agg(t.task_key), array_agg(a.annotation_id), array_agg(a.value)
+      INTO v_plain, v_chosen, v_values
+      FROM alone_and_undecided(p_task_keys) t JOIN samples s USING (sample_id)
+     CROSS JOIN chosen_annotation(t) a
      WHERE a.annotation_id IS NOT NULL AND moved_fields(t, s, a.value) = '{}';
     PERFORM write_revisions(v_plain, v_chosen, v_values, 'human');
     PERFORM end_tasks(v_plain, 'accepted', v_chosen);
@@ -207,7 +220,8 @@ END $$;
 
 -- Those of some tasks that are at work, of which nothing was accepted or disputed yet, each the only one of
 -- its sample, and that never showed anything else.
-CREATE OR REPLACE FUNCTION alone_and_undecided(p_task_keys uuid[]) RETURNS SETOF tasks LANGUAGE sql STABLE AS $$
+CREATE OR REPLACE FUNCTION alone_and_undecided(p_task_keys uuid[]) RETURNS SETOF tasks
+LANGUAGE sql STABLE AS $$
     WITH given AS MATERIALIZED (SELECT t FROM unnest(p_task_keys) k(task_key) JOIN tasks t USING (task_key))
     SELECT (t).* FROM (SELECT t, count(*) OVER (PARTITION BY (t).sample_id) AS of_sample FROM given) g
      WHERE of_sample = 1 AND (t).state IN ('open', 'annotated') AND (t).accepted_annotation_id IS NULL

@@ -3,8 +3,8 @@
 
 -- The round to be at: the one that was left off; else the next of a series that was left off; else the first
 -- of a new one.
-CREATE OR REPLACE FUNCTION begin_round(p_task_type text, p_rounds integer, p_wanted jsonb, p_started_by text) RETURNS bigint
-LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION begin_round(p_task_type text, p_rounds integer, p_wanted jsonb, p_started_by text)
+RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
     v_last rounds;
     v_id bigint;
@@ -27,9 +27,11 @@ BEGIN
 END $$;
 
 -- Writes down what came of a part; refused when the round has ended.
-CREATE OR REPLACE FUNCTION record_round_part(p_round_id bigint, p_name text, p_part jsonb) RETURNS void LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION record_round_part(p_round_id bigint, p_name text, p_part jsonb) RETURNS void
+LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE rounds SET parts = parts || jsonb_build_object(p_name, p_part) WHERE round_id = p_round_id AND ended_at IS NULL;
+    UPDATE rounds SET parts = parts || jsonb_build_object(p_name, p_part)
+     WHERE round_id = p_round_id AND ended_at IS NULL;
     IF NOT FOUND THEN
         PERFORM refuse(format('round %s has ended already', p_round_id), 'Run `lsloop loop` again.');
     END IF;
@@ -37,6 +39,7 @@ END $$;
 
 -- Ends a round; p_is_last: no other one follows in its series, because there is nothing left to annotate.
 CREATE OR REPLACE FUNCTION end_round(p_round_id bigint, p_is_last boolean) RETURNS void LANGUAGE sql AS $$
-    UPDATE rounds SET ended_at = clock_timestamp(), of_rounds = CASE WHEN p_is_last THEN number ELSE of_rounds END
+    UPDATE rounds
+       SET ended_at = clock_timestamp(), of_rounds = CASE WHEN p_is_last THEN number ELSE of_rounds END
      WHERE round_id = p_round_id AND ended_at IS NULL
 $$;

@@ -26,8 +26,10 @@ CREATE OR REPLACE FUNCTION detect_conflict() RETURNS trigger LANGUAGE plpgsql AS
 BEGIN
     UPDATE annotations a SET conflict_detected = NOT a.conflict_detected
      WHERE a.annotation_id IN (OLD.annotation_id, NEW.annotation_id)
-       AND a.conflict_detected <> EXISTS (SELECT FROM conflicts c WHERE c.annotation_id = a.annotation_id AND c.status = 'open');
+       AND a.conflict_detected
+           <> EXISTS (SELECT FROM conflicts c WHERE c.annotation_id = a.annotation_id AND c.status = 'open');
     RETURN NULL;
 END $$;
-CREATE OR REPLACE TRIGGER detect_conflict AFTER INSERT OR UPDATE OF status, annotation_id ON conflicts FOR EACH ROW
+CREATE OR REPLACE TRIGGER detect_conflict AFTER INSERT OR UPDATE OF status, annotation_id ON conflicts
+    FOR EACH ROW
     EXECUTE FUNCTION detect_conflict();

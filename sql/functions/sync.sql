@@ -14,9 +14,11 @@ END $$;
 -- Writes down what came of a step; refused when the cycle has ended.
 CREATE OR REPLACE FUNCTION record_sync_step(p_run_id bigint, p_step jsonb) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE sync_runs SET steps = steps || jsonb_build_array(p_step) WHERE run_id = p_run_id AND ended_at IS NULL;
+    UPDATE sync_runs SET steps = steps || jsonb_build_array(p_step)
+     WHERE run_id = p_run_id AND ended_at IS NULL;
     IF NOT FOUND THEN
-        PERFORM refuse(format('sync cycle %s has ended already', p_run_id), 'Another one took its place; run `lsloop sync` again.');
+        PERFORM refuse(format('sync cycle %s has ended already', p_run_id),
+                       'Another one took its place; run `lsloop sync` again.');
     END IF;
 END $$;
 
@@ -26,10 +28,13 @@ DECLARE
     v_outcome text;
 BEGIN
     UPDATE sync_runs SET ended_at = clock_timestamp(), outcome = CASE
-               WHEN steps @> '[{"state": "failed"}]' THEN 'failed' WHEN p_stopped THEN 'stopped' ELSE 'succeeded' END
+               WHEN steps @> '[{"state": "failed"}]' THEN 'failed'
+               WHEN p_stopped THEN 'stopped'
+               ELSE 'succeeded' END
      WHERE run_id = p_run_id AND ended_at IS NULL RETURNING outcome INTO v_outcome;
     IF v_outcome IS NULL THEN
-        PERFORM refuse(format('sync cycle %s has ended already', p_run_id), 'Another one took its place; run `lsloop sync` again.');
+        PERFORM refuse(format('sync cycle %s has ended already', p_run_id),
+                       'Another one took its place; run `lsloop sync` again.');
     END IF;
     RETURN v_outcome;
 END $$;
