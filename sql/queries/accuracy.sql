@@ -5,7 +5,8 @@
 SELECT s.sample_id, s.external_id, s.group_key, only_fields(s.fields, CAST(:writes AS text[])) AS reference
   FROM samples s
  WHERE s.deleted_at IS NULL AND s.held ?& CAST(:writes AS text[])
-   AND EXISTS (SELECT FROM tasks t WHERE t.sample_id = s.sample_id AND t.task_type = :task_type AND NOT t.is_gold_probe
+   AND EXISTS (SELECT FROM tasks t
+                WHERE t.sample_id = s.sample_id AND t.task_type = :task_type AND NOT t.is_gold_probe
                   AND t.state IN ('accepted', 'resolved'))
  ORDER BY s.arrival, s.sample_id;
 

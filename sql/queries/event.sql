@@ -1,5 +1,6 @@
 -- name: counts
-SELECT count(*) FILTER (WHERE state = 'stored') AS waiting, count(*) FILTER (WHERE state = 'failed') AS given_up
+SELECT count(*) FILTER (WHERE state = 'stored') AS waiting,
+       count(*) FILTER (WHERE state = 'failed') AS given_up
   FROM events WHERE state IN ('stored', 'failed');
 
 -- name: are_due
@@ -9,15 +10,17 @@ SELECT EXISTS (SELECT FROM events WHERE state = 'stored' AND next_try_at <= cloc
 SELECT min(received_at) FROM events WHERE state = 'stored';
 
 -- name: recent
-SELECT event_id, received_at, action, source_path, CAST(payload #>> '{project,id}' AS text) AS ls_project_id, state, attempts,
-       deliveries, CASE WHEN state = 'stored' THEN next_try_at END AS next_try_at, finished_at, error
+SELECT event_id, received_at, action, source_path, CAST(payload #>> '{project,id}' AS text) AS ls_project_id,
+       state, attempts, deliveries, CASE WHEN state = 'stored' THEN next_try_at END AS next_try_at,
+       finished_at, error
   FROM events WHERE NOT CAST(:failed AS boolean) OR state = 'failed'
  ORDER BY event_id DESC LIMIT CAST(:limit AS integer);
 
 -- name: tasks_of
 SELECT a.ls_annotation_id, t.ls_task_id
   FROM annotations a JOIN tasks t USING (task_key) JOIN projects p USING (project_id)
- WHERE p.project_id = :project_id AND a.server = p.server AND a.ls_annotation_id = ANY (CAST(:ids AS bigint[]))
+ WHERE p.project_id = :project_id AND a.server = p.server
+   AND a.ls_annotation_id = ANY (CAST(:ids AS bigint[]))
    AND a.deleted_at IS NULL AND t.gone_at IS NULL;
 
 -- name: places

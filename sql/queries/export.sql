@@ -13,7 +13,8 @@ SELECT :task_type, r.sample_id, r.line, r.document, r.split, r.arrival, r.media_
   FROM reviewed(:task_type, :layout) r WHERE r.is_assigned;
 
 -- name: lines
-SELECT CAST(sample_id AS text), line FROM reviewed_now WHERE task_type = %(task_type)s ORDER BY arrival, sample_id;
+SELECT CAST(sample_id AS text), line FROM reviewed_now WHERE task_type = %(task_type)s
+ ORDER BY arrival, sample_id;
 
 -- name: entries
 SELECT CAST(sample_id AS text), line, document, split, arrival, media_bytes, media_mtime_ns
@@ -38,7 +39,8 @@ SELECT manifest_sha256 FROM exports WHERE destination = :destination ORDER BY ex
 INSERT INTO exported_samples AS e (sample_id, task_type, destination, export_id, revisions, digest)
 SELECT i.sample_id, i.task_type, :destination, :export_id, i.revisions, i.digest FROM exported_now i
 ON CONFLICT (sample_id, task_type, destination) DO UPDATE
-   SET export_id = excluded.export_id, revisions = excluded.revisions, digest = excluded.digest, removed_by = NULL
+   SET export_id = excluded.export_id, revisions = excluded.revisions, digest = excluded.digest,
+       removed_by = NULL
  WHERE (e.digest, e.removed_by) IS DISTINCT FROM (excluded.digest, NULL);
 
 -- name: forget

@@ -7,10 +7,13 @@ SELECT task_type, state, count(*) AS n FROM tasks GROUP BY 1, 2 ORDER BY 1, 2;
 SELECT count(*) FILTER (WHERE deleted_at IS NULL) AS n FROM samples;
 
 -- name: conflicts
-SELECT t.task_type AS name, count(*) AS n FROM conflicts c JOIN tasks t USING (task_key) WHERE c.status = 'open' GROUP BY 1 ORDER BY 1;
+SELECT t.task_type AS name, count(*) AS n FROM conflicts c JOIN tasks t USING (task_key)
+ WHERE c.status = 'open' GROUP BY 1 ORDER BY 1;
 
 -- name: locks
-SELECT CASE WHEN task_key IS NOT NULL THEN 'task' WHEN expires_at > now() THEN 'other' ELSE 'expired' END AS name,
+SELECT CASE WHEN task_key IS NOT NULL THEN 'task'
+            WHEN expires_at > now() THEN 'other'
+            ELSE 'expired' END AS name,
        count(*) AS n
   FROM locks WHERE released_at IS NULL GROUP BY 1 ORDER BY 1;
 
@@ -22,5 +25,6 @@ SELECT task_type, CAST(extract(epoch FROM now() - pulled_at) AS double precision
 -- name: events
 SELECT (SELECT count(*) FROM events WHERE state = 'stored') AS waiting,
        (SELECT count(*) FROM events WHERE state = 'failed') AS given_up,
-       CAST(coalesce(extract(epoch FROM clock_timestamp() - (SELECT min(received_at) FROM events WHERE state = 'stored')), 0)
+       CAST(coalesce(extract(epoch FROM clock_timestamp()
+                                        - (SELECT min(received_at) FROM events WHERE state = 'stored')), 0)
             AS double precision) AS wait;

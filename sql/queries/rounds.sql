@@ -1,7 +1,8 @@
 -- Rounds of `lsloop loop`, and how far the people are in one.
 
 -- name: rounds
-SELECT round_id, task_type, series, number, of_rounds, wanted, started_by, started_at, resumed, parts, ended_at
+SELECT round_id, task_type, series, number, of_rounds, wanted, started_by, started_at, resumed, parts,
+       ended_at
   FROM rounds
  WHERE (CAST(:round_id AS bigint) IS NULL OR round_id = :round_id)
    AND (CAST(:series AS bigint) IS NULL OR series = :series)
@@ -11,7 +12,8 @@ SELECT round_id, task_type, series, number, of_rounds, wanted, started_by, start
 -- to tasks of any round. Now: how many tasks wait for people, and how many of those for an adjudication that
 -- was not sent yet. name: progress
 SELECT (SELECT count(*) FROM tasks t
-         WHERE t.task_type = r.task_type AND t.claimed_at >= r.started_at AND NOT t.is_gold_probe AND t.adjudicates IS NULL
+         WHERE t.task_type = r.task_type AND t.claimed_at >= r.started_at AND NOT t.is_gold_probe
+           AND t.adjudicates IS NULL
            AND t.state <> 'cancelled') AS sent,
        (SELECT count(*) FROM tasks t
          WHERE t.task_type = r.task_type AND t.claimed_at >= r.started_at AND t.is_gold_probe) AS probes,
@@ -31,8 +33,11 @@ SELECT (SELECT count(*) FROM tasks t
 -- began. name: answers
 SELECT p.value AS shown, a.value AS given
   FROM rounds r
-  JOIN tasks t ON t.task_type = r.task_type AND t.claimed_at >= r.started_at AND NOT t.is_gold_probe AND t.adjudicates IS NULL
+  JOIN tasks t
+    ON t.task_type = r.task_type AND t.claimed_at >= r.started_at AND NOT t.is_gold_probe
+   AND t.adjudicates IS NULL
   JOIN predictions p ON p.prediction_id = t.prediction_id
-  JOIN annotations a ON a.task_key = t.task_key AND a.deleted_at IS NULL AND NOT a.was_cancelled AND a.value IS NOT NULL
+  JOIN annotations a
+    ON a.task_key = t.task_key AND a.deleted_at IS NULL AND NOT a.was_cancelled AND a.value IS NOT NULL
  WHERE r.round_id = :round_id
  ORDER BY a.annotation_id;

@@ -28,7 +28,8 @@ SELECT count(*) FILTER (WHERE task_key IS NOT NULL) AS in_label_studio,
   FROM locks WHERE released_at IS NULL;
 
 -- name: conflicts
-SELECT count(*) FILTER (WHERE status = 'open') AS open, count(*) FILTER (WHERE status = 'resolved') AS decided,
+SELECT count(*) FILTER (WHERE status = 'open') AS open,
+       count(*) FILTER (WHERE status = 'resolved') AS decided,
        count(*) FILTER (WHERE status = 'withdrawn') AS withdrawn
   FROM conflicts;
 

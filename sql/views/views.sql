@@ -17,7 +17,8 @@ SELECT s.sample_id, s.external_id, s.source, s.sync_version, s.dvc_commit_hash, 
 
 -- Every value every field ever had. A field with one value only has it in the sample.
 CREATE OR REPLACE VIEW v_revisions AS
-SELECT sample_id, field, version, value, origin, remarks, task_key, annotation_id, model_version, actor, reason, created_at
+SELECT sample_id, field, version, value, origin, remarks, task_key, annotation_id, model_version, actor,
+       reason, created_at
   FROM revisions
 UNION ALL
 SELECT s.sample_id, f.key, 1, f.value, 'upstream', NULL, NULL, NULL, NULL, s.source, NULL, s.created_at
