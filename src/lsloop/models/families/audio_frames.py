@@ -140,7 +140,7 @@ class _Ears:
         return self._masked(dict(self.extract(waves, sampling_rate=self.rate, padding=True, **wanted)))
 
     def inputs(self, features: list[dict[str, Any]]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-        """A padded batch, and the part of each element that is heard."""
+        """A padded batch, and how much of each element is heard."""
         return self._masked(
             dict(self.extract.pad(features, padding=True, return_attention_mask=True, return_tensors="pt"))
         )

@@ -24,7 +24,10 @@ NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 def load(model: str, device: str = "auto", settings: Mapping[str, Any] = NOTHING) -> "Predictor":
-    """Load a model. Settings: `batch_size`, `precision`."""
+    """Load a model.
+
+    Settings: `batch_size`, `precision`.
+    """
     return Predictor(model, device, settings)
 
 
@@ -134,7 +137,7 @@ class _Ears:
         return self._masked(dict(extract(waves, sampling_rate=self.rate, padding=True, **wanted)))
 
     def inputs(self, features: list[dict[str, Any]]) -> tuple[dict[str, torch.Tensor], torch.Tensor]:
-        """A padded batch, and the part of each element that is heard."""
+        """A padded batch, and how much of each element is heard."""
         pad = self.processor.feature_extractor.pad
         return self._masked(
             dict(pad(features, padding=True, return_attention_mask=True, return_tensors="pt"))

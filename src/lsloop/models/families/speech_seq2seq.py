@@ -224,7 +224,7 @@ class _Ears:
 
 
 def _guess(texts: list[str], confidence: list[float]) -> Guess:
-    """The guess for one text, with its uncertainty.
+    """The guess for the pieces of one recording, with its uncertainty.
 
     Unsure is one minus the mean probability of a token (the geometric mean).
     """
