@@ -1,4 +1,7 @@
-"""One run of the command line: where it works, how it speaks, and its settings, read when first asked for."""
+"""One run of the command line: where it works, how it speaks, and its settings.
+
+The settings are read when first asked for.
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Call:
-    """What every command is given. The shared options fill it before the command runs."""
+    """Context of every command, filled by the shared options before it runs."""
 
     directory: Path = Path()
     json: bool = False
@@ -36,7 +39,10 @@ class Call:
 
     @cached_property
     def project(self) -> Path:
-        """The project folder: where the command was called, or the nearest one above. Raises UsageError."""
+        """Find the project folder: the current one or the nearest above it.
+
+        Raises UsageError.
+        """
         return _folder.project(self.directory)
 
     @cached_property
@@ -50,5 +56,8 @@ class Call:
         return found
 
     def path(self, given: Path) -> Path:
-        """A path that the user typed: relative to where the command was called, as `git -C` does."""
+        """Resolve a path that the user typed.
+
+        It is relative to where the command was called, as `git -C` does.
+        """
         return self.directory / given

@@ -1,4 +1,7 @@
-"""How anything that goes wrong is told: two lines on stderr and an exit code; the traceback only with -v."""
+"""Report of anything that goes wrong: two lines on stderr and an exit code.
+
+The traceback is shown only with -v.
+"""
 
 import os
 import sys
@@ -49,7 +52,10 @@ def _one_line(text: str) -> str:
 
 @contextmanager
 def trouble_with_stdout() -> Iterator[None]:
-    """Escape what the terminal cannot show; end quietly when the reader went away (`| head`)."""
+    """Escape what the terminal cannot show.
+
+    End quietly when the reader went away (`| head`).
+    """
     for stream in (sys.stdout, sys.stderr):
         if reconfigure := getattr(stream, "reconfigure", None):
             reconfigure(errors="backslashreplace")

@@ -1,4 +1,4 @@
-"""Which project a command is about: the folder it was called in, or the nearest one above that is a project.
+"""The project a command is about: the current folder, or the nearest project above it.
 
 A project folder has a params.yaml with `task_types`, or the `.lsloop/stack.json` of a stack that ran there.
 Any other params.yaml belongs to somebody else: DVC has files of that name, too.
@@ -26,16 +26,20 @@ def project(start: Path) -> Path:
 
 
 def of_a_stack(start: Path) -> Path:
-    """Likewise for `lsloop up`, which must not make a second stack because it was called in the wrong
-    folder."""
+    """Find the folder for `lsloop up`, likewise.
+
+    It must not make a second stack because it was called in the wrong folder.
+    """
     if (found := nearest(start)) or _is_named_by_the_environment(start, wholly=True):
         return found or start
     raise not_a_project(start)
 
 
 def nearest(start: Path) -> Path | None:
-    """The nearest project folder: `start` itself, as it was given, or one above it. None when there is
-    none."""
+    """Return the nearest project folder: `start` as it was given, or one above it.
+
+    None when there is none.
+    """
     found = next(_projects(start), None)
     if found is None or not _may_be_followed(found, start):
         return None
@@ -61,8 +65,10 @@ def _projects(start: Path) -> Iterator[Path]:
 
 
 def _may_be_followed(found: Path, start: Path) -> bool:
-    """Whether the settings there are not a stranger's: they say, for one, where the token of Label Studio
-    goes."""
+    """Tell whether the settings there are not a stranger's.
+
+    They say, for one, where the token of Label Studio goes.
+    """
     if not hasattr(os, "geteuid"):
         return True
     return found.stat().st_uid in {start.stat().st_uid, os.geteuid(), 0}

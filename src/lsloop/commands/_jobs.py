@@ -1,5 +1,4 @@
-"""A job of its own: a template from a file or from the gallery, and the entry of a task type that names
-it."""
+"""Job from a template, of a file or of the gallery, with its task type entry."""
 
 import json
 import re
@@ -20,7 +19,7 @@ LONGEST = 50  # characters of a title that Label Studio takes
 
 @dataclass(frozen=True)
 class Job:
-    """A task type to be added: its label config, and what Label Studio is to call it."""
+    """Task type to be added: its label config, and what Label Studio is to call it."""
 
     name: str
     title: str
@@ -33,8 +32,10 @@ class Job:
 
 
 def found(project: Path, name: str, template: Path, file: Path) -> Job:
-    """The job of a template, which is a file or a name of the gallery. Raises UsageError; nothing is
-    written yet."""
+    """Find the job of a template, which is a file or a name of the gallery.
+
+    Raises UsageError; nothing is written yet.
+    """
     if not re.fullmatch(r"[\w-]+", name):
         raise UsageError(f"A task type cannot be called {name!r}.", "Use letters, digits, _ and -.")
     if name in task_types.names():
@@ -54,10 +55,9 @@ def found(project: Path, name: str, template: Path, file: Path) -> Job:
 
 
 def add_entry(project: Path, job: Job) -> bool:
-    """Add the task type to params.yaml, and to a dvc.yaml that nobody changed. False where params.yaml has
-    it.
+    """Add the task type to params.yaml, and to a dvc.yaml that nobody changed.
 
-    Raises UsageError.
+    False where params.yaml has it. Raises UsageError.
     """
     before = config.load(project)
     if job.name in before.params.task_types:
@@ -97,7 +97,10 @@ def _mapping(pairs: dict[str, str]) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A text as YAML has it: plain where it is a word, else as JSON, which YAML is a part of."""
+    """Write a text as YAML has it.
+
+    It stays plain where it is a word, else becomes JSON, which YAML is a superset of.
+    """
     plain = re.fullmatch(r"[A-Za-z_][\w -]*[\w]|[A-Za-z_]", text) and text.lower() not in _MEANT
     return text if plain else json.dumps(text, ensure_ascii=False)
 

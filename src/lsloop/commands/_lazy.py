@@ -1,4 +1,7 @@
-"""Commands that are imported when they run, so that `lsloop --help` and completion stay fast."""
+"""Commands that are imported only when they run.
+
+So `lsloop --help` and completion stay fast.
+"""
 
 import importlib
 from collections.abc import Callable, Sequence
@@ -13,7 +16,7 @@ from lsloop.commands._shared import shared_options
 
 
 class Row(NamedTuple):
-    """One command: its name, `module:attribute`, the heading it stands under, one line of help."""
+    """One command: its name, `module:attribute`, its heading, and one line of help."""
 
     name: str
     target: str
@@ -51,7 +54,10 @@ class Headed(TyperGroup):
 
 
 class Helpful(TyperGroup):
-    """A group that shows its help when none of its commands is named, and has no default of its own."""
+    """Group that shows its help when none of its commands is named.
+
+    It has no default command of its own.
+    """
 
     def invoke(self, ctx: Any) -> Any:
         alone = not ctx._protected_args and not ctx.args
@@ -62,7 +68,10 @@ class Helpful(TyperGroup):
 
 
 def build(app: typer.Typer, rows: Sequence[Row]) -> TyperGroup:
-    """The command group of `app`, with one command per row, none of them imported yet."""
+    """Build the command group of `app`, with one command per row.
+
+    None of them is imported yet.
+    """
     group = get_command(app)
     assert isinstance(group, TyperGroup)
     for row in rows:

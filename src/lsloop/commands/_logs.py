@@ -16,8 +16,10 @@ class _Blanked(logging.Formatter):
 
 
 def blank() -> None:
-    """Blank what Python itself writes to stderr: warnings of libraries, and what ends a thread or the
-    program."""
+    """Blank secrets in what Python itself writes to stderr.
+
+    That is warnings of libraries, and what ends a thread or the program.
+    """
     if logging.lastResort:
         logging.lastResort.setFormatter(_Blanked())
     threading.excepthook = lambda told: _trace(told.exc_type, told.exc_value, told.exc_traceback)

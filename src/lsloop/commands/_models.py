@@ -18,7 +18,10 @@ def told(version: Version) -> Version:
 
 
 def metrics_table(version: str, metrics: Mapping[str, Any]) -> Table:
-    """What was measured of a model and of the one it was compared with, overall and per language."""
+    """Draw the metrics of a model and of the one it was compared with.
+
+    Overall and per language.
+    """
     new, old, first = metrics.get("new", {}), metrics.get("old", {}), metrics.get("measure")
     rows = [("all", name, _shown(old.get(name)), _shown(value)) for name, value in _numbers(new, first)]
     groups = new.get("by", {})

@@ -1,4 +1,7 @@
-"""Options that several commands share, so that they have one name, one meaning and one help line."""
+"""Options that several commands share.
+
+So they have one name, one meaning and one help line.
+"""
 
 from typing import Annotated
 

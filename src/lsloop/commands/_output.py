@@ -1,4 +1,7 @@
-"""Results on stdout, everything else on stderr. Rich is imported only to draw something."""
+"""Results on stdout, everything else on stderr.
+
+Rich is imported only to draw something.
+"""
 
 import json
 import os
@@ -30,9 +33,10 @@ class Output:
         self._answered = False
 
     def result(self, document: Any, *shown: str | Table) -> None:
-        """Print the answer, once per command: with --json the document, else `shown` in turn.
+        """Print the answer, once per command: with --json the document, else `shown`.
 
-        Dataclasses, UUIDs, times and paths are fine in the document.
+        The items of `shown` are printed in turn. Dataclasses, UUIDs, times and paths are fine in the
+        document.
         """
         if self._answered:
             raise RuntimeError("a command answers once")
@@ -44,10 +48,10 @@ class Output:
         return None
 
     def again(self, document: Any, *shown: str | Table) -> None:
-        """Print an answer that is given again and again: with --json a line, so that a reader can tell one
-        from the next.
+        """Print an answer that is given again and again.
 
-        On a terminal each takes the place of the one before, as far as the window is high.
+        With --json it is one line, so that a reader can tell one from the next. On a terminal each takes the
+        place of the one before, as far as the window is high.
         """
         if self.json:
             return _line(_as_json(document, indent=None), sys.stdout)
@@ -73,11 +77,17 @@ class Output:
             _said(visible(text), sys.stderr)
 
     def warn(self, text: str) -> None:
-        """Say what the user should look at although the command goes on, on stderr; also with --quiet."""
+        """Warn on stderr of what the user should look at; the command goes on.
+
+        Also with --quiet.
+        """
         _said(visible(text), sys.stderr, "Warning: ", "33")
 
     def error(self, problem: str, fix: str, exit_code: int) -> None:
-        """Two lines on stderr; with --json also a document, so that a reader of stdout always finds one."""
+        """Print an error as two lines on stderr.
+
+        With --json also as a document, so that a reader of stdout always finds one.
+        """
         _said(visible(problem), sys.stderr, "Error: ", "31")
         if fix:
             _said(visible(fix), sys.stderr, "→ ", "36")
@@ -90,7 +100,9 @@ class Output:
 
     @contextmanager
     def progress(self, label: str, total: int | None = None) -> Iterator["Progress"]:
-        """A bar on a terminal, else a line every few seconds and one at the end. Give `advance` to the step:
+        """Show progress: a bar on a terminal, else a line every few seconds.
+
+        One more line comes at the end. Give `advance` to the step:
 
         with out.progress("Pushing", total=5000) as progress:
             task.push(..., advance=progress.advance)
@@ -148,7 +160,10 @@ class _Lines(Progress):
 
 
 def console(stream: TextIO) -> "Console":
-    """A Rich console on `stream`; lines are never cut or folded where no terminal reads them."""
+    """Open a Rich console on `stream`.
+
+    Lines are never cut or folded where no terminal reads them.
+    """
     from rich.console import Console
 
     width = None if stream.isatty() else 10_000
@@ -166,7 +181,10 @@ def _lines(part: str | Table) -> list[str]:
 
 
 def _screen(lines: Sequence[str]) -> None:
-    """Draw over what the terminal shows; what has no room is counted in the last line."""
+    """Draw over what the terminal shows.
+
+    What has no room is counted in the last line.
+    """
     room = console(sys.stdout).height - 1
     if len(lines) > room:
         hidden = len(lines) - room + 1
@@ -192,8 +210,10 @@ def _is_terminal(stream: TextIO) -> bool:
 
 
 def _said(text: str, stream: TextIO, mark: str = "", colour: str = "") -> None:
-    """Lines for people: on a terminal broken at blanks where they are too wide for it, after a mark in
-    colour."""
+    """Print lines for people, after a mark in colour.
+
+    On a terminal they are broken at blanks where they are too wide for it.
+    """
     if not _is_terminal(stream):
         return _line(mark + text, stream)
     shown = wrapped(mark + text, console(stream).width)

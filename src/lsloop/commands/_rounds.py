@@ -42,7 +42,10 @@ _WIDTH = 20  # characters of the longest bar
 
 
 def chart(lines: Sequence[Line]) -> list[str]:
-    """Three bars per round: what the model gets wrong, what people change, what they submit as it is."""
+    """Draw three bars per round.
+
+    What the model gets wrong, what people change, and what they submit as it is.
+    """
     drawings: list[tuple[str, list[tuple[float | None, str]]]] = [
         ("wrong", [(one.value, f"{one.value or 0:.3f}") for one in lines]),
         (

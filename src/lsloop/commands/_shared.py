@@ -11,7 +11,10 @@ from lsloop.commands._call import Call
 
 
 def shared_options() -> list[Any]:
-    """The parameters to add to a command; what they are given is found in its `Call`."""
+    """Return the parameters to add to a command.
+
+    What they are given is found in its `Call`.
+    """
     only = typer.Typer(add_completion=False)
     only.command()(_shared)
     return list(get_command(only).params)

@@ -1,4 +1,7 @@
-"""The three sides of a conflict, drawn: what was sent, what people made of it, what upstream made of it."""
+"""Tables of the three sides of a conflict.
+
+What was sent, what people made of it, and what upstream made of it.
+"""
 
 from collections.abc import Sequence
 from typing import Any
@@ -11,7 +14,10 @@ from lsloop.values.text import words
 
 
 def tables(conflict: Conflict, merged: Value | None, why_not: str) -> list[Table]:
-    """One table per field in dispute or answered: each side against the base, word by word."""
+    """Draw one table per field in dispute or answered.
+
+    Each side is compared with the base, word by word.
+    """
     names = [*conflict.writes, *(name for name in conflict.fields if name not in conflict.writes)]
     shown = [_field(conflict, name, merged, why_not) for name in names]
     remarks = {name: value for name, value in (conflict.ours or {}).items() if name not in conflict.writes}

@@ -1,4 +1,4 @@
-"""The status as people read it: the services, what needs somebody, and what is in which state."""
+"""Status as people read it: services, what needs somebody, and states."""
 
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime

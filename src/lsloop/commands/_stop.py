@@ -1,4 +1,4 @@
-"""Ending in order: a signal is remembered, and what works looks at it where it can stop."""
+"""Orderly ending: a signal is remembered, and work looks at it where it can stop."""
 
 import queue
 import signal
@@ -8,9 +8,10 @@ from typing import Self
 
 
 class Stop:
-    """Whether somebody asked to stop. Signals that come while something is at work do not disturb it.
+    """Flag that tells whether somebody asked to stop.
 
-    `by` is the signal that did, once that was noticed.
+    Signals that come while something is at work do not disturb it. `by` is the signal that did, once that was
+    noticed.
     """
 
     def __init__(self) -> None:

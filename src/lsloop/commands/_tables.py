@@ -1,5 +1,6 @@
-"""Tables and lines for people: whole where there is room, else narrower, and never folded in the middle of a
-word.
+"""Tables and lines for people: whole where there is room, else narrower.
+
+They are never folded in the middle of a word.
 
 A table that is too wide for the terminal first loses the columns in which every value is 0 or empty; then its
 texts are wrapped at blanks and its names shortened in the middle; and when that is not enough, each row
@@ -26,8 +27,10 @@ _GAP = 2  # between the columns of a table that has little room
 
 @dataclass(frozen=True)
 class Marked:
-    """Text in pieces, (mark, text): `-` was taken out, `+` was put in. In colour on a terminal, else
-    `[-out-] {+in+}`."""
+    """Text in pieces of (mark, text): `-` was taken out, `+` was put in.
+
+    In colour on a terminal, else `[-out-] {+in+}`.
+    """
 
     pieces: Sequence[tuple[str, str]]
     between: str = " "
@@ -39,8 +42,10 @@ class Marked:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows that people read. Numbers stand on the right, with thousands marked and two decimals; None is
-    empty."""
+    """Rows that people read.
+
+    Numbers stand on the right, with thousands marked and two decimals; None is empty.
+    """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[Any]]
@@ -48,7 +53,7 @@ class Table:
 
 
 class _Column(NamedTuple):
-    """A column as it is to be drawn: which one, its heading, its cells, and how wide it may become."""
+    """Column to be drawn: its number, heading, cells, and greatest width."""
 
     place: int
     heading: str
@@ -96,7 +101,10 @@ def _is_tall(columns: Sequence[_Column], widths: Sequence[int]) -> bool:
 
 
 def wrapped(text: str, width: int) -> str:
-    """`text` with its lines broken at blanks where they are wider than `width`; a word is never broken."""
+    """Break the lines of `text` at blanks where they are wider than `width`.
+
+    A word is never broken.
+    """
     return "\n".join(part for line in text.split("\n") for part in _wrapped(line, width))
 
 
@@ -197,7 +205,10 @@ def _blocks(table: Table, columns: Sequence[_Column], width: int) -> "Renderable
 
 
 def _labelled(heading: str, cell: str, width: int) -> list[str]:
-    """A heading and its value beside it, or below it where a word of it has no room there."""
+    """Print a heading with its value beside it.
+
+    The value goes below where a word of it has no room there.
+    """
     beside = " " * (len(heading) + _GAP + 1)
     lines = [part for line in cell.split("\n") for part in _wrapped(line, max(width - len(beside), SENTENCE))]
     if max(map(_wide, lines)) > width - len(beside):

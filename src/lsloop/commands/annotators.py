@@ -1,4 +1,4 @@
-"""`lsloop annotators`: how right annotators are, how far they agree, and whose work is held for review."""
+"""Command `lsloop annotators`: accuracy, agreement, and work held for review."""
 
 from typing import Annotated, Any
 

@@ -66,8 +66,10 @@ def demo(
 
 
 def _look(call: Call, report: Report, keep: Path | None) -> None:
-    """Show what came of it while all of it still runs; somebody at a terminal may look at it before it
-    ends."""
+    """Show what came of it while all of it still runs.
+
+    Somebody at a terminal may look at it before it ends.
+    """
     call.out.result(
         report,
         "",

@@ -1,4 +1,7 @@
-"""`lsloop export`: what people accepted, for training; and the two small commands that DVC runs around it."""
+"""Command `lsloop export`: what people accepted, for training.
+
+With the two small commands that DVC runs around it.
+"""
 
 from pathlib import Path
 from typing import Annotated

@@ -80,7 +80,10 @@ def init(
 
 
 def _write(project: Path, job: _jobs.Job | None) -> dict[str, Any]:
-    """Write each file that is not there yet; says which were written and which kept, and what was added."""
+    """Write each file that is not there yet.
+
+    Says which were written and which kept, and what was added.
+    """
     if project.exists() and not project.is_dir():
         raise UsageError(f"{project} is a file.", "Name a folder.")
     (project / "data" / "raw").mkdir(parents=True, exist_ok=True)
@@ -94,7 +97,10 @@ def _write(project: Path, job: _jobs.Job | None) -> dict[str, Any]:
 
 
 def _require_room(project: Path, job: _jobs.Job) -> None:
-    """Raises UsageError where the job's template would have to take the place of another one."""
+    """Check that the job's template takes the place of no other one.
+
+    Raises UsageError where it would.
+    """
     there = project / job.path
     if there.is_file() and resources.checked(there).strip() != job.label_config.strip():
         raise UsageError(
@@ -103,7 +109,10 @@ def _require_room(project: Path, job: _jobs.Job) -> None:
 
 
 def _files(project: Path, job: _jobs.Job | None, done: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """The files of a project folder: path in it, content. Each is written before the next is asked for."""
+    """Yield the files of a project folder: path in it, content.
+
+    Each is written before the next is asked for.
+    """
     yield "params.yaml", resources.path("params.yaml").read_text(encoding="utf-8")
     if job:
         yield job.path, job.label_config
@@ -118,8 +127,10 @@ def _files(project: Path, job: _jobs.Job | None, done: dict[str, Any]) -> Iterat
 
 
 def _write_new(path: Path, content: str) -> bool:
-    """Write a file that is not there yet, whole or not at all: what is half there would be kept the next
-    time."""
+    """Write a file that is not there yet, whole or not at all.
+
+    What is half there would be kept the next time.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     for left in path.parent.glob(f".{path.name}.*.half-made"):  # by an init that was killed
         left.unlink(missing_ok=True)

@@ -99,8 +99,10 @@ def _which(folder: Path) -> str:
 
 
 def _more(path: Path, begin: int) -> Iterator[str]:
-    """The lines that are written after `begin`, without end; a log that was put aside goes on with its
-    successor."""
+    """Yield the lines that are written after `begin`, without end.
+
+    A log that was put aside goes on with its successor.
+    """
     while True:
         if path.is_file() and path.stat().st_size < begin:
             begin = 0

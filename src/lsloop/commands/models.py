@@ -1,4 +1,4 @@
-"""`lsloop models`: which versions there are, what they were made of, which is in use."""
+"""Command `lsloop models`: versions, what they were made of, and which is in use."""
 
 from typing import Annotated, Any
 

@@ -1,4 +1,7 @@
-"""`lsloop retrain`: fine-tune a model on what people accepted, and use it if it is better."""
+"""Command `lsloop retrain`: fine-tune a model, and use it if it is better.
+
+It learns from what people accepted.
+"""
 
 import time
 from collections.abc import Mapping

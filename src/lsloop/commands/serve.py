@@ -62,7 +62,10 @@ def serve(ctx: typer.Context, host: HostOpt = "127.0.0.1", port: PortOpt = 8000)
 
 
 def _token(config: Config) -> str:
-    """The token that opens the API; made up once, in a file that only its owner may read."""
+    """Return the token that opens the API.
+
+    It is made up once, in a file that only its owner may read.
+    """
     if token := config.api_token:
         return token
     from lsloop.stack import files, state

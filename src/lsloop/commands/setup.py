@@ -117,8 +117,10 @@ def setup(
 
 
 def _jobs(understood: dict[str, task_types.Described], asked: dict[str, Attached | None]) -> Table:
-    """What lsloop understood of each job: what annotators see and answer, how answers are measured, which
-    model answers."""
+    """Describe what lsloop understood of each job.
+
+    What annotators see and answer, how answers are measured, and which model answers.
+    """
     models = {name: found.model_version for name, found in asked.items() if found}
     rows = [
         (name, ", ".join(job.reads), ", ".join(job.writes), job.measure, models.get(name) or "none")

@@ -51,8 +51,10 @@ def status(
 
 
 def _looked(config: Config, task_type: str | None) -> dict[str, Any]:
-    """Everything there is to show; what cannot be reached is told, and does not keep the rest from being
-    shown."""
+    """Collect everything there is to show.
+
+    What cannot be reached is told, and does not keep the rest from being shown.
+    """
     found: dict[str, Any] = {"services": {}, "tasks": [], "counts": {}}
     found["services"]["label_studio"] = _asked(lambda: _label_studio(config))
     found["services"]["postgresql"] = _asked(lambda: _ledger(config, task_type, found))
@@ -62,8 +64,10 @@ def _looked(config: Config, task_type: str | None) -> dict[str, Any]:
 
 
 def _left_down(project_dir: Path, answers: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
-    """Services that `lsloop up` gave up to start again, and that do not answer. Read anew: it may happen
-    under --watch."""
+    """List services that `lsloop up` gave up restarting, and that do not answer.
+
+    Read anew each time: it may happen under --watch.
+    """
     said: dict[str, str] = read_stack(project_dir).get("left_down") or {}
     named = {
         "postgresql" if name == "postgres" else name: (name.replace("_", "-"), why)
@@ -101,7 +105,10 @@ def _ledger(config: Config, task_type: str | None, found: dict[str, Any]) -> str
 
 
 def _models(opened: ledger.Ledger, config: Config, task_type: str | None) -> list[dict[str, Any]]:
-    """The model in use per task type that has one, and its training that waits or runs."""
+    """List the model in use per task type that has one.
+
+    With its training that waits or runs.
+    """
     at_work = {
         one["task_type"]: one
         for one in versions.trainings(opened, task_type, limit=100)

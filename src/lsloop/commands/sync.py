@@ -95,8 +95,10 @@ def in_words(counts: dict[str, int]) -> str:
 
 
 def answer(out: Output, done: Cycle, known: Collection[str] = ()) -> None:
-    """Say what became of a cycle, and name every failure; with --quiet, nothing that is `known` to be left
-    out."""
+    """Report what became of a cycle, and name every failure.
+
+    With --quiet, nothing that is `known` to be left out.
+    """
     shown = () if out.quiet else _shown(done)  # cron sends a mail of whatever is printed
     out.result({"became": done.became, "due_in": done.due_in, "run": done.run}, *shown)
     if done.run and done.became == "ran":

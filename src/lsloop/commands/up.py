@@ -114,7 +114,10 @@ def _tell(call: Call, state: str) -> None:
 
 
 def _warn_of_what_is_elsewhere(call: Call, now: config.Config) -> None:
-    """What the environment names is not started here; say so when it does not answer, and what to do."""
+    """Warn of services that the environment names and that do not answer.
+
+    They are not started here; the warning says what to do.
+    """
     if now.environment.label_studio_url and (problem := _label_studio_fails(now)):
         call.out.warn(
             f"LABEL_STUDIO_URL is set, so no Label Studio was started here, and that one cannot be used: {problem}"
