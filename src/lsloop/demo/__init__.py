@@ -1,5 +1,7 @@
-"""The synthetic world of `lsloop demo`: data, a crawler, and annotators at work through the real API; then
-its promises."""
+"""Synthetic world of `lsloop demo`, and the check of what lsloop promises.
+
+It has data, a crawler, and annotators at work through the real API.
+"""
 
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -24,8 +26,9 @@ def run(
     tell: Tell,
     look: Callable[[Report], None] = lambda report: None,
 ) -> Report:
-    """Play the whole loop in a folder of its own, and hold what lsloop promises against what happened. After
-    the story a small speech model learns from it in so many `rounds`.
+    """Play the whole loop in a folder of its own, and check what lsloop promises.
+
+    After the story a small speech model learns from it in so many `rounds`.
 
     The same seed tells the same story, but for times. With `keep` the folder and the running stack stay.
     Whether all promises held: `Report.demand`. `look` is called with it while everything still runs.

@@ -29,7 +29,10 @@ def choose_gold(clips: Collection[str], seed: int) -> list[str]:
 
 
 def halves(scene: Scene) -> tuple[list[str], list[str]]:
-    """The clips that people take first, and those that they have not begun when the crawler comes."""
+    """Split the clips into those people take first and those left for the crawler.
+
+    The latter are not begun when the crawler comes.
+    """
     clips = sorted(scene.said)
     first = len(clips) - len(clips) // LATE
     return clips[:first], clips[first:]
@@ -66,14 +69,19 @@ def crew(scene: Scene) -> Iterator[Crew]:
 
 
 def arrived(scene: Scene, crew: Crew) -> list[Check]:
-    """What can only be seen before anybody works: a pull mends what a push did twice, and answers tell
-    probes apart."""
+    """Check what can only be seen before anybody works.
+
+    A pull mends what a push did twice, and answers tell probes apart.
+    """
     there, seen = shift.seen(crew.desks[0].studio, scene.ls_project_id), proof.look(scene.ledger, scene.world)
     return [checks.sent_once(scene.world, seen, there), checks.hidden(scene.world, seen, there)]
 
 
 def annotate(scene: Scene, crew: Crew, clips: Collection[str], *, for_good: bool) -> None:
-    """People answer the tasks with these clips; what is not for good some of them will change."""
+    """Have people answer the tasks with these clips.
+
+    Some will change what is not for good.
+    """
     there = [task for task in _there(scene) if shift.clip(task) in clips]
     with scene.report.act("annotate", scene.tell) as act, scene.tell.bar("Annotating", len(there)) as bar:
         done = scene.world.submitted
@@ -85,7 +93,7 @@ def annotate(scene: Scene, crew: Crew, clips: Collection[str], *, for_good: bool
 
 
 def crawl(scene: Scene, late: Collection[str]) -> None:
-    """Upstream changes what people have answered alike, and what they have not begun."""
+    """Change upstream what people have answered alike, and what they have not begun."""
     world, seed = scene.world, scene.report.seed
     world.before_start.extend(late)
     with scene.report.act("crawl", scene.tell) as act:
@@ -104,8 +112,10 @@ def crawl(scene: Scene, late: Collection[str]) -> None:
 
 
 def _agreed(scene: Scene) -> list[str]:
-    """What people differ in is decided by somebody who sees the newest content: no change comes in between
-    there."""
+    """Have somebody who sees the newest content decide what people differ in.
+
+    No change comes in between there.
+    """
     found: dict[str, list[Submission]] = {}
     for one in shift.standing(scene.world.submitted):
         found.setdefault(one.external_id, []).append(one)
@@ -176,7 +186,10 @@ def _name(one: Mapping[str, Any]) -> str:
 
 
 def _release(scene: Scene, one: Mapping[str, Any]) -> None:
-    """What they got wrong does not get through: somebody else answered the same tasks."""
+    """Check that what they got wrong does not get through.
+
+    Somebody else answered the same tasks.
+    """
     reason = "others answer the same tasks"
     loop.release(
         scene.ledger, scene.config, one["annotator"], TASK_TYPE, actor=scene.lead.email, reason=reason
@@ -193,7 +206,10 @@ def think_again(scene: Scene, crew: Crew) -> None:
 
 
 def decide(scene: Scene, crew: Crew) -> None:
-    """What is disputed, sent again or lacks an answer is answered for good, until nothing moves any more."""
+    """Answer for good what is disputed, sent again or lacks an answer.
+
+    Goes on until nothing moves any more.
+    """
     with scene.report.act("decide", scene.tell) as act:
         disputed = again = conflicts_decided = 0
         for _ in range(ROUNDS):

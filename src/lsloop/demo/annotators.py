@@ -1,4 +1,7 @@
-"""Simulated people: each hears what was said, corrects what the task shows, and errs at their own rate."""
+"""Simulated people, who hear what was said and correct what the task shows.
+
+Each errs at their own rate.
+"""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -18,7 +21,10 @@ Afterthought = Literal["", "edit", "delete"]
 
 @dataclass(frozen=True)
 class Annotator:
-    """A person and their habits. Rates are probabilities: of a wrong word, of what becomes of a task."""
+    """A person and their habits.
+
+    Rates are probabilities: of a wrong word, of what becomes of a task.
+    """
 
     name: str
     word_error_rate: float
@@ -34,7 +40,10 @@ class Annotator:
 
 @dataclass(frozen=True)
 class Intent:
-    """What an annotator does with a sample: skips it, or writes `first`; and what they do about it later."""
+    """Plan of an annotator for a sample: skip it, or write `first`.
+
+    And what they do about it later.
+    """
 
     skip: bool
     first: str
@@ -43,7 +52,10 @@ class Intent:
 
 
 def intent(annotator: Annotator, external_id: str, said: str, heard: int = 0) -> Intent:
-    """What this annotator does with a clip in which `said` is said and which they `heard` so often before."""
+    """Return what this annotator does with a clip.
+
+    In it `said` is said, and they `heard` it so often before.
+    """
     rng = stream(annotator.seed, "annotator", annotator.name, external_id, heard)
     skip, later = rng.random() < annotator.skip_rate, rng.random()
     final = with_errors(said, annotator.word_error_rate, rng)
@@ -64,9 +76,10 @@ def _with_a_slip(text: str, rng: Generator) -> str:
 
 
 def as_edited(shown: Result, wanted: Result) -> Result:
-    """`wanted` as Label Studio's editor submits it when the annotator began with `shown`.
+    """Build `wanted` as the editor submits it when the annotator began with `shown`.
 
-    `shown` is a prediction or an earlier answer. A region in it keeps its id; each says where it came from.
+    The editor is Label Studio's. `shown` is a prediction or an earlier answer. A region in it keeps its id;
+    each says where it came from.
     """
     before = {region["from_name"]: region for region in shown}
     return [_edited(before.get(region["from_name"]), region) for region in wanted]

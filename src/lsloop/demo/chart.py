@@ -22,8 +22,10 @@ def write(path: Path, lines: Sequence[Line]) -> str:
 
 
 def svg(lines: Sequence[Line]) -> str:
-    """WER of the model in use, words that people changed, and the share of answers submitted unchanged,
-    per round."""
+    """Draw three lines per round as SVG.
+
+    The WER of the model in use, words that people changed, and the share of answers submitted unchanged.
+    """
     charts: list[tuple[str, Bars]] = [
         (
             "Word error rate on test clips",

@@ -1,5 +1,7 @@
-"""What lsloop promises about the tasks in Label Studio: none twice, none lost, probes unseen, changes
-dealt with."""
+"""Promises of lsloop about the tasks in Label Studio.
+
+None twice, none lost, probes unseen, changes dealt with.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -41,9 +43,10 @@ _UNDER_HANDS: dict[What, set[str]] = {
 
 
 def sent_once(world: World, seen: Seen, in_label_studio: Sequence[TaskJson]) -> Check:
-    """Whether every sample is in Label Studio exactly once, under the id and key that the ledger knows.
+    """Check that every sample is in Label Studio exactly once.
 
-    `in_label_studio`: all tasks of the project as it has them.
+    It is there under the id and key that the ledger knows. `in_label_studio`: all tasks of the project as it
+    has them.
     """
     names = {row.sample_id: row.external_id for row in seen.current}
     sent = [_named(names, task) for task in in_label_studio if not task["data"]["candidates"]]
@@ -80,8 +83,10 @@ def _named(names: dict[UUID, str], task: TaskJson) -> tuple[str, str]:
 
 
 def hidden(world: World, seen: Seen, in_label_studio: Sequence[TaskJson]) -> Check:
-    """Whether a probe looks like any other task, shows what upstream said, and stands anywhere among the
-    others."""
+    """Check that probes are hidden.
+
+    A probe looks like any other task, shows what upstream said, and stands anywhere among the others.
+    """
     probes = {row.task_key for row in seen.tasks if row.is_gold_probe}
     ordered = sorted(in_label_studio, key=lambda task: int(task["id"]))
     is_probe = [UUID(task["data"][tasks.KEY]) in probes for task in ordered]
@@ -107,7 +112,10 @@ _CHANCE = 4.5  # standard errors; more by chance once in 150,000 demos
 
 
 def _shift(places: Sequence[int], count: int) -> float:
-    """How far some places lie to the front or the back, in standard errors (the rank sum test)."""
+    """Measure how far some places lie to the front or the back.
+
+    In standard errors (the rank sum test).
+    """
     few, rest = len(places), count - len(places)
     if not few or not rest:
         return 0.0
@@ -115,7 +123,10 @@ def _shift(places: Sequence[int], count: int) -> float:
 
 
 def _looks(task: TaskJson) -> dict[str, Any]:
-    """What of a task should be the same for all of one push: everything but content, numbers and times."""
+    """Return what of a task should be the same for all of one push.
+
+    That is everything but content, numbers and times.
+    """
     alike = {name: value for name, value in task.items() if name not in _VARY and not name.endswith("_at")}
     shown = [{name: p[name] for name in ("model_version", "score")} for p in task["predictions"]]
     filled = sorted((name, bool(value)) for name, value in task["data"].items())
@@ -132,8 +143,10 @@ def _shown(task: TaskJson) -> set[str]:
 
 
 def outcome(world: World, seen: Seen, change: Change) -> str:
-    """What became of a change: how its conflict was decided, or why there is none (the names are in
-    OUTCOMES)."""
+    """Name what became of a change.
+
+    How its conflict was decided, or why there is none (the names are in OUTCOMES).
+    """
     field = change.what if change.what in ("translation", "media") else world.field
     own = [c for c in seen.conflicts if c.external_id == change.external_id and field in c.fields]
     if own:

@@ -1,4 +1,4 @@
-"""The crawler upstream: it goes on working at its rows and replacing clips while people annotate them."""
+"""Crawler upstream, which changes rows and replaces clips during annotation."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -29,9 +29,10 @@ class Change:
 def crawl(
     raw_dir: Path, seed: int, turn: int, amounts: Mapping[What, int], among: Collection[str] | None = None
 ) -> list[Change]:
-    """Change that many samples of the world `seed`, each in one way; fewer where there are not enough.
+    """Change that many samples of the world `seed`, each in one way.
 
-    `turn` tells one visit from the next; `among` narrows the choice to these external ids.
+    Fewer where there are not enough. `turn` tells one visit from the next; `among` narrows the choice to
+    these external ids.
     """
     rows = {row["external_id"]: row for row in read_rows(raw_dir)}
     said = {one.external_id: one for one in utterances(len(rows), seed)}
@@ -48,7 +49,10 @@ def crawl(
 def _choose(
     candidates: Sequence[tuple[dict[str, Any], Utterance]], amounts: Mapping[What, int]
 ) -> list[Change]:
-    """The first that can be changed in each way; those ways first that fewer samples can be changed in."""
+    """Choose the first samples that can be changed in each way.
+
+    Ways that fewer samples can be changed in come first.
+    """
     ways: tuple[What, ...] = ("mended", "misheard", "translation", "media")
     wanted: list[What] = [what for what in ways for _ in range(amounts.get(what, 0))]
     left, changes = list(candidates), []
@@ -66,7 +70,10 @@ def _can(what: What, row: dict[str, Any], said: Utterance) -> bool:
 
 
 def _wrong(draft: str, said: str) -> list[tuple[int, int, list[str]]]:
-    """Where a draft is wrong: from which word to which, and the words that belong there."""
+    """Find where a draft is wrong: from which word to which.
+
+    With the words that belong there.
+    """
     was, right = draft.split(), said.split()
     return [
         (i, j, right[k:m])

@@ -1,6 +1,7 @@
-"""The data folder that an upstream crawler would leave: clips and what a poor recogniser made of them.
+"""Data folder as an upstream crawler would leave it.
 
-What was really said stays out of it, so that nothing can leak into the product.
+It has clips and what a poor recogniser made of them. What was really said stays out of it, so that nothing
+can leak into the product.
 """
 
 import json
@@ -17,7 +18,10 @@ TRANSLATED = 0.15  # word error rate of the translations that come with them
 
 
 def write(raw_dir: Path, count: int, seed: int) -> dict[str, str]:
-    """Write `count` clips and `metadata.jsonl` into `raw_dir`. Returns what was said, by external id."""
+    """Write `count` clips and `metadata.jsonl` into `raw_dir`.
+
+    Returns what was said, by external id.
+    """
     said = utterances(count, seed)
     (raw_dir / "audio").mkdir(parents=True, exist_ok=True)
     for utterance in said:
@@ -54,14 +58,20 @@ def media(external_id: str) -> str:
 
 
 def record(raw_dir: Path, utterance: Utterance, seed: int, take: int) -> None:
-    """Write the clip: the same words every time, every take with other timing and noise."""
+    """Write the clip.
+
+    The words are the same every time, every take has other timing and noise.
+    """
     rng = stream(seed, "speech", utterance.external_id, take)
     sound = say(utterance.text, pitch(utterance.speaker, seed), rng)
     write_wav(raw_dir / media(utterance.external_id), sound)
 
 
 def write_rows(raw_dir: Path, rows: list[dict[str, Any]]) -> None:
-    """Write `metadata.jsonl` whole: whoever reads it meanwhile sees the old one or the new one."""
+    """Write `metadata.jsonl` whole.
+
+    Whoever reads it meanwhile sees the old one or the new one.
+    """
     unfinished = raw_dir / "metadata.jsonl.part"
     lines = [json.dumps(line, ensure_ascii=False) + "\n" for line in rows]
     unfinished.write_text("".join(lines), encoding="utf-8")

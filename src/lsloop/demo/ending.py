@@ -1,5 +1,7 @@
-"""The last act of the demo: every promise is held against what happened, and what there is to tell is
-summed up."""
+"""Last act of the demo: the promises are checked, and the story is summed up.
+
+Every promise is held against what happened.
+"""
 
 from collections.abc import Sequence
 
@@ -13,7 +15,7 @@ from lsloop.values.text import counted
 
 
 def prove(scene: Scene, before: Sequence[Check]) -> None:
-    """Hold every promise against what happened, and tell what became of changes and annotators."""
+    """Check every promise, and tell what became of changes and annotators."""
     report, world = scene.report, scene.world
     with report.act("check", scene.tell) as act:
         seen, there = proof.look(scene.ledger, world), shift.seen(scene.studio, scene.ls_project_id)

@@ -1,4 +1,7 @@
-"""A small language: 22 Vietnamese words, 22 English ones that mean the same, and sentences that mix them."""
+"""Small language of 22 Vietnamese words and 22 English ones that mean the same.
+
+Sentences mix them.
+"""
 
 import unicodedata
 from collections.abc import Callable
@@ -34,7 +37,10 @@ WORDS = (*VIETNAMESE, *VIETNAMESE.values())
 
 @dataclass(frozen=True)
 class Utterance:
-    """What one speaker really said. The product never sees this; it is what annotators hear."""
+    """Words that one speaker really said.
+
+    The product never sees this; it is what annotators hear.
+    """
 
     external_id: str
     speaker: str
@@ -44,7 +50,10 @@ class Utterance:
 
 
 def utterances(count: int, seed: int) -> list[Utterance]:
-    """The first `count` utterances of the world called `seed`; a longer list starts with the shorter one."""
+    """Return the first `count` utterances of the world called `seed`.
+
+    A longer list starts with the shorter one.
+    """
     return [utterance(number, seed) for number in range(1, count + 1)]
 
 
@@ -57,7 +66,10 @@ def utterance(number: int, seed: int) -> Utterance:
 
 
 def sentence(rng: Generator, language: Language) -> tuple[str, str]:
-    """A sentence of 3 to 5 words, and what it means: in English, or in Vietnamese if it is English itself."""
+    """Make a sentence of 3 to 5 words, and its translation.
+
+    It is in English, or in Vietnamese if the sentence is English itself.
+    """
     slots = [SUBJECTS, VERBS, OBJECTS]
     slots += [slot for slot in (ADJECTIVES, TIMES) if rng.random() < 0.5]
     vietnamese = [list(slot)[int(rng.integers(len(slot)))] for slot in slots]
@@ -71,7 +83,10 @@ def sentence(rng: Generator, language: Language) -> tuple[str, str]:
 
 
 def _languages(rng: Generator, language: Language, count: int) -> list[bool]:
-    """Per word, whether it is said in English; a code-switched sentence has at least one word of each."""
+    """Choose per word whether it is said in English.
+
+    A code-switched sentence has at least one word of each.
+    """
     if language != "cs":
         return [language == "en"] * count
     chosen = [bool(rng.random() < 0.5) for _ in range(count)]
@@ -87,7 +102,10 @@ def _in_order(words: list[str], adjective_first: bool) -> str:
 
 
 def misspell(word: str, rng: Generator) -> str:
-    """`word` with one slip of the keyboard: another tone, a letter twice or missing. Never the same."""
+    """Put one slip of the keyboard into `word`.
+
+    Another tone, a letter twice or missing. The result is never the same word.
+    """
     if not word.isascii():
         return _another_tone(word, rng)
     at = int(rng.integers(len(word)))
@@ -117,12 +135,18 @@ Slip = Callable[[str, Generator], str]
 
 
 def with_errors(text: str, rate: float, rng: Generator, slip: Slip = misspell) -> str:
-    """`text` with each word put through `slip` with probability `rate`, which so is its word error rate."""
+    """Put each word of `text` through `slip` with probability `rate`.
+
+    So that is its word error rate.
+    """
     return " ".join(slip(word, rng) if rng.random() < rate else word for word in text.split())
 
 
 def misheard(text: str, rate: float, rng: Generator) -> str:
-    """`text` as a poor recogniser writes it: words misspelt, taken for others, or lost. Never empty."""
+    """Return `text` as a poor recogniser writes it.
+
+    Words are misspelt, taken for others, or lost. Never empty.
+    """
     heard = with_errors(text, rate, rng, _mishear).split()
     return " ".join(heard) or misspell(text.split()[0], rng)
 

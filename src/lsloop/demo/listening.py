@@ -1,4 +1,7 @@
-"""The webhook path: Label Studio tells what people do, the server stores it, the worker looks at it."""
+"""Webhook path of the demo, from Label Studio by the server to the worker.
+
+Label Studio tells what people do, the server stores it, the worker looks at it.
+"""
 
 import time
 from collections.abc import Iterator
@@ -12,7 +15,10 @@ PATIENCE = 120.0  # seconds; what is not looked at by then, the sweep brings
 
 @contextmanager
 def held_back(scene: Scene) -> Iterator[None]:
-    """While the block runs, events are stored and nobody looks at them: the worker is busy elsewhere."""
+    """Store events while the block runs, with nobody looking at them.
+
+    The worker is busy elsewhere.
+    """
     with scene.ledger.in_turn("lsloop events"):
         yield
 

@@ -1,5 +1,7 @@
-"""What really happened in the demo, beside what the ledger says of it: the two sides that are held against
-each other."""
+"""What really happened in the demo, beside what the ledger says of it.
+
+These are the two sides that are compared.
+"""
 
 import dataclasses
 from collections.abc import Iterable, Sequence
@@ -22,7 +24,9 @@ class Check:
 
 @dataclass
 class World:
-    """What really happened. Texts by external id; lists in the order in which things were done.
+    """Record of what really happened.
+
+    Texts are by external id; lists are in the order in which things were done.
 
     `came` is what upstream said first, `upstream` what it says now. Answers with this mean `agreement` decide
     their task. `submitted` has every version of every annotation. `changes` came from upstream while people
@@ -53,8 +57,10 @@ class Seen:
 
     @property
     def values(self) -> dict[str, str]:
-        """What people gave, or upstream where nobody did, by clip; a sample sent again stands in for its
-        parent."""
+        """Return what people gave, or upstream where nobody did, by clip.
+
+        A sample sent again stands in for its parent.
+        """
         return {origin(row.external_id): row.value for row in self.current if not row.is_gold_standard}
 
 
@@ -71,11 +77,17 @@ def origin(external_id: str) -> str:
 
 
 def agree(world: World, answers: Sequence[Submission]) -> bool:
-    """Whether these are several answers, and near enough to each other to decide their task."""
+    """Tell whether these are several answers that agree.
+
+    They must be near enough to each other to decide their task.
+    """
     near = agreement.mean_pairwise([one.text or "" for one in answers], agreement.word_agreement)
     return near is not None and near >= world.agreement
 
 
 def first(broken: Iterable[str]) -> str:
-    """One thing of those that break a promise, the same each time; empty when nothing does."""
+    """Return one thing of those that break a promise, the same each time.
+
+    Empty when nothing does.
+    """
     return min(broken, default="")

@@ -24,7 +24,10 @@ LEAD, LEAD_ERRS = "Dung", 0.01
 
 @dataclass(frozen=True)
 class Scene:
-    """What every act works with. `said` is what is said in each clip; those in `gold` have a known answer."""
+    """State that every act works with.
+
+    `said` is what is said in each clip; those in `gold` have a known answer.
+    """
 
     config: Config
     ledger: Ledger
@@ -62,8 +65,10 @@ class Scene:
 
     @property
     def without_probes(self) -> Config:
-        """For every push but the first: which probe is drawn is chance, and would tell another story each
-        time."""
+        """Return the settings without probes, for every push but the first.
+
+        Which probe is drawn is chance, and would tell another story each time.
+        """
         params = self.config.params
         none = params.gold.model_copy(update={"ratio": 0.0})
         return replace(self.config, params=params.model_copy(update={"gold": none}))

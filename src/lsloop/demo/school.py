@@ -1,5 +1,7 @@
-"""The second half of the demo: a small speech model learns the language from what people accept, round by
-round."""
+"""Second half of the demo: a small speech model learns the language.
+
+It learns from what people accept, round by round.
+"""
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -57,7 +59,10 @@ def teach(scene: Scene, crew: Crew, number: int) -> None:
 
 
 def _settings(scene: Scene) -> None:
-    """From here on one answer is enough, and there is a model: as small as it is fresh."""
+    """Change the settings: one answer is enough, and there is a model.
+
+    The model is small and untrained.
+    """
     from lsloop.models.families import speech_ctc
 
     project = scene.config.project_dir
@@ -90,7 +95,10 @@ def _pool(scene: Scene) -> list[Utterance]:
 
 
 def _hold_out(school: School) -> None:
-    """Clips of speakers whom the model shall never learn from, transcribed by whoever errs least."""
+    """Hold out clips of speakers whom the model shall never learn from.
+
+    They are transcribed by whoever errs least.
+    """
     scene = school.scene
     _clips(scene, "hold out", list(islice(_others(scene, True), TEST_CLIPS)))
     with scene.report.act("annotate", scene.tell) as act:
@@ -110,8 +118,10 @@ def _work(scene: Scene, crew: Crew) -> int:
 
 
 def _export(scene: Scene) -> Check:
-    """By DVC, in a repository of the demo's own with a remote of its own; the second time there is nothing
-    to do."""
+    """Export by DVC, in a repository of the demo's own with a remote of its own.
+
+    The second time there is nothing to do.
+    """
     project = scene.config.project_dir
     with scene.report.act("dvc", scene.tell) as act:
         stage.repository(project)
@@ -190,7 +200,9 @@ def _same_test(scene: Scene, lines: Sequence[Line]) -> Check:
 
 
 def learning(lines: Sequence[Line], samples: int) -> list[Check]:
-    """What three rounds promise: the model errs less, so that people change less and submit more as it is.
+    """Check that after three rounds the model errs less.
+
+    Then people change less and submit more as it is.
 
     Nothing where there were fewer rounds, or fewer clips before them: so little shows no trend.
     """

@@ -1,4 +1,6 @@
-"""A working day in Label Studio: annotators take open tasks, listen, submit, skip, and think again later.
+"""Working day of annotators in Label Studio.
+
+They take open tasks, listen, submit, skip, and think again later.
 
 Everything goes through Label Studio's API as each annotator's own account, as their browsers would do it.
 """
@@ -21,7 +23,7 @@ from lsloop.task_types import Kind
 
 @dataclass(frozen=True)
 class Desk:
-    """An annotator at work: their own account's connection, and the job that all of them do."""
+    """Annotator at work: their account's connection, and the job of all of them."""
 
     annotator: Annotator
     studio: LabelStudio
@@ -31,8 +33,10 @@ class Desk:
 
 @dataclass(frozen=True)
 class Crew:
-    """Who works: those at the desks take turns; the lead decides what they disagree on, and does what they
-    left."""
+    """Crew of annotators.
+
+    Those at the desks take turns; the lead decides what they disagree on, and does what they left.
+    """
 
     desks: Sequence[Desk]
     lead: Desk
@@ -51,7 +55,10 @@ class Crew:
 
 @dataclass(frozen=True)
 class Submission:
-    """An annotation as its annotator last left it. `text` is None where the task was skipped."""
+    """Annotation as its annotator last left it.
+
+    `text` is None where the task was skipped.
+    """
 
     external_id: str
     task_key: UUID
@@ -65,18 +72,27 @@ class Submission:
 
     @property
     def place(self) -> tuple[UUID, int]:
-        """Which annotation it is: Label Studio on SQLite gives the number of a deleted one to another one."""
+        """Identify the annotation.
+
+        Label Studio on SQLite gives the number of a deleted one to another one.
+        """
         return self.task_key, self.ls_annotation_id
 
 
 def standing(submitted: Iterable[Submission]) -> list[Submission]:
-    """The last version of each annotation, without those that were skipped or deleted."""
+    """Return the last version of each annotation.
+
+    Without those that were skipped or deleted.
+    """
     last = {one.place: one for one in submitted}.values()
     return [one for one in last if one.text is not None and not one.deleted]
 
 
 def sign_up(admin: LabelStudio, annotators: Sequence[Annotator], kind: Kind, config: str) -> list[Desk]:
-    """Give each annotator an account and a connection of their own. Close them after use."""
+    """Give each annotator an account and a connection of their own.
+
+    Close them after use.
+    """
     return [Desk(one, _sign_up(admin, one), kind, config) for one in annotators]
 
 
@@ -105,8 +121,10 @@ def work(
     for_good: bool = False,
     advance: Callable[[], None] = lambda: None,
 ) -> list[Submission]:
-    """Give each task the answers that it lacks. `done`: what was submitted before; `for_good`: without
-    second thoughts."""
+    """Give each task the answers that it lacks.
+
+    `done`: what was submitted before; `for_good`: without second thoughts.
+    """
     new: list[Submission] = []
     for task in open_tasks:
         before = [one for one in (*done, *new) if one.external_id == clip(task)]
@@ -153,7 +171,10 @@ def _result(desk: Desk, sample_id: str, shown: Result, text: str) -> Result:
 
 
 def think_again(crew: Crew, done: Iterable[Submission]) -> list[Submission]:
-    """Some annotators correct what they submitted, some take it back. Answers what changed, as it is now."""
+    """Have some annotators correct what they submitted, and some take it back.
+
+    Returns what changed, as it is now.
+    """
     at = {desk.annotator.email: desk for desk in crew.everybody}
     return [_change(at[one.annotator], one) for one in done if one.intent.afterthought]
 

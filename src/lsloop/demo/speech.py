@@ -1,4 +1,6 @@
-"""The language made audible: each letter is a chord of two notes, a Vietnamese tone bends the lower one.
+"""Sound of the language: each letter is a chord of two notes.
+
+A Vietnamese tone bends the lower one.
 
 Simple enough for a tiny model to learn on a CPU, and rich enough that it has to: every speaker has a pitch of
 their own, letters vary in length and loudness, and every clip has noise.
@@ -35,7 +37,10 @@ def pitch(speaker: str, seed: int) -> float:
 
 
 def say(text: str, voice: float, rng: Generator) -> NDArray[np.int16]:
-    """`text` spoken at pitch `voice`: 16 kHz mono, one to two seconds for a sentence."""
+    """Speak `text` at pitch `voice`: 16 kHz mono.
+
+    One to two seconds for a sentence.
+    """
     lengths = (RATE * rng.uniform(*LETTER, len(text))).astype(int)
     chords = np.array([_chord(letter) for letter in text])
     chords[:, 4] *= rng.uniform(0.7, 1.0, len(text))
@@ -49,7 +54,10 @@ def say(text: str, voice: float, rng: Generator) -> NDArray[np.int16]:
 
 
 def _chord(letter: str) -> tuple[float, float, float, float, float]:
-    """Lower note and upper note in hertz, the lower one's bend at the start and at the end, loudness."""
+    """Return the chord of a letter.
+
+    Lower note and upper note in hertz, the lower one's bend at the start and at the end, loudness.
+    """
     if letter == " ":
         return (0, 0, 1, 1, 0)
     plain, tone = split_tone(letter)

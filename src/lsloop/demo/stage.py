@@ -1,4 +1,4 @@
-"""Where the demo plays: a project folder and services of its own, never somebody's real ones."""
+"""Place of the demo: a project folder and services of its own, never real ones."""
 
 import os
 import shutil
@@ -31,8 +31,9 @@ Say = Callable[[str], None]
 
 @contextmanager
 def alone(studio_env: Path) -> Iterator[list[str]]:
-    """Work without the settings of the environment, which may name real services; yields the names left
-    aside.
+    """Work without the settings of the environment, which may name real services.
+
+    Yields the names left aside.
 
     Label Studio's own environment is the one that LSLOOP_STUDIO_ENV names, else `studio_env`.
     """
@@ -51,8 +52,10 @@ def alone(studio_env: Path) -> Iterator[list[str]]:
 
 
 def _settings() -> set[str]:
-    """Every name that the environment may set, but for the one that only says where Label Studio is
-    installed."""
+    """List every name that the environment may set.
+
+    Except for the one that only says where Label Studio is installed.
+    """
     fields = config.Environment.model_fields.items()
     aliases = (getattr(field.validation_alias, "choices", None) or [name] for name, field in fields)
     return {str(name).upper() for names in aliases for name in names} - {STUDIO}
@@ -60,9 +63,9 @@ def _settings() -> set[str]:
 
 @contextmanager
 def folder(keep: Path | None) -> Iterator[Path]:
-    """The project folder: `keep`, made anew if an earlier demo made it, or one that is removed at the end.
+    """Make the project folder: `keep`, or one that is removed at the end.
 
-    Raises UsageError when `keep` is something else.
+    `keep` is made anew if an earlier demo made it. Raises UsageError when `keep` is something else.
     """
     if keep is None:
         with tempfile.TemporaryDirectory(prefix="lsloop-demo-") as made:
@@ -77,8 +80,10 @@ def folder(keep: Path | None) -> Iterator[Path]:
 
 
 def write_params(project_dir: Path, task_type: str, gold_ratio: float, *, learning: bool = False) -> None:
-    """Write params.yaml as it is shipped, but for what so small a world needs; `learning`: one with a
-    model."""
+    """Write params.yaml as shipped, but for what so small a world needs.
+
+    `learning`: one with a model.
+    """
     params = yaml.safe_load(resources.path("params.yaml").read_text(encoding="utf-8"))
     params["task_types"][task_type] |= {"overlap": OVERLAP, "agreement": AGREEMENT}
     # shown, though a project of people's own takes their word unless it is told otherwise
@@ -99,8 +104,10 @@ def write_params(project_dir: Path, task_type: str, gold_ratio: float, *, learni
 
 
 def repository(project_dir: Path) -> None:
-    """Make the folder a git and a DVC repository, with the stages of a project and a remote in a folder of
-    its own."""
+    """Make the folder a git and a DVC repository.
+
+    It has the stages of a project and a remote in a folder of its own.
+    """
     names = list(config.load(project_dir).params.task_types)
     (project_dir / "dvc.yaml").write_text(dvc.stages(names), encoding="utf-8")
     dvc.initialise(project_dir)
@@ -118,7 +125,10 @@ def _clear(keep: Path) -> None:
 
 @contextmanager
 def services(project_dir: Path, *, stay: bool, say: Say) -> Iterator[tuple[Config, Ledger, LabelStudio]]:
-    """The stack of the folder, running, and connections to it. With `stay` it runs on after the end."""
+    """Run the stack of the folder, and open connections to it.
+
+    With `stay` it runs on after the end.
+    """
     with ExitStack() as at_end:
         if stay:
             stack.detach(project_dir, say)

@@ -25,8 +25,10 @@ class Act:
 
 @dataclass(frozen=True)
 class Tell:
-    """How the demo speaks: `say` on the way, `act` when an act is over, `bar` (label, total) during a long
-    one."""
+    """Voice of the demo.
+
+    `say` on the way, `act` when an act is over, `bar` (label, total) during a long one.
+    """
 
     say: Callable[[str], None]
     act: Callable[[Act], None]
@@ -35,9 +37,11 @@ class Tell:
 
 @dataclass(frozen=True)
 class Score:
-    """What one annotator did. Their word error rate: the one they were made with, the one of all their
-    answers here, and what lsloop knows of it from the probes they answered: the rate, and its bounds with 95
-    % confidence."""
+    """Record of what one annotator did.
+
+    Their word error rates: the one they were made with, the one of all their answers here, and what lsloop
+    knows of it from the probes they answered: the rate, and its bounds with 95 % confidence.
+    """
 
     name: str
     answers: int
@@ -54,7 +58,10 @@ class Score:
 
 @dataclass(frozen=True)
 class Agreement:
-    """Tasks that several people answered: how far they agree, how many did not enough."""
+    """Tasks that several people answered.
+
+    How far they agree, and how many did not enough.
+    """
 
     tasks: int
     mean: float
@@ -64,7 +71,10 @@ class Agreement:
 
 @dataclass
 class Report:
-    """The whole demo. Word error rates are word errors as a share of the words really said."""
+    """Report on the whole demo.
+
+    Word error rates are word errors as a share of the words really said.
+    """
 
     seed: int
     samples: int
@@ -111,7 +121,10 @@ def score(
     said: Mapping[str, str],
     measured: Mapping[str, Any],
 ) -> Score:
-    """What an annotator did, of every version that was submitted, beside what lsloop `measured` of them."""
+    """Score an annotator by every version that was submitted.
+
+    Beside what lsloop `measured` of them.
+    """
     own = [one for one in submitted if one.annotator == annotator.email]
     last, answers = {one.place: one for one in own}.values(), standing(own)
     taken_back = sum(one.deleted for one in last)
@@ -131,7 +144,10 @@ def score(
 
 
 def error_rate(written: Sequence[tuple[str, str]]) -> float:
-    """The word error rate of texts, each beside what was really said; 0 when there are none."""
+    """Compute the word error rate of texts, each beside what was really said.
+
+    0 when there are none.
+    """
     import jiwer
 
     return float(jiwer.wer([said for _, said in written], [text for text, _ in written])) if written else 0.0

@@ -1,5 +1,7 @@
-"""What lsloop promises about answers and values: nothing twice, nothing lost, nothing changed, everything
-explained."""
+"""Promises of lsloop about answers and values.
+
+Nothing twice, nothing lost, nothing changed, everything explained.
+"""
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby
@@ -78,7 +80,7 @@ def _foreign(world: World, seen: Seen) -> Iterator[str]:
 
 
 def _is_merge(world: World, seen: Seen, row: Any, given: Iterable[tuple[str, str]]) -> bool:
-    """Whether each word is the annotator's, or one that upstream said of this sample."""
+    """Tell whether each word is the annotator's, or upstream's for this sample."""
     said = [text for annotator, text in given if annotator == row.actor]
     upstream = [
         r.value for r in seen.revisions if r.external_id == row.external_id and r.origin == "upstream"
@@ -92,8 +94,10 @@ def _place(row: Any) -> Place:
 
 
 def _unexplained(world: World, seen: Seen) -> Iterator[str]:
-    """Values that are neither the revision that people hold nor, where they hold none, what upstream says
-    now."""
+    """Yield values that are neither what people hold nor what upstream says now.
+
+    The latter counts only where people hold no revision.
+    """
     revisions = {name: list(rows) for name, rows in groupby(seen.revisions, key=lambda row: row.external_id)}
     for row in seen.current:
         own = revisions.get(row.external_id, [])
@@ -105,7 +109,7 @@ def _unexplained(world: World, seen: Seen) -> Iterator[str]:
 
 
 def _unaccounted(world: World, seen: Seen) -> Iterator[str]:
-    """Answers that decide their task, and of which there is neither a revision nor a conflict."""
+    """Yield answers that decide their task without a revision or a conflict."""
     known = {_place(row) for row in (*seen.revisions, *seen.conflicts)}
     for row in seen.tasks:
         spoken = [] if row.is_gold_probe else _speaking(world, seen, row)
@@ -114,8 +118,10 @@ def _unaccounted(world: World, seen: Seen) -> Iterator[str]:
 
 
 def _speaking(world: World, seen: Seen, task: Any) -> list[Submission]:
-    """The answers that decide a task: those to its adjudication, else its own if they are enough and
-    agree."""
+    """Return the answers that decide a task.
+
+    Those to its adjudication, else its own if they are enough and agree.
+    """
     asked = {row.task_key for row in seen.tasks if row.adjudicates == task.task_key}
     answers = standing(world.submitted)
     decided = [one for one in answers if one.task_key in asked]
@@ -133,8 +139,10 @@ def _displaced(seen: Seen) -> Iterator[str]:
 
 
 def _is_explained(later: Iterable[Any]) -> bool:
-    """Whether the revision that took a value's place says why; one that upstream was kept aside with took
-    nobody's."""
+    """Tell whether the revision that took a value's place says why.
+
+    One that upstream was kept aside with took nobody's place.
+    """
     following = [row for row in later if not (row.reason or "").startswith("kept aside")]
     return bool(following and following[0].reason)
 
