@@ -1,4 +1,4 @@
-"""The embedded stack: PostgreSQL, Label Studio and lsloop's own server for one project folder.
+"""Embedded stack of one project folder: PostgreSQL, Label Studio and lsloop's server.
 
 `run` starts it in this process and `watch` watches it; `detach` starts it in a process of its own; `running`
 tells about it and `down` ends it from anywhere. What DATABASE_URL or LABEL_STUDIO_URL names is somebody

@@ -27,7 +27,10 @@ class Account:
         return {"user": self.user[0], "group": self.user[1], "extra_groups": []} if self.user else {}
 
     def give(self, folder: Path) -> None:
-        """Make the account own `folder`, where it does not: another way may have been taken last time."""
+        """Make the account own `folder`, where it does not.
+
+        Another way may have been taken last time.
+        """
         if os.geteuid() != 0:
             return
         uid, gid = self.user or (0, 0)
@@ -38,7 +41,10 @@ class Account:
 
 
 def for_postgres(folder: Path, program: Path) -> Account:
-    """The account that can run `program` on data in `folder`. Raises LsloopError when root has no way to."""
+    """Choose the account that can run `program` on data in `folder`.
+
+    Raises LsloopError when root has no way to.
+    """
     if os.geteuid() != 0:
         return _of_this_user(folder, program)
     for account in _ways(folder):
@@ -52,8 +58,10 @@ def for_postgres(folder: Path, program: Path) -> Account:
 
 
 def _of_this_user(folder: Path, program: Path) -> Account:
-    """This user; one whom no list of users names, as containers have, is called `nobody` in a user
-    namespace."""
+    """Look up this user.
+
+    One whom no list of users names, as in containers, is called `nobody` in a user namespace.
+    """
     if has_name(os.geteuid()):
         return Account()
     account = Account(prefix=namespace(pwd.getpwnam("nobody").pw_uid))
@@ -74,7 +82,10 @@ def has_name(uid: int) -> bool:
 
 
 def namespace(uid: int) -> tuple[str, ...]:
-    """What runs a command in a user namespace where this user is called so; files keep their owner."""
+    """Return what runs a command in a user namespace where this user is called so.
+
+    Files keep their owner.
+    """
     return ("unshare", "--user", f"--map-user={uid}", "--")
 
 

@@ -1,4 +1,7 @@
-"""The stack seen from outside the process that runs it: start one in the background, ask about it, end it."""
+"""Control of the stack from outside its process: start it, ask about it, end it.
+
+It is started in the background.
+"""
 
 import signal
 import subprocess
@@ -19,7 +22,10 @@ STOPPING_SECONDS = 60.0
 
 
 def running(project_dir: Path, say: Say) -> dict[str, Any]:
-    """What the stack that runs here wrote down; empty when none runs. Waits for one that is starting."""
+    """Return what the stack that runs here wrote down; empty when none runs.
+
+    Waits for one that is starting.
+    """
     here = project_dir.resolve() / STATE
     if not state.running(here) and state.supervisor(here):
         say("Another `lsloop up` is starting here: waiting for it")
@@ -29,9 +35,9 @@ def running(project_dir: Path, say: Say) -> dict[str, Any]:
 
 
 def detach(project_dir: Path, say: Say) -> dict[str, Any]:
-    """Start the stack in a process of its own and return what it wrote down once all of it answers.
+    """Start the stack in a process of its own; return what it wrote down.
 
-    Raises Failed with the end of its log when it does not.
+    It returns once all of the stack answers. Raises Failed with the end of its log when it does not.
     """
     here = project_dir.resolve() / STATE
     state.prepare(here)
@@ -55,9 +61,9 @@ def detach(project_dir: Path, say: Say) -> dict[str, Any]:
 
 
 def down(project_dir: Path) -> bool:
-    """Stop the stack of a project folder, whoever started it, or what a crash left; whether there was any.
+    """Stop the stack of a project folder, whoever started it, or what a crash left.
 
-    Raises LsloopError when it cannot be stopped.
+    Returns whether there was any. Raises LsloopError when it cannot be stopped.
     """
     here = project_dir.resolve() / STATE
     if not here.is_dir():
@@ -93,7 +99,10 @@ def _follow(here: Path, child: Child, begin: int, say: Say) -> dict[str, Any]:
 
 
 def _end_supervisor(here: Path) -> bool:
-    """End the `lsloop up` that runs here, which ends what it started; whether there was one."""
+    """End the `lsloop up` that runs here, which ends what it started.
+
+    Returns whether there was one.
+    """
     process = state.last_supervisor(here)
     if process is None:
         return False
@@ -113,7 +122,10 @@ def _end_supervisor(here: Path) -> bool:
 
 
 def _ended(process: psutil.Process, seconds: float) -> bool:
-    """Whether it ends in time. One that its parent never looks after stays a zombie: that has ended, too."""
+    """Tell whether it ends in time.
+
+    One that its parent never looks after stays a zombie: that has ended, too.
+    """
     deadline = time.monotonic() + seconds
     while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""Child processes: started so that they never outlive this one, stopped so that they can finish cleanly."""
+"""Child processes, which never outlive this one and can finish cleanly."""
 
 import contextlib
 import ctypes
@@ -21,7 +21,10 @@ POLL_SECONDS = 0.05
 
 
 class Failed(LsloopError):
-    """A child did not do what it was started for. `last_words` are the last lines of its log."""
+    """Failure of a child to do what it was started for.
+
+    `last_words` are the last lines of its log.
+    """
 
     def __init__(self, problem: str, log: Path) -> None:
         super().__init__(problem, f"Read the whole log: {log}")
@@ -33,7 +36,10 @@ class Failed(LsloopError):
 
 @dataclass(frozen=True)
 class Child:
-    """A process that this one started. `stop_signal` is the one it answers by ending in good order."""
+    """Process that this one started.
+
+    `stop_signal` is the one it answers by ending in good order.
+    """
 
     name: str
     process: subprocess.Popen[bytes]
@@ -48,7 +54,10 @@ class Child:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """The few variables a service may see, and `more`: no stray PGDATA or DEBUG may change what it does."""
+    """Return the few variables a service may see, and `more`.
+
+    No stray PGDATA or DEBUG may change what it does.
+    """
     return {name: os.environ[name] for name in INHERITED if name in os.environ} | more
 
 
@@ -61,7 +70,9 @@ def spawn(
     user: tuple[int, int] | None = None,
     stop_signal: signal.Signals = signal.SIGTERM,
 ) -> Child:
-    """Start `command` in a process group of its own, its output appended to `log`; `user` is (uid, gid).
+    """Start `command` in a process group of its own.
+
+    Its output is appended to `log`; `user` is (uid, gid).
 
     Call it from a thread that lives as long as the child should: the kernel ends the child with that thread.
     """
@@ -101,7 +112,10 @@ def how_it_ended(child: Child) -> str:
 
 
 def stop(children: Iterable[Child], seconds: float = 20) -> None:
-    """End each child and its group, in the order given: ask, wait up to `seconds`, then kill."""
+    """End each child and its group, in the order given.
+
+    Ask, wait up to `seconds`, then kill.
+    """
     for child in children:
         _signal_group(child.process.pid, child.stop_signal)
         with contextlib.suppress(subprocess.TimeoutExpired):
@@ -121,15 +135,20 @@ def tail(log: Path, lines: int = 15) -> str:
 
 
 def identity(pid: int) -> dict[str, float]:
-    """What tells a process from a later one of the same number: pid and start (seconds since the
-    machine's)."""
+    """Tell a process from a later one of the same number.
+
+    By pid and start (seconds since the machine's).
+    """
     import psutil
 
     return {"pid": pid, "started": _started(psutil.Process(pid))}
 
 
 def find(known: dict[str, float]) -> Any:
-    """The running process (a psutil.Process) that `identity()` described, or None when it has ended."""
+    """Find the running process (a psutil.Process) that `identity()` described.
+
+    None when it has ended.
+    """
     import psutil
 
     try:
@@ -141,7 +160,10 @@ def find(known: dict[str, float]) -> Any:
 
 
 def end(process: Any, stop_signal: signal.Signals, seconds: float = 20) -> None:
-    """End a psutil.Process of another parent, and its children: ask, wait up to `seconds`, then kill."""
+    """End a psutil.Process of another parent, and its children.
+
+    Ask, wait up to `seconds`, then kill.
+    """
     import psutil
 
     with contextlib.suppress(psutil.NoSuchProcess):
@@ -155,7 +177,10 @@ def end(process: Any, stop_signal: signal.Signals, seconds: float = 20) -> None:
 
 
 def _started(process: Any) -> float:
-    """Seconds from the machine's start: these stay the same when somebody sets the clock."""
+    """Compute seconds from the machine's start to the process's.
+
+    These stay the same when somebody sets the clock.
+    """
     import psutil
 
     return float(process.create_time()) - float(psutil.boot_time())
@@ -167,7 +192,10 @@ def _signal_group(group: int, number: signal.Signals) -> None:
 
 
 def _end_with_parent(number: signal.Signals) -> Callable[[], None] | None:
-    """Run in the new child: the kernel sends `number` when the parent ends, however it ends. Linux only."""
+    """Have the kernel send `number` to the new child when the parent ends.
+
+    Runs in the child; holds however the parent ends. Linux only.
+    """
     if not sys.platform.startswith("linux"):
         return None
     prctl, parent = ctypes.CDLL(None).prctl, os.getpid()

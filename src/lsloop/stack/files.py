@@ -8,7 +8,10 @@ HALF = ".half-made-"
 
 
 def write(path: Path, text: str) -> None:
-    """Write `text` so that a crash leaves the old file or the new one. Only the owner may read it."""
+    """Write `text` so that a crash leaves the old file or the new one.
+
+    Only the owner may read it.
+    """
     handle, name = tempfile.mkstemp(
         dir=path.parent, prefix=f".{path.name}{HALF}"
     )  # mkstemp makes it mode 600
@@ -24,7 +27,10 @@ def write(path: Path, text: str) -> None:
 
 
 def replace(path: Path, text: str) -> None:
-    """Write `text` in the place of a file, as `write` does; whoever may read it may go on reading it."""
+    """Write `text` in the place of a file, as `write` does.
+
+    Whoever may read it may go on reading it.
+    """
     mode = path.stat().st_mode
     target = path.resolve()  # what a link leads to is changed, not the link
     write(target, text)
@@ -37,7 +43,10 @@ def read(path: Path) -> str:
 
 
 def clear_half_made(folder: Path) -> None:
-    """Remove what writes that were killed left in a folder. Only while nobody else writes there."""
+    """Remove what writes that were killed left in a folder.
+
+    Only while nobody else writes there.
+    """
     for left in folder.glob(f".*{HALF}*"):
         left.unlink(missing_ok=True)
 

@@ -1,4 +1,7 @@
-"""Label Studio's own gallery of label configs, which comes with the embedded server's environment."""
+"""Label Studio's own gallery of label configs.
+
+It comes with the embedded server's environment.
+"""
 
 import difflib
 from dataclasses import dataclass
@@ -13,7 +16,10 @@ _HOME = "lib/python*/site-packages/label_studio/annotation_templates"
 
 @dataclass(frozen=True)
 class Template:
-    """One label config of the gallery. `name` is its folder there, `group` its heading in Label Studio."""
+    """Label config of the gallery.
+
+    `name` is its folder there, `group` its heading in Label Studio.
+    """
 
     name: str
     title: str
@@ -22,8 +28,10 @@ class Template:
 
 
 def templates(env: Path) -> dict[str, Template]:
-    """The gallery by name, sorted by group and name. Raises UsageError where no Label Studio is installed
-    in `env`."""
+    """Read the gallery by name, sorted by group and name.
+
+    Raises UsageError where no Label Studio is installed in `env`.
+    """
     home = next(env.glob(_HOME), None)
     if home is None:
         raise UsageError(

@@ -1,4 +1,4 @@
-"""Keep a service running: one that ends by itself is started again, ever later, until it has ended too often.
+"""Restart of services that end by themselves, ever later, until too often.
 
 The others are not touched: the worker and the server wait for what they need, and find it at the same address
 again.
@@ -17,9 +17,10 @@ from lsloop.values.text import counted
 
 @dataclass(frozen=True)
 class Patience:
-    """Seconds from an end to the next start: `first`, then twice as long each time, up to `most`.
+    """Seconds from an end to the next start.
 
-    It is left down after `ends` ends within `within` seconds.
+    `first`, then twice as long each time, up to `most`. It is left down after `ends` ends within `within`
+    seconds.
     """
 
     first: float = 1.0
@@ -72,7 +73,10 @@ class Keeper:
             self._ended(f"did not answer within {self._service.seconds:.0f} s", now)
 
     def _ended(self, how: str, now: float) -> None:
-        """Clear away what is left of it; decide whether and when it is started again, and say so."""
+        """Clear away what is left of it; decide whether and when it starts again.
+
+        Say so.
+        """
         if self._service.child:
             children.stop([self._service.child])
             self._service.child = None

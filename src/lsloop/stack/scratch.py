@@ -9,7 +9,10 @@ from lsloop.stack import children, ports, postgres
 
 @contextmanager
 def running(data: Path) -> Iterator[str]:
-    """Run a PostgreSQL on `data`, made if it is not there; its URL. Raises LsloopError."""
+    """Run a PostgreSQL on `data`, made if it is not there; yield its URL.
+
+    Raises LsloopError.
+    """
     port = ports.choose([])
     log = data.with_suffix(".log")
     child = postgres.start(data, port, log)

@@ -1,4 +1,7 @@
-"""Which services the stack has, in the order they are started, and what each needs from the one before."""
+"""Services of the stack, in the order they are started.
+
+And what each needs from the one before.
+"""
 
 import os
 import secrets
@@ -21,8 +24,10 @@ LOG_BYTES = 10_000_000
 
 @dataclass
 class Service:
-    """One service: how to start it on a port, how to tell that it answers there, and how long that may
-    take."""
+    """One service: how to start it on a port, and how to tell that it answers there.
+
+    And how long that may take.
+    """
 
     name: str
     start: Callable[[int], Child]
@@ -39,7 +44,10 @@ class Service:
 
 
 def start(config: Config, say: Say, upgrade: Callable[[str], None], started: list[Service]) -> None:
-    """Start all services; each is in `started` from the moment it runs. Raises Failed."""
+    """Start all services; each is in `started` from the moment it runs.
+
+    Raises Failed.
+    """
     here = config.state_dir
     state.update(here, secret=files.keep(here / "secret", secrets.token_hex(32)))
     label_studio = None
@@ -152,7 +160,10 @@ def _begin(here: Path, service: Service, started: list[Service], say: Say) -> No
 
 
 def _finish(here: Path, service: Service, started: list[Service], say: Say, tries: int = TRIES) -> None:
-    """Wait until it answers; begin again on another port when somebody else took this one in the meantime."""
+    """Wait until it answers.
+
+    Begin again on another port when somebody else took this one in the meantime.
+    """
     child = service.running
     try:
         children.wait_until(lambda: service.ready(child, service.port), child, service.seconds)

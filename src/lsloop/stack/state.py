@@ -1,4 +1,4 @@
-"""What the stack keeps in `.lsloop/`: where everything is (`stack.json`) and that it runs (`up.lock`)."""
+"""State in `.lsloop/`: where all is (`stack.json`) and that it runs (`up.lock`)."""
 
 import fcntl
 import json
@@ -38,7 +38,10 @@ def logs(here: Path) -> Path:
 
 
 def read(here: Path) -> dict[str, Any]:
-    """What `stack.json` says; nothing when it is not there or broken: all of it can be written anew."""
+    """Read `stack.json`; nothing when it is not there or broken.
+
+    All of it can be written anew.
+    """
     try:
         found = json.loads((here / FILE).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -47,8 +50,10 @@ def read(here: Path) -> dict[str, Any]:
 
 
 def last_backup(here: Path) -> dict[str, Any] | None:
-    """What the last backup of this project folder was: `path`, `made_at`, `bytes`; None where none is
-    known."""
+    """Return the last backup of this project folder: `path`, `made_at`, `bytes`.
+
+    None where none is known.
+    """
     try:
         found = json.loads((here / BACKUP).read_text(encoding="utf-8"))
     except (FileNotFoundError, ValueError):
@@ -88,7 +93,10 @@ def _taken(lock: TextIO) -> bool:
 
 
 def running(here: Path) -> dict[str, Any]:
-    """What `stack.json` says when all of the stack answers; empty while it starts and when it is down."""
+    """Read `stack.json` when all of the stack answers.
+
+    Empty while it starts and when it is down.
+    """
     found = read(here)
     return found if found.get("ready") and supervisor(here) else {}
 
@@ -100,7 +108,10 @@ def supervisor(here: Path) -> Any:
 
 
 def last_supervisor(here: Path) -> Any:
-    """Likewise, also where `stack.json` was lost or damaged under it: else nobody could stop it any more."""
+    """Find the last supervisor likewise, also where `stack.json` was lost or damaged.
+
+    Else nobody could stop it any more.
+    """
     if found := supervisor(here):
         return found
     try:
@@ -110,7 +121,10 @@ def last_supervisor(here: Path) -> Any:
 
 
 def record(here: Path, name: str, pid: int, stop_signal: int) -> None:
-    """Write down a process, so that a later `up` or `down` can end it if this one cannot."""
+    """Write down a process.
+
+    So a later `up` or `down` can end it if this one cannot.
+    """
     pids = read(here).get("pids", {})
     update(here, pids=pids | {name: children.identity(pid) | {"signal": int(stop_signal)}})
 

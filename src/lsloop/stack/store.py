@@ -1,4 +1,4 @@
-"""Label Studio's SQLite store as a file: copied while it is in use, and looked through."""
+"""Label Studio's SQLite store as a file: copied while in use, and checked."""
 
 import shutil
 import sqlite3
@@ -17,10 +17,9 @@ Counts = dict[str, int]
 
 
 def copy(data: Path, target: Path) -> Counts:
-    """Copy a store that may be in use, whole as of one moment, with what lies beside it; how many rows it
-    has.
+    """Copy a store that may be in use, whole as of one moment.
 
-    Raises LsloopError where the copy is damaged.
+    With what lies beside it. Returns how many rows it has. Raises LsloopError where the copy is damaged.
     """
     target.mkdir(parents=True, exist_ok=True)
     with (
@@ -38,7 +37,10 @@ def copy(data: Path, target: Path) -> Counts:
 
 
 def look_through(data: Path) -> Counts:
-    """How many rows each table has. Raises LsloopError where SQLite finds the store damaged."""
+    """Count the rows of each table.
+
+    Raises LsloopError where SQLite finds the store damaged.
+    """
     try:
         with closing(sqlite3.connect(f"file:{data / STORE}?mode=ro", uri=True)) as store:
             (said,) = store.execute("PRAGMA integrity_check(1)").fetchone()

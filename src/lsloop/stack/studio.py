@@ -1,4 +1,7 @@
-"""A Label Studio of the project's own: gunicorn on 127.0.0.1 over a SQLite store in one folder."""
+"""Label Studio of the project's own.
+
+gunicorn on 127.0.0.1 over a SQLite store in one folder.
+"""
 
 import json
 import secrets
@@ -43,7 +46,10 @@ GUNICORN = {
 
 @dataclass(frozen=True)
 class Admin:
-    """How to sign in, on the page (email, password) and in the API (`Authorization: Token …`)."""
+    """Account to sign in with.
+
+    On the page (email, password) and in the API (`Authorization: Token …`).
+    """
 
     email: str
     password: str
@@ -57,7 +63,9 @@ def admin(data: Path) -> Admin:
 
 
 def start(env: Path, data: Path, port: int, log: Path) -> Child:
-    """Start the server of the environment `env` (see `studio_env.ensure`) on the store in `data`.
+    """Start the server of the environment `env` on the store in `data`.
+
+    For the environment see `studio_env.ensure`.
 
     Returns at once unless the store is of another Label Studio version: `wait_until_ready` next.
     """

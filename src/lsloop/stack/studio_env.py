@@ -1,4 +1,6 @@
-"""Label Studio's own Python environment: made once, with pinned versions, and used by every start after that.
+"""Label Studio's own Python environment, made once with pinned versions.
+
+Every start after that uses it.
 
 It stands apart from lsloop's because the two pin different versions of the same packages. In it is kept an
 empty store with all tables made: that takes Label Studio most of a minute, and a copy takes no time.
@@ -39,16 +41,17 @@ def python(env: Path) -> Path:
 
 
 def ensure(env: Path, say: Say) -> None:
-    """Make the environment and the empty store in `env` unless they are complete. Minutes the first time.
+    """Make the environment and the empty store in `env` unless they are complete.
 
-    Raises Failed when a step fails, UsageError when `env` is not lsloop's.
+    It takes minutes the first time. Raises Failed when a step fails, UsageError when `env` is not lsloop's.
     """
     make_once(env, resources.path("constraints-studio.txt"), _make_template, say)
 
 
 def make_once(env: Path, pins: Path, finish: Callable[[Path, Path, Say], None], say: Say) -> None:
-    """Make a virtual environment of the packages in `pins`, then `finish(env, log, say)`: whole, or made
-    again.
+    """Make a virtual environment of the packages in `pins`, then `finish` it.
+
+    `finish(env, log, say)` is called; the environment is whole, or made again.
 
     Raises Failed when a step fails, UsageError when `env` is not lsloop's.
     """
@@ -68,7 +71,10 @@ def make_once(env: Path, pins: Path, finish: Callable[[Path, Path, Say], None], 
 
 
 def fingerprint(pins: Path) -> str:
-    """What an environment is made from; another value means that it must be made anew."""
+    """Return what an environment is made from.
+
+    Another value means that it must be made anew.
+    """
     return hashlib.sha256(pins.read_bytes() + f"\nPython {sys.version_info[:2]}".encode()).hexdigest()
 
 
@@ -79,7 +85,10 @@ def made_from(env: Path) -> str:
 
 
 def new_store(env: Path, data: Path) -> None:
-    """Put an empty store with all tables into the data folder; the store is there whole or not at all."""
+    """Put an empty store with all tables into the data folder.
+
+    The store is there whole or not at all.
+    """
     half = data / f"{STORE}.half-made"
     shutil.copyfile(env / TEMPLATE, half)
     half.chmod(0o600)
@@ -89,7 +98,10 @@ def new_store(env: Path, data: Path) -> None:
 
 
 def migrate(env: Path, data: Path, log: Path) -> None:
-    """Bring the tables of the store in `data` up to the environment's Label Studio; about 40 s if new."""
+    """Bring the tables of the store in `data` up to the environment's Label Studio.
+
+    It takes about 40 s if the store is new.
+    """
     where = {"LABEL_STUDIO_BASE_DATA_DIR": str(data), "DJANGO_DB": "sqlite", "LOG_LEVEL": "WARNING"}
     command = [str(python(env)), "-m", "lsloop_studio"]
     _run("Label Studio's tables", command, log, SITE, children.environment(**PRIVATE, **where))
@@ -125,7 +137,10 @@ def _clear(env: Path) -> None:
 
 
 def _installing() -> dict[str, str]:
-    """All that pip may need (proxies, package index), without what would lead it to other packages."""
+    """Return the environment variables for pip.
+
+    All that it may need (proxies, package index), without what would lead it to other packages.
+    """
     misleading = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PIP_TARGET", "PIP_PREFIX", "PIP_USER"}
     return {name: value for name, value in os.environ.items() if name not in misleading}
 
@@ -143,7 +158,10 @@ def _run(what: str, command: list[str], log: Path, cwd: Path, env: dict[str, str
 
 @contextmanager
 def _only_one(lock: Path, say: Say) -> Iterator[None]:
-    """Wait until no other process makes the same environment; the kernel ends the wait if that one dies."""
+    """Wait until no other process makes the same environment.
+
+    The kernel ends the wait if that one dies.
+    """
     with lock.open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -29,7 +29,9 @@ class Running:
 
 @contextmanager
 def run(config: Config, say: Say, upgrade: Callable[[str], None]) -> Iterator[Running]:
-    """Start everything, yield once all of it answers (`tell` the others then), and stop it at the end.
+    """Start everything, yield once all of it answers, and stop it at the end.
+
+    `tell` the others once all of it answers.
 
     `upgrade` is called with the URL of the embedded database as soon as it answers. SIGTERM and a closed
     terminal end the block as Ctrl-C does, with KeyboardInterrupt. Call it from the main thread. Raises Held
@@ -49,8 +51,10 @@ def run(config: Config, say: Say, upgrade: Callable[[str], None]) -> Iterator[Ru
 
 
 def watch(running: Running, say: Say, warn: Say) -> None:
-    """Stay until a signal comes, which raises KeyboardInterrupt. A service that ends by itself is started
-    again."""
+    """Stay until a signal comes, which raises KeyboardInterrupt.
+
+    A service that ends by itself is started again.
+    """
     keepers = [Keeper(running.here, service, say, warn) for service in running.services]
     while not running.signals:
         for keeper in keepers:
@@ -68,8 +72,10 @@ def _stop(here: Path, started: list[Service]) -> None:
 
 @contextmanager
 def _stoppable() -> Iterator[list[int]]:
-    """SIGTERM and SIGHUP raise KeyboardInterrupt, as SIGINT does, unless they were ignored (nohup); and
-    are kept."""
+    """Have SIGTERM and SIGHUP raise KeyboardInterrupt, as SIGINT does.
+
+    Unless they were ignored (nohup). They are kept, too.
+    """
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.getsignal(number) for number in numbers}
     came: list[int] = []

@@ -1,6 +1,7 @@
-"""Label Studio as lsloop runs it. Runs in Label Studio's own environment, never in lsloop's.
+"""Label Studio as lsloop runs it, in Label Studio's own environment.
 
-gunicorn serves `lsloop_studio:application`; `python -m lsloop_studio` brings the store's tables up to date.
+Never in lsloop's. gunicorn serves `lsloop_studio:application`; `python -m lsloop_studio` brings the store's
+tables up to date.
 """
 
 import gc
@@ -25,7 +26,7 @@ SHARED_BY_WRITERS = {
 
 
 def configure():
-    """Label Studio's own settings, and what lets several writers share its SQLite store."""
+    """Configure Label Studio, and its SQLite store for several writers."""
     from django.conf import settings
 
     settings.DATABASES["default"]["OPTIONS"] = SHARED_BY_WRITERS
@@ -51,10 +52,10 @@ def with_keys(get_response):
 
 
 def let_readers_pass():
-    """Every request with a token looks up its organisation's settings, in a transaction that only creating
-    needs.
+    """Let requests with a token read without a write lock.
 
-    It would take the write lock, and a reader would wait for each writer.
+    Each looks up its organisation's settings, in a transaction that only creating needs. It would take the
+    write lock, and a reader would wait for each writer.
     """
     from annoying.fields import AutoSingleRelatedObjectDescriptor as Lookup
 
@@ -62,8 +63,10 @@ def let_readers_pass():
 
 
 def spare_the_collector():
-    """A quarter of the time of a long list went into looking for garbage among what stays while the server
-    runs."""
+    """Spare the garbage collector what stays while the server runs.
+
+    A quarter of the time of a long list went into looking for garbage among it.
+    """
     from django.urls import get_resolver
 
     _ = get_resolver().url_patterns  # loads every view, as the first request would
@@ -83,7 +86,10 @@ def migrate():
 
 
 def ensure_admin(email, password, token):
-    """The account lsloop signs in with: made with its organisation the first time, its keys mended later."""
+    """Make the account lsloop signs in with, or mend its keys.
+
+    It is made with its organisation the first time, its keys mended later.
+    """
     from django.db import transaction
     from organizations.models import Organization
     from rest_framework.authtoken.models import Token
