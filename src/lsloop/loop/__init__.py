@@ -1,4 +1,4 @@
-"""The loop on one page: the turns that a sample makes, in the order in which it makes them.
+"""Turns of the loop on one page, in the order in which a sample makes them.
 
 Each function is one turn for one task type. It puts the steps together, which never know each other; who
 calls it opens the ledger and Label Studio once and passes them in. `rounds` plays the turns one after the

@@ -18,6 +18,9 @@ def accuracy(
     version: str | None = None,
     lines: Iterable[bytes] | None = None,
 ) -> step.Measured:
-    """How right each model version is, the best first; see `steps.accuracy.of_versions`."""
+    """Measure how right each model version is, the best first.
+
+    See `steps.accuracy.of_versions`.
+    """
     name, _, kind = resolved(config, task_type)
     return step.of_versions(ledger, name, kind, against, version=version, lines=lines)

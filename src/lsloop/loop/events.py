@@ -18,11 +18,10 @@ from lsloop.steps import (
 
 
 def process_events(ledger: Ledger, studio: LabelStudio, config: Config) -> event.Processed:
-    """Look at the tasks that stored events name, those of a burst once; answers when no event is due any
-    more.
+    """Look at the tasks that stored events name, those of a burst once.
 
-    Raises UsageError when events are due and the Label Studio at hand is not the one that tasks are in: they
-    are left alone.
+    Returns when no event is due any more. Raises UsageError when events are due and the Label Studio at hand
+    is not the one that tasks are in: they are left alone.
     """
     if not events.are_due(ledger):
         return event.Processed()
@@ -40,8 +39,10 @@ def process_events(ledger: Ledger, studio: LabelStudio, config: Config) -> event
 
 
 def _server(ledger: Ledger, studio: LabelStudio, config: Config) -> str:
-    """The Label Studio at hand, by the ledger's name. One that is away is the one that it was: the look
-    finds that out."""
+    """Return the Label Studio at hand, by the ledger's name.
+
+    One that is away is the one that it was: the look finds that out.
+    """
     try:
         place = project.recognise(ledger, studio, config.label_studio_server)
     except Unreachable:

@@ -26,7 +26,10 @@ def export(
     dry_run: bool = False,
     progress: Progress = SILENT,
 ) -> steps_export.Exported:
-    """Bring data/reviewed (or `target`) up to what people accepted; without a task type for all of them."""
+    """Bring data/reviewed (or `target`) up to what people accepted.
+
+    Without a task type for all of them.
+    """
     shares = config.params.export
     wanted = steps_export.Wanted(
         target=(target or config.reviewed_dir).resolve(),
@@ -48,14 +51,18 @@ def export(
 
 
 def watermark(ledger: Ledger, config: Config) -> dict[str, Any]:
-    """What an export of each task type would hold, in a few words: it changes exactly when the export
-    would."""
+    """Return what an export of each task type would hold, in a few words.
+
+    It changes exactly when the export would.
+    """
     return {name: exports.watermark(ledger, name) for name in sorted(config.params.task_types)}
 
 
 def _label_configs(config: Config, task_type: str | None, layout: str) -> dict[str, str]:
-    """The label configs of the task types that are exported, where the layout is about images. Raises
-    UsageError."""
+    """Return the label configs of the exported task types, if the layout needs them.
+
+    It does where it is about images. Raises UsageError.
+    """
     if layouts.converted(layouts.load(layout)) is None:
         return {}
     names = [

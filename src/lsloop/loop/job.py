@@ -1,5 +1,7 @@
-"""What the turns of the loop are given: the settings of a task type, its kind, its label config, links to
-media."""
+"""Context of the turns of the loop.
+
+It holds the settings of a task type, its kind, its label config, and links to media.
+"""
 
 import time
 from pathlib import Path
@@ -48,14 +50,19 @@ def kinds_of(config: Config, task_type: str | None = None) -> dict[str, Kind]:
 
 
 def links_to(config: Config) -> list[Path]:
-    """Where links in the raw data may lead: DVC's cache, when it links instead of copying."""
+    """Return where links in the raw data may lead.
+
+    To DVC's cache, when it links instead of copying.
+    """
     cache = dvc.cache(config.project_dir)
     return [cache] if cache else []
 
 
 def media(config: Config) -> task.Media:
-    """Links that are good for the days that were asked for; those made within a tenth of them are the same
-    links."""
+    """Return links that are good for the days that were asked for.
+
+    Those made within a tenth of them are the same links.
+    """
     now, seconds = time.time(), config.params.media.url_days * 86400
     step = max(1, int(seconds / 10))
     expires = int(now + seconds) // step * step
@@ -63,7 +70,10 @@ def media(config: Config) -> task.Media:
 
 
 def known_media(config: Config) -> task.Media | None:
-    """`media`, where somebody said where media are: a machine that only pulls need not know."""
+    """Return `media`, where somebody said where media are.
+
+    A machine that only pulls need not know.
+    """
     try:
         return media(config)
     except UsageError:

@@ -23,10 +23,10 @@ def model_in_use(ledger: Ledger, config: Config, task_type: str, named: str | No
 
 
 def models_to_ask(ledger: Ledger, config: Config, task_type: str, named: str | None = None) -> list[Model]:
-    """The model that answers for a task type: the one named, else the promoted one, else a base of
-    params.yaml.
+    """Return the models that may answer for a task type.
 
-    Of several bases the first that can be used answers.
+    The one named, else the promoted one, else a base of params.yaml. Of several bases the first that can be
+    used answers.
     """
     name, _, _ = resolved(config, task_type)
     wanted = config.model(name)
@@ -41,14 +41,19 @@ def _bases(config: Config, name: str, places: list[str]) -> list[Model]:
 
 
 def load_model(ledger: Ledger, config: Config, task_type: str, model: Model) -> Loaded:
-    """Load a model of a task type; a folder that is not here is fetched if DVC tracks it."""
+    """Load a model of a task type.
+
+    A folder that is not here is fetched if DVC tracks it.
+    """
     dvc.fetch(config.project_dir, model.place)
     return asking(ledger, config, task_type).load(model)
 
 
 def models_in_order(ledger: Ledger, config: Config, task_type: str) -> list[Model]:
-    """The models that can answer for a task type, the best first: the promoted one, what it replaced, and
-    the base."""
+    """List the models that can answer for a task type, the best first.
+
+    The promoted one, what it replaced, and the base.
+    """
     name, _, _ = resolved(config, task_type)
     known = {one.version: one for one in versions.listed(ledger, name)}
     now = next((one for one in known.values() if one.in_use), None)
@@ -61,8 +66,10 @@ def models_in_order(ledger: Ledger, config: Config, task_type: str) -> list[Mode
 
 
 def asking(ledger: Ledger, config: Config, task_type: str) -> Asking:
-    """How a model is asked for a task type; its answers must fit the label config of the project, or the
-    template."""
+    """Return how a model is asked for a task type.
+
+    Its answers must fit the label config of the project, or the template.
+    """
     name, settings, kind = resolved(config, task_type)
     there = ledger_projects.find(ledger, name, servers.spelled(ledger, config.label_studio_server))
     label_config = there.label_config if there else None
@@ -80,8 +87,10 @@ def predict(
     model: str | None = None,
     progress: Progress = SILENT,
 ) -> prediction.Predicted:
-    """Have a model answer for the samples of a task type that wait for it; what it said before `since`
-    does not count."""
+    """Have a model answer for the samples of a task type that wait for it.
+
+    What it said before `since` does not count.
+    """
     name, _, kind = resolved(config, task_type)
     models = models_to_ask(ledger, config, name, model)
     if not models:
@@ -129,8 +138,10 @@ def _version(config: Config, models: list[Model], asked: Asking) -> str | None:
 
 
 def placed(config: Config, called: str) -> str:
-    """Where a model is: a folder of the project, fetched if DVC tracks it and it is not here; else a hub's
-    id."""
+    """Resolve where a model is.
+
+    A folder of the project, fetched if DVC tracks it and it is not here; else a hub's id.
+    """
     dvc.fetch(config.project_dir, called)
     return config.model_path(called)
 

@@ -1,5 +1,7 @@
-"""Answers come in, by a pull or an event, and what follows from them follows: scores, decisions,
-revisions, trainings."""
+"""Answers that come in, by a pull or an event, and what follows from them.
+
+Scores, decisions, revisions, trainings.
+"""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -33,8 +35,10 @@ def pull(
     dry_run: bool = False,
     progress: Progress = SILENT,
 ) -> annotation.Pulled:
-    """Bring the answers of a task type back: annotations, and what follows from them: revisions,
-    conflicts, decisions."""
+    """Bring the answers of a task type back, and what follows from them.
+
+    Annotations come; revisions, conflicts and decisions follow.
+    """
     found, (_, _, kind) = (
         known(ledger, studio, config, task_type, dry_run=dry_run),
         resolved(config, task_type),
@@ -69,11 +73,10 @@ def pull(
 def look(
     ledger: Ledger, studio: LabelStudio, config: Config, there: Project, ls_task_ids: Collection[int]
 ) -> annotation.Pulled:
-    """Do for some tasks of a project what a pull does for all that changed: read them, and let follow what
-    follows.
+    """Do for some tasks of a project what a pull does for all that changed.
 
-    The project is proven to be ours, not verified, and the cursor stays where it is. Raises Refused where it
-    is not ours.
+    Read them, and let follow what follows. The project is proven to be ours, not verified, and the cursor
+    stays where it is. Raises Refused where it is not ours.
     """
     project.prove(ledger, studio, there)
     _, _, kind = resolved(config, there.task_type)
@@ -113,7 +116,10 @@ def _follow(
 
 @dataclass
 class Accepted:
-    """What followed, in the ledger alone, from what had come in: see `annotation.Pulled`."""
+    """Results in the ledger alone, from what had come in.
+
+    See `annotation.Pulled`.
+    """
 
     received: annotations.Received
     decided: dict[str, int]
@@ -123,8 +129,10 @@ class Accepted:
 
 
 def accept(ledger: Ledger, config: Config, task_type: str) -> Accepted:
-    """Score, settle and decide what is in the ledger, also while Label Studio does not answer. Raises
-    UsageError."""
+    """Score, settle and decide what is in the ledger.
+
+    Also while Label Studio does not answer. Raises UsageError.
+    """
     there = pushed(ledger, config, task_type)
     return _accepted(ledger, config, there, court_of(config, there))
 
@@ -149,7 +157,10 @@ def _heard(ledger: Ledger, there: Project, court: "Court") -> annotations.Receiv
 
 
 def milestone(ledger: Ledger, config: Config, task_type: str) -> int | None:
-    """The training that is asked for because so many annotations are accepted now; a worker does it."""
+    """Ask for a training because so many annotations are accepted now.
+
+    A worker does it.
+    """
     if not config.model(task_type).bases:
         return None
     return versions.reach(ledger, task_type, config.params.retrain.milestones, config.params.retrain.every)
@@ -164,7 +175,10 @@ def release(
     actor: str,
     reason: str | None = None,
 ) -> dict[str, dict[str, int]]:
-    """Lift an annotator's quarantines and settle what was held; what became of it, per task type."""
+    """Lift an annotator's quarantines and settle what was held.
+
+    Returns what became of it, per task type.
+    """
     done: dict[str, dict[str, int]] = {}
     with ledger.transaction() as transaction:
         for name, keys in gold.release(transaction, annotator, task_type, actor, reason).items():
@@ -183,11 +197,10 @@ def review(
     actor: str,
     reason: str | None = None,
 ) -> dict[str, dict[str, int]]:
-    """Decide about an annotator's held answers, all or those to some tasks; what became of the tasks, per
-    task type.
+    """Decide about an annotator's held answers, all or those to some tasks.
 
-    Released ones count. Rejected ones stay in the history and never count; their samples are sent anew by the
-    next push.
+    Returns what became of the tasks, per task type. Released answers count. Rejected ones stay in the history
+    and never count; their samples are sent anew by the next push.
     """
     done: dict[str, dict[str, int]] = {}
     with ledger.transaction() as transaction:
@@ -201,8 +214,10 @@ def review(
 
 @dataclass
 class Court:
-    """What is looked at before tasks are settled: answers to gold probes, and answers of several
-    annotators."""
+    """Judgment of what is looked at before tasks are settled.
+
+    Answers to gold probes, and answers of several annotators.
+    """
 
     jury: consensus.Jury
     examiner: steps_gold.Examiner | None  # None: scoring is switched off
@@ -212,14 +227,19 @@ class Court:
         return self.examiner.problems if self.examiner else []
 
     def judge(self, transaction: Transaction, keys: Sequence[UUID] | None) -> list[UUID]:
-        """Score, then compare; the other tasks that are to be settled anew for it. Without keys, all
-        probes."""
+        """Score, then compare; return the other tasks to be settled anew for it.
+
+        Without keys, all probes.
+        """
         more = self.examiner.judge(transaction, keys) if self.examiner else []
         self.jury.judge(transaction, [*(keys or ()), *more])
         return more
 
     def examine_all(self, ledger: Ledger, there: Project) -> annotations.Received:
-        """Score what was answered while scoring was switched off, or before its reference was set."""
+        """Score what was answered without scoring or before its reference was set.
+
+        Without scoring: while it was switched off.
+        """
         if self.examiner is None:
             gold.scoring_is_off(ledger, there)
             return annotations.Received()

@@ -60,9 +60,9 @@ def push(
     fresh: bool = True,
     progress: Progress = SILENT,
 ) -> task.Pushed:
-    """Send samples to Label Studio, each exactly once; the project is made or verified first.
+    """Send samples to Label Studio, each exactly once.
 
-    Without `fresh` only what was cut off is sent, and adjudications.
+    The project is made or verified first. Without `fresh` only what was cut off is sent, and adjudications.
     """
     found = setup(ledger, studio, config, task_type)
     there = found.project
@@ -92,7 +92,10 @@ def push(
 
 
 def _look(ledger: Ledger, config: Config) -> task.Look:
-    """Where the raw data lie on this machine, what came by SQL is looked at before it is sent."""
+    """Look at what came by SQL before it is sent.
+
+    Done where the raw data lie on this machine.
+    """
     if not config.raw_dir.is_dir():
         return lambda keys: {}
     raw = RawData(config.raw_dir, lambda: links_to(config))
@@ -102,10 +105,10 @@ def _look(ledger: Ledger, config: Config) -> task.Look:
 def brought_up(
     ledger: Ledger, studio: LabelStudio, config: Config, there: Project, kind: Kind, given: task.Media | None
 ) -> tuple[refresh.Refreshed, links.Renewed]:
-    """Tasks that nobody has started show what their samples are now, and links to media are such as are made
-    now.
+    """Bring tasks that nobody has started up to date.
 
-    Where nobody said where media are, links stay as they are.
+    They show what their samples are now, and links to media are such as are made now. Where nobody said where
+    media are, links stay as they are.
     """
     most, linked = config.params.push, links.Renewed()
     if given:

@@ -24,8 +24,10 @@ def retrain(
     processes: int | None = None,
     progress: retraining.Progress = retraining.SILENT,
 ) -> retraining.Done:
-    """Fine-tune on what was exported, and take the result into use if it is better on the frozen test
-    split."""
+    """Fine-tune on what was exported, and use the result if it is better.
+
+    Better on the frozen test split.
+    """
     name, _, _ = resolved(config, task_type)
     commit = dvc.head(config.project_dir)
     wanted = retraining.Wanted(
@@ -50,7 +52,10 @@ def retrain(
 def promote(
     ledger: Ledger, config: Config, version: str, *, actor: str, reason: str | None
 ) -> versions.Version:
-    """Take a model version into use, whose files must be here and whole; what it is called in full."""
+    """Take a model version into use, and return its full name.
+
+    Its files must be here and whole.
+    """
     found = versions.find(ledger, version)
     retraining.require_whole(config.project_dir, found)
     versions.promote(ledger, found.version, actor, reason)
@@ -60,7 +65,10 @@ def promote(
 def roll_back(
     ledger: Ledger, config: Config, task_type: str, *, actor: str, reason: str | None
 ) -> versions.RolledBack:
-    """Take back into use what the model version in use replaced; its files must be here and whole."""
+    """Take back into use what the model version in use replaced.
+
+    Its files must be here and whole.
+    """
     name, _, _ = resolved(config, task_type)
     in_use = versions.promoted(ledger, name)
     if in_use and in_use.replaces:

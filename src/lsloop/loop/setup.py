@@ -1,5 +1,7 @@
-"""A project in Label Studio for each task type: made, verified, told where to send events and which model
-to ask."""
+"""Label Studio projects, one for each task type: made and verified.
+
+Each is told where to send events and which model to ask.
+"""
 
 from lsloop import resources
 from lsloop.config import ML_USER, Config
@@ -31,10 +33,10 @@ def setup(
     verify_webhook: bool = False,
     reading: bool = False,
 ) -> project.Setup:
-    """Make or verify the Label Studio project of a task type; its webhook is made with it, and verified when
-    asked.
+    """Make or verify the Label Studio project of a task type.
 
-    Only to read answers (`reading`), a label config will do that some of them cannot be understood by.
+    Its webhook is made with it, and verified when asked. Only to read answers (`reading`), a label config
+    will do that some of them cannot be understood by.
     """
     wanted, kind = _wanted(config, task_type, reading=reading)
     done = project.setup(ledger, studio, wanted, kind, recreate=recreate, also_here=also_here, lost=lost)
@@ -48,7 +50,10 @@ def setup(
 
 
 def inspect(ledger: Ledger, studio: LabelStudio, config: Config, task_type: str) -> str:
-    """What `setup` would find; changes nothing. Raises LsloopError where something is not as it should be."""
+    """Report what `setup` would find, and change nothing.
+
+    Raises LsloopError where something is not as it should be.
+    """
     wanted, kind = _wanted(config, task_type)
     return project.inspect(ledger, studio, wanted, kind, _hook(config))
 
@@ -83,8 +88,10 @@ def attach_model(
     test: bool = False,
     patience: float = 60,
 ) -> ml_backend.Attached | None:
-    """Have Label Studio ask the model of a task type, through `lsloop serve`; None where there is no
-    model."""
+    """Have Label Studio ask the model of a task type, through `lsloop serve`.
+
+    None where there is no model.
+    """
     name = there.task_type
     if not models_in_order(ledger, config, name):
         return None
@@ -94,7 +101,10 @@ def attach_model(
 
 
 def inspect_model(ledger: Ledger, studio: LabelStudio, config: Config, task_type: str) -> str:
-    """Whether Label Studio asks the model of a task type and gets an answer that fits; changes nothing."""
+    """Check that Label Studio asks the model of a task type, and change nothing.
+
+    It must get an answer that fits.
+    """
     name, _, _ = resolved(config, task_type)
     if not models_in_order(ledger, config, name):
         raise Skipped("there is no model for it")
@@ -115,9 +125,10 @@ NO_URL = (
 def known(
     ledger: Ledger, studio: LabelStudio, config: Config, task_type: str, *, dry_run: bool = False
 ) -> project.Setup:
-    """The project to pull from, verified: answers to a label config that does not fit cannot be understood.
+    """Find the project to pull from, verified.
 
-    With `dry_run` it is only looked at: nothing is written, neither in Label Studio nor in the ledger.
+    Answers to a label config that does not fit cannot be understood. With `dry_run` it is only looked at:
+    nothing is written, neither in Label Studio nor in the ledger.
     """
     wanted, kind = _wanted(config, task_type, reading=True)
     if dry_run:
@@ -134,7 +145,10 @@ def _nothing_pushed(name: str) -> UsageError:
 
 
 def pushed(ledger: Ledger, config: Config, task_type: str) -> Project:
-    """The project as the ledger knows it. Raises UsageError when nothing was pushed yet."""
+    """Return the project as the ledger knows it.
+
+    Raises UsageError when nothing was pushed yet.
+    """
     name, _, _ = resolved(config, task_type)
     found = ledger_projects.find(ledger, name, servers.spelled(ledger, config.label_studio_server))
     if found is None or found.ls_project_id is None:
@@ -143,8 +157,10 @@ def pushed(ledger: Ledger, config: Config, task_type: str) -> Project:
 
 
 def task_types_here(ledger: Ledger, studio: LabelStudio, config: Config) -> list[str]:
-    """The task types that were pushed to the Label Studio at hand. Raises UsageError where tasks are at work
-    in another one and nothing in this one."""
+    """List the task types that were pushed to the Label Studio at hand.
+
+    Raises UsageError where tasks are at work in another one and nothing in this one.
+    """
     place = project.recognise(ledger, studio, config.label_studio_server)
     found = ledger_projects.pushed(ledger, place.server.name)
     if not found:

@@ -1,5 +1,6 @@
-"""Backup: ledger, Label Studio and settings in one file, made while everything runs; made only once it was
-put back.
+"""Backup of ledger, Label Studio and settings in one file, proven by a restore.
+
+It is made while everything runs.
 
 What is in the file is what `parts.json` says, each part with its SHA-256. The ledger is saved first, Label
 Studio after it: a task that came between is one that Label Studio has and the ledger does not know, which the
@@ -37,8 +38,10 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Backup:
-    """A backup that was proven. `rows` of the ledger and of Label Studio by table; `beside` says what is
-    not in it."""
+    """Backup that was proven.
+
+    `rows` of the ledger and of Label Studio by table; `beside` says what is not in it.
+    """
 
     path: Path
     made_at: datetime
@@ -52,7 +55,7 @@ class Backup:
 
 
 def make(config: Config, target: Path, keep: int | None, say: Say) -> Backup:
-    """Save all, put it back in a PostgreSQL of its own, compare, and only then name the file.
+    """Save all, put it back in a PostgreSQL of its own, compare, then name the file.
 
     Raises LsloopError; then there is no new file, and the old ones are as they were.
     """
@@ -95,7 +98,10 @@ def _write_down(config: Config, done: Backup) -> None:
 
 @contextmanager
 def _folder(target: Path) -> Iterator[Path]:
-    """A folder beside the backups that goes with the block; so do those of backups that were killed."""
+    """Make a folder beside the backups that goes with the block.
+
+    Folders of backups that were killed go, too.
+    """
     for left in target.glob(".half-made-*"):
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(prefix=".half-made-", dir=target) as name:
@@ -104,7 +110,10 @@ def _folder(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def named_if_full(target: Path) -> Iterator[None]:
-    """Raise LsloopError for a disk that is full or cannot be written, naming the folder."""
+    """Raise LsloopError for a disk that is full or cannot be written.
+
+    It names the folder.
+    """
     try:
         yield
     except OSError as error:
@@ -162,8 +171,10 @@ def _pack(parts: Path, file: Path) -> None:
 
 
 def _prove(file: Path, folder: Path) -> None:
-    """Unpack, put the ledger back, and compare every table with what it was. Raises LsloopError naming
-    what differs."""
+    """Unpack the backup, put the ledger back, and compare every table.
+
+    Each is compared with what it was. Raises LsloopError naming what differs.
+    """
     about = unpacked(file, folder)
     with scratch.running(folder / "postgres") as url:
         put_back_ledger(url, folder, about)

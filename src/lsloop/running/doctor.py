@@ -1,4 +1,7 @@
-"""Doctor: the whole way proved with a canary, check by check, from PostgreSQL to Label Studio and back."""
+"""Doctor: the whole way proven with a canary, check by check.
+
+From PostgreSQL to Label Studio and back.
+"""
 
 import time
 from collections.abc import Callable
@@ -27,8 +30,10 @@ def examine(
     studio: Callable[[], LabelStudio],
     progress: Progress = SILENT,
 ) -> list[Check]:
-    """Prove the round trip, check by check; nothing of it stays. The two adapters are opened here: that
-    may fail, too."""
+    """Prove the round trip, check by check; nothing of it stays.
+
+    The two adapters are opened here: that may fail, too.
+    """
     with ExitStack() as stack:
         visit = _Visit(config, progress.advance)
         opened = visit.look("PostgreSQL", lambda: _entered(stack, closing(ledger())), checkup.postgres)
@@ -85,8 +90,10 @@ def _entered(stack: ExitStack, manager: AbstractContextManager[T]) -> T:
 
 
 def _fly(visit: _Visit, bird: canary.Canary, stack: ExitStack) -> None:
-    """A task out, Label Studio's event to our server, and the annotation back. Then, or at a stop, the
-    canary is gone."""
+    """Send a task out, have Label Studio's event come, and the annotation back.
+
+    The event comes to our server. Then, or at a stop, the canary is gone.
+    """
     stack.callback(_end, bird)
     if visit.check("task out", bird.out):
         visit.check("webhook", lambda: _heard(visit.config, bird))
@@ -137,7 +144,10 @@ def _playable(ledger: Ledger | None, config: Config) -> str:
 
 
 def _opened(ledger: Ledger | None, studio: LabelStudio | None, config: Config) -> str:
-    """Fetch the recording of one open task of each task type by the very link that is in the task."""
+    """Fetch the recording of one open task of each task type.
+
+    By the very link that is in the task.
+    """
     if not (ledger and studio):
         raise Skipped("needs the ledger and Label Studio")
     media, told = loop.media(config), list[str]()

@@ -1,5 +1,6 @@
-"""Long work in the background: what `lsloop worker` does. The queue is procrastinate's, in the ledger's
-PostgreSQL.
+"""Background work of `lsloop worker`, queued by procrastinate.
+
+The queue is in the ledger's PostgreSQL.
 
 To add a job, write a function that takes the settings and arguments that JSON can hold, and one row in JOBS:
 
@@ -60,7 +61,10 @@ def _export(config: Config, task_type: str | None = None) -> object:
 
 
 def _retrain(config: Config, task_type: str, words: Sequence[str] = ()) -> object:
-    """Export, then train in a process of its own, whose memory is free again afterwards."""
+    """Export, then train in a process of its own.
+
+    Its memory is free again afterwards.
+    """
     try:
         _export(config, task_type)
         return _lsloop(config, "retrain", "--task-type", task_type, *words)
@@ -72,7 +76,10 @@ def _retrain(config: Config, task_type: str, words: Sequence[str] = ()) -> objec
 
 
 def _lsloop(config: Config, *words: str) -> str:
-    """Run a command line of this lsloop; what it printed. Raises LsloopError with its last words."""
+    """Run a command line of this lsloop and return what it printed.
+
+    Raises LsloopError with its last words.
+    """
     command = [sys.executable, "-m", "lsloop", "-C", str(config.project_dir), "--quiet", *words]
     done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace")
     if done.returncode:
@@ -103,8 +110,10 @@ JOBS: dict[str, Job] = {
 def retrain(
     config: Config, task_type: str, *, actor: str, reason: str | None, words: Sequence[str] = ()
 ) -> int:
-    """Queue a training, with these options of `lsloop retrain`; its number, or that of the one that waits
-    already."""
+    """Queue a training, with these options of `lsloop retrain`.
+
+    Returns its number, or that of the one that waits already.
+    """
     with closing(ledger.connect(config.database_url)) as opened:
         number = versions.request(opened, task_type, actor, reason)
         job = add(config, "retrain", key=task_type, task_type=task_type, words=list(words))
@@ -119,7 +128,10 @@ def queues() -> list[str]:
 
 
 def add(config: Config, name: str, /, *, key: str = "", **arguments: Any) -> int | None:
-    """Queue a job; its number, or None when one with this name and key waits already. Raises Unreachable."""
+    """Queue a job; return its number.
+
+    None when one with this name and key waits already. Raises Unreachable.
+    """
     import psycopg_pool
     from procrastinate import SyncPsycopgConnector, exceptions
 
@@ -182,7 +194,10 @@ def _attend(now: Now, stop: threading.Event) -> None:
 
 
 async def _work(now: Now, names: Collection[str], stop: threading.Event) -> None:
-    """One worker per queue, so that a training of hours does not keep an export waiting."""
+    """Run one worker per queue.
+
+    So a training of hours does not keep an export waiting.
+    """
     from procrastinate import PsycopgConnector
 
     config = now()
@@ -218,7 +233,10 @@ async def _worker(app: Any, name: str) -> None:
 
 
 async def _begin_again(app: Any) -> None:
-    """Jobs of workers that died; without it they would run without end, and hold their lock."""
+    """Take up jobs of workers that died.
+
+    Without it they would run without end, and hold their lock.
+    """
     while True:
         for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=DEAD):
             await app.job_manager.retry_job(job)
@@ -226,7 +244,10 @@ async def _begin_again(app: Any) -> None:
 
 
 async def _take_up(config: Config) -> None:
-    """Trainings that the ledger asks for, because a milestone was reached, become jobs."""
+    """Turn trainings that the ledger asks for into jobs.
+
+    It asks because a milestone was reached.
+    """
     while True:
         await asyncio.to_thread(_queue_trainings, config)
         await asyncio.sleep(HEARTBEAT)

@@ -1,4 +1,7 @@
-"""Restore: a backup unpacked, checked part by part, and put where nothing is: over nothing that exists."""
+"""Restore of a backup, unpacked, checked part by part, and put where nothing is.
+
+It goes over nothing that exists.
+"""
 
 import os
 import shutil
@@ -31,8 +34,10 @@ ASIDE = ".from-backup"
 
 @dataclass(frozen=True)
 class Restored:
-    """What was put where. `kept` are settings that were there already and differ; those of the backup lie
-    beside them."""
+    """Report of what was put where.
+
+    `kept` are settings that were there already and differ; those of the backup lie beside them.
+    """
 
     target: Path
     made_at: str
@@ -46,8 +51,9 @@ class Restored:
 
 
 def restore(file: Path, target: Path, *, dry_run: bool, say: Callable[[str], None]) -> Restored:
-    """Put a backup into a project folder that has no ledger yet. With `dry_run`, only look whether it could
-    be.
+    """Put a backup into a project folder that has no ledger yet.
+
+    With `dry_run`, only look whether it could be.
 
     Raises UsageError where a ledger or a Label Studio is there already, LsloopError for a damaged file.
     """
@@ -110,8 +116,10 @@ def _put(
     has_studio: bool,
     say: Callable[[str], None],
 ) -> None:
-    """Ledger and Label Studio. The ledger first: a Label Studio without it would get everything a second
-    time."""
+    """Put back ledger and Label Studio.
+
+    The ledger comes first: a Label Studio without it would get everything a second time.
+    """
     say("Putting the ledger back")
     if own:
         put_back_ledger(own, work, about)
@@ -144,8 +152,10 @@ def _put_settings(saved: Path, target: Path, done: Restored) -> None:
 
 
 def _put_state(saved: Path, here: Path) -> None:
-    """The secrets, so that links and webhooks go on; of the running stack only the ports, which may be
-    free again."""
+    """Put back the secrets, so that links and webhooks go on.
+
+    Of the running stack only the ports, which may be free again.
+    """
     for name in ("secret", "api_token"):
         if (saved / name).is_file() and not (here / name).exists():
             files.write(here / name, (saved / name).read_text(encoding="utf-8"))
@@ -155,8 +165,10 @@ def _put_state(saved: Path, here: Path) -> None:
 
 
 def unpacked(file: Path, folder: Path) -> dict[str, Any]:
-    """What is in a backup, unpacked into a folder, each part as it was. Raises LsloopError for a damaged
-    file."""
+    """Unpack a backup into a folder, each part as it was.
+
+    Raises LsloopError for a damaged file.
+    """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
         with tarfile.open(file, "r:gz") as packed:
@@ -195,8 +207,10 @@ def _damaged(file: Path, why: str) -> LsloopError:
 
 
 def put_back_ledger(url: str, folder: Path, about: dict[str, Any]) -> None:
-    """Fill an empty database from an unpacked backup, and compare. Raises LsloopError naming a table that
-    differs."""
+    """Fill an empty database from an unpacked backup, and compare.
+
+    Raises LsloopError naming a table that differs.
+    """
     saving.put_back(postgres.binary("pg_restore"), address.read(url), folder / LEDGER)
     saved = {table: tuple(digest) for table, digest in about["ledger"].items()}
     there = saving.digests(url)

@@ -1,5 +1,6 @@
-"""Rounds of the whole loop: predict → push → wait for people → pull → export → retrain, written down part by
-part.
+"""Rounds of the whole loop, written down part by part.
+
+predict → push → wait for people → pull → export → retrain.
 
 Killed anywhere, the next call goes on with the part that was not done. Each part may be begun again: predict
 goes on where it was, push sends what the round still lacks, retrain goes on from its last checkpoint.
@@ -35,7 +36,9 @@ Told = Callable[[Round, str, Part], None]
 
 @dataclass(frozen=True)
 class Wanted:
-    """How many rounds: each sends up to `limit` tasks and goes on once `accepted` answers came.
+    """Number of rounds: each sends up to `limit` tasks.
+
+    It goes on once `accepted` answers came.
 
     `pause` is called again and again while people are waited for; `begun` and `told` when a part begins and
     when it is done.
@@ -87,7 +90,10 @@ class _Round:
     at: Round
 
     def play(self) -> bool:
-        """Do the parts that are not done. Answers whether nothing is left to annotate."""
+        """Do the parts that are not done.
+
+        Returns whether nothing is left to annotate.
+        """
         parts: list[tuple[str, Callable[[], Part]]] = [
             ("predict", self.predict),
             ("push", self.push),
@@ -116,7 +122,10 @@ class _Round:
         return {"model": done.model_version, "predicted": done.predicted, "failed": done.failed}
 
     def push(self) -> Part:
-        """Send what the round lacks of its tasks; with nothing lacking, finish what was cut off."""
+        """Send what the round lacks of its tasks.
+
+        With nothing lacking, finish what was cut off.
+        """
         was = self.people
         self._send(max(0, self.wanted.limit - was.sent - was.probes))
         now = self.people
@@ -140,14 +149,20 @@ class _Round:
             self.wanted.pause(people)
 
     def pull(self) -> Part:
-        """The sweep after the events. What people made of what the model proposed is counted with it."""
+        """Sweep the answers after the events.
+
+        What people made of what the model proposed is counted with it.
+        """
         loop.pull(self.ledger, self.studio, self.config, self.wanted.task_type)
         _, _, kind = resolved(self.config, self.wanted.task_type)
         made = ledger_rounds.answers(self.ledger, self.at)
         return {"accepted": self.people.accepted, **corrections(kind, made)}
 
     def export(self) -> Part:
-        """By the stages of dvc.yaml where DVC is at work, so that the model's data is known to it."""
+        """Export by the stages of dvc.yaml where DVC is at work.
+
+        So the model's data is known to it.
+        """
         project = self.config.project_dir
         if (project / "dvc.yaml").is_file() and dvc.is_in_use(project):
             dvc.repro(project, "export_reviewed")
@@ -156,8 +171,10 @@ class _Round:
         return {"by": "lsloop export", "samples": sum(part.samples for part in done.task_types.values())}
 
     def retrain(self) -> Part:
-        """Fine-tune; what the ledger says of the result holds also when an earlier call got so far and was
-        killed then."""
+        """Fine-tune a model.
+
+        What the ledger says of the result holds also when an earlier call got so far and was killed then.
+        """
         if not reviewed.read(self.config.reviewed_dir / self.wanted.task_type).splits["train"]:
             return {"version": None, "promoted": False, "why": "Nothing to train on yet.", "metrics": {}}
         number = self.at.number
@@ -189,8 +206,11 @@ class _Round:
 
 
 def corrections(kind: Kind, made: Iterable[tuple[Value, Value]]) -> dict[str, Any]:
-    """Of answers to what a model proposed: how many, and how many were submitted unchanged; how many units of
-    the kind were changed of how many that were submitted, and the same as words where these are counted."""
+    """Count corrections of what a model proposed.
+
+    Of answers: how many, and how many were submitted unchanged; how many units of the kind were changed of
+    how many that were submitted, and the same as words where these are counted.
+    """
     answers = unchanged = changed = total = 0
     for shown, given in made:
         answers += 1
@@ -206,8 +226,10 @@ def corrections(kind: Kind, made: Iterable[tuple[Value, Value]]) -> dict[str, An
 
 @dataclass(frozen=True)
 class Line:
-    """A round in the table. Round 0 is the model as it was before the first one: only `value` is known of
-    it."""
+    """Round in the table.
+
+    Round 0 is the model as it was before the first one: only `value` is known of it.
+    """
 
     number: int
     measure: str | None

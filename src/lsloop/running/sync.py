@@ -1,4 +1,6 @@
-"""One cycle of everything that keeps the loop moving: dvc pull → ingest → pull → accept → push.
+"""One cycle of everything that keeps the loop moving.
+
+dvc pull → ingest → pull → accept → push.
 
 One cycle at a time on a ledger, whoever starts it and wherever. A step that fails keeps none of the others
 from their work; what came of each is written down as soon as it is known.
@@ -29,7 +31,10 @@ Counts = dict[str, int]
 
 
 class Came(NamedTuple):
-    """What a step brought. `problems` are parts of it that could not be done, although the step was."""
+    """Result of a step.
+
+    `problems` are parts of it that could not be done, although the step was.
+    """
 
     counts: Counts
     problems: list[str]
@@ -37,8 +42,10 @@ class Came(NamedTuple):
 
 @dataclass(frozen=True)
 class Step:
-    """What came of a step. `reason` says why it failed or was skipped; `exit_code` is what a command would
-    answer."""
+    """Outcome of a step.
+
+    `reason` says why it failed or was skipped; `exit_code` is what a command would answer.
+    """
 
     name: str
     task_type: str | None
@@ -52,8 +59,10 @@ class Step:
 
 @dataclass(frozen=True)
 class Cycle:
-    """What became of the wish for a cycle: it ran, somebody else was at it, or it was not due for `due_in`
-    seconds."""
+    """Outcome of the wish for a cycle.
+
+    It ran, somebody else was at it, or it was not due for `due_in` seconds.
+    """
 
     became: Literal["ran", "busy", "not due"]
     run: Run | None = None
@@ -69,8 +78,11 @@ class Cycle:
 
 @dataclass(frozen=True)
 class Wanted:
-    """A cycle's surroundings. `push`: samples of every task type are sent, not only where params.yaml says
-    so; `send_files`: also export and `dvc push`; `stopping`: whether it was asked to end."""
+    """Surroundings of a cycle.
+
+    `push`: samples of every task type are sent, not only where params.yaml says so; `send_files`: also export
+    and `dvc push`; `stopping`: whether it was asked to end.
+    """
 
     ledger: Ledger
     config: Config
@@ -82,7 +94,9 @@ class Wanted:
 
 
 def cycle(wanted: Wanted, *, every: float | None = None) -> Cycle:
-    """Run a cycle, unless another is at work or one that succeeded began less than `every` seconds ago.
+    """Run a cycle, unless another is at work or a recent one succeeded.
+
+    Recent: it began less than `every` seconds ago.
 
     Asked to stop, it ends after the step it is at. Raises Unreachable when PostgreSQL does not answer.
     """
@@ -205,7 +219,10 @@ def _require_pushed(wanted: Wanted, task_type: str, why: str = "nothing was push
 
 
 def _push(wanted: Wanted, task_type: str) -> Came:
-    """Send as many samples as the backlog has room for; without room, only finish what was cut off."""
+    """Send as many samples as the backlog has room for.
+
+    Without room, only finish what was cut off.
+    """
     config = wanted.config
     if not (wanted.push or config.params.task_types[task_type].sync_push):
         raise Skipped(
@@ -227,7 +244,10 @@ def _push(wanted: Wanted, task_type: str) -> Came:
 
 
 def _export(wanted: Wanted) -> Came:
-    """What people accepted into data/reviewed, by the stages of dvc.yaml, so that `dvc push` finds it."""
+    """Export what people accepted into data/reviewed, by the stages of dvc.yaml.
+
+    So `dvc push` finds it.
+    """
     if not (wanted.config.project_dir / "dvc.yaml").is_file():
         raise Skipped("there is no dvc.yaml")
     said = dvc.repro(wanted.config.project_dir, "generate_manifest")
