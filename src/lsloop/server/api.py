@@ -1,4 +1,7 @@
-"""/api: conflicts, listed and decided, and what there is to count. For who holds the token."""
+"""API at /api: conflicts, listed and decided, and what there is to count.
+
+For who holds the token.
+"""
 
 import re
 from dataclasses import dataclass, replace
@@ -57,7 +60,10 @@ class _Strict(BaseModel):
 
 
 class Which(_Strict):
-    """Which conflicts to list. `after`: those that come after this one, the `next` of the answer before."""
+    """Filter of the conflicts to list.
+
+    `after`: those that come after this one, the `next` of the answer before.
+    """
 
     task_type: Annotated[Text, Query(max_length=100)] | None = None
     field: Annotated[Text, Query(max_length=100)] | None = None
@@ -76,7 +82,10 @@ class Aside(_Strict):
 
 
 class Decision(_Strict):
-    """How to decide a conflict. `seen`, as the list gave it, has it refused when either side moved since."""
+    """Decision of a conflict.
+
+    `seen`, as the list gave it, has it refused when either side moved since.
+    """
 
     resolution: Strategy
     reason: Annotated[Text, Query(max_length=2000)] | None = None
@@ -84,7 +93,10 @@ class Decision(_Strict):
 
 
 def add(app: FastAPI, desk: Desk) -> None:
-    """Serve /api. Handlers are plain functions: they run in threads, and the ledger keeps the connections."""
+    """Serve /api.
+
+    Handlers are plain functions: they run in threads, and the ledger keeps the connections.
+    """
 
     def holder(request: Request) -> None:
         guard.check_token(request.headers, desk.token)
@@ -158,10 +170,10 @@ def _resolved(desk: Desk, number: int, how: Decision, actor: str) -> dict[str, A
 
 
 def _meant(desk: Desk, number: int) -> Conflict:
-    """The conflict about Label Studio's annotation of this number; where there is no such annotation, the
-    ledger's conflict.
+    """Find the conflict about Label Studio's annotation of this number.
 
-    A number that is an annotation's never stands for the conflict about another one.
+    Where there is no such annotation, the ledger's conflict. A number that is an annotation's never stands
+    for the conflict about another one.
     """
     about = conflicts.of_annotation(
         desk.ledger, servers.spelled(desk.ledger, desk.config.label_studio_server), number

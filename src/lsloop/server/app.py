@@ -1,5 +1,7 @@
-"""The HTTP server: truthful health, media for annotators, events of Label Studio, the API for who holds
-its token."""
+"""HTTP server: truthful health, media, events of Label Studio, and the API.
+
+Media are for annotators, the API for who holds its token.
+"""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -34,11 +36,10 @@ def create(
     hook: webhook.Hook | None = None,
     ml: ml_backend.Backends | None = None,
 ) -> FastAPI:
-    """The application. `ping` raises LsloopError unless PostgreSQL answers; `dvc_cache` is where links may
-    lead.
+    """Create the application.
 
-    Without a `desk` there are no API and no metrics, without a `hook` no events are taken, without `ml` no
-    model answers.
+    `ping` raises LsloopError unless PostgreSQL answers; `dvc_cache` is where links may lead. Without a `desk`
+    there are no API and no metrics, without a `hook` no events are taken, without `ml` no model answers.
     """
     app = FastAPI(
         title="lsloop",
@@ -90,8 +91,10 @@ def _may(hook: webhook.Hook | None) -> Callable[[str, Mapping[str, str]], bool]:
 
 
 def origins(url: str) -> list[str]:
-    """The origins that browsers name when they show the pages at `url`; both spellings of this machine
-    count."""
+    """Return the origins that browsers name when they show the pages at `url`.
+
+    Both spellings of this machine count.
+    """
     parts = urlsplit(url)
     host = parts.hostname or ""
     hosts = _LOOPBACK if host in _LOOPBACK else (f"[{host}]" if ":" in host else host,)

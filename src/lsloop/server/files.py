@@ -1,4 +1,7 @@
-"""From the path in a media link to an open file: a regular file of the raw data, or nothing."""
+"""Lookup from the path in a media link to an open file.
+
+A regular file of the raw data, or nothing.
+"""
 
 import os
 import stat

@@ -33,8 +33,10 @@ _STATUS: tuple[tuple[type[LsloopError], int], ...] = (
 
 
 class Problem(LsloopError):
-    """A request that cannot be answered; `status` is the HTTP one, `wants` of a 401 the scheme that opens
-    it."""
+    """Request that cannot be answered.
+
+    `status` is the HTTP one, `wants` of a 401 the scheme that opens it.
+    """
 
     def __init__(self, status: int, problem: str, fix: str = "", *, wants: str = "Bearer") -> None:
         super().__init__(problem, fix)
@@ -42,7 +44,10 @@ class Problem(LsloopError):
 
 
 def check_token(headers: Mapping[str, str], token: str) -> None:
-    """Raises Problem (401) unless the request holds the token. Takes as long whatever is wrong with it."""
+    """Raise Problem (401) unless the request holds the token.
+
+    Takes as long whatever is wrong with it.
+    """
     given = _CREDENTIALS.fullmatch(headers.get("authorization", "").strip())
     right = hmac.compare_digest((given[1] if given else "").encode(errors="replace"), token.encode())
     if not given or not right:
@@ -54,7 +59,10 @@ def check_token(headers: Mapping[str, str], token: str) -> None:
 
 
 def actor(headers: Mapping[str, str]) -> str:
-    """Who acts: as the header X-Actor says (UTF-8), else `api`, who holds the token. Raises Problem (422)."""
+    """Name who acts, as the header X-Actor says (UTF-8).
+
+    Else `api`, who holds the token. Raises Problem (422).
+    """
     given = headers.get(ACTOR)
     if given is None:
         return "api"
@@ -74,7 +82,10 @@ def answer(document: Any, status: int = 200) -> Response:
 
 
 def explain(app: FastAPI) -> None:
-    """Whatever goes wrong is answered in JSON: what happened (`error`), and what to do (`fix`)."""
+    """Answer whatever goes wrong in JSON: `error` and `fix`.
+
+    What happened, and what to do.
+    """
     app.exception_handler(LsloopError)(_failed)
     app.exception_handler(RequestValidationError)(_invalid)
     app.exception_handler(HTTPException)(_refused)
@@ -112,7 +123,10 @@ async def _refused(request: Request, error: HTTPException) -> Response:
 
 
 class Headers:
-    """Middleware: no answer is taken for something else than it says it is, or shown inside another page."""
+    """Middleware that keeps answers from being misread or framed.
+
+    No answer is taken for something else than it says it is, or shown inside another page.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -133,10 +147,10 @@ class Headers:
 
 
 class Limits:
-    """Middleware: a body over BODY is answered 413, whether or not its length was told first; over
-    `larger[path]` where `may(path, headers)` says so.
+    """Middleware that answers a body over BODY with 413.
 
-    A body is held until all of it is there, so that no handler begins on one that turns out to be too large.
+    Whether or not its length was told first; over `larger[path]` where `may(path, headers)` says so. A body
+    is held until all of it is there, so that no handler begins on one that turns out to be too large.
     """
 
     def __init__(

@@ -13,8 +13,10 @@ T = TypeVar("T")
 
 
 class Pulse:
-    """Asks with `ping`, which returns, or raises LsloopError. One question at a time, however many want to
-    know."""
+    """Check by `ping`, which returns, or raises LsloopError.
+
+    One question at a time, however many want to know.
+    """
 
     def __init__(self, ping: Callable[[], None], patience: float = 2) -> None:
         self._ping = ping
@@ -22,7 +24,10 @@ class Pulse:
         self._asked: Future[None] | None = None
 
     async def trouble(self) -> str | None:
-        """What is wrong, or None when PostgreSQL answers. Known after `patience` seconds at the latest."""
+        """Tell what is wrong; None when PostgreSQL answers.
+
+        Known after `patience` seconds at the latest.
+        """
         if self._asked is None or self._asked.done():
             self._asked = in_thread(self._ping)
         waiting = asyncio.shield(asyncio.wrap_future(self._asked))

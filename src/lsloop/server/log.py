@@ -1,4 +1,7 @@
-"""The access log, for -v: method, path and status, and never the query, which holds signatures."""
+"""Access log, for -v: method, path and status.
+
+Never the query, which holds signatures.
+"""
 
 import logging
 from typing import Any

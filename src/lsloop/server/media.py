@@ -1,4 +1,4 @@
-"""One media file as an HTTP answer: whole, a range of it, or "you have it already" (RFC 9110)."""
+"""Media file as an HTTP answer: whole, a range, or "you have it already" (RFC 9110)."""
 
 import os
 import re
@@ -19,7 +19,7 @@ _RANGE = re.compile(r"bytes\s*=\s*([0-9]*)\s*-\s*([0-9]*)\s*", re.IGNORECASE | r
 
 
 class Plan(NamedTuple):
-    """What to answer: the status, the headers, and which bytes where there is a body."""
+    """Answer to give: the status, the headers, and the bytes where there is a body."""
 
     status: int
     headers: dict[str, str]
@@ -28,7 +28,10 @@ class Plan(NamedTuple):
 
 
 def respond(file: BinaryIO, name: str, request: Mapping[str, str], *, head: bool) -> Response:
-    """Answer a request for an open file, which is closed afterwards. `request` is its headers."""
+    """Answer a request for an open file, which is closed afterwards.
+
+    `request` is its headers.
+    """
     plan = _plan(os.fstat(file.fileno()), name, _type(file, name), request, head)
     if head or plan.status in (304, 416):
         file.close()
@@ -77,8 +80,10 @@ def wanted(header: str, size: int) -> tuple[int, int] | None:
 
 
 def _headers(found: os.stat_result, name: str) -> dict[str, str]:
-    """What every answer about the file says. The tag changes with any replacement, also one with the old
-    times."""
+    """Return the headers that every answer about the file has.
+
+    The tag changes with any replacement, also one with the old times.
+    """
     return {
         "accept-ranges": "bytes",
         "cache-control": "private, no-cache",
@@ -100,7 +105,10 @@ def _has_it(request: Mapping[str, str], headers: Mapping[str, str], modified: fl
 
 
 def _range_counts(request: Mapping[str, str], headers: Mapping[str, str]) -> bool:
-    """Whether a range may be sent: not when the browser holds a part of an older file."""
+    """Tell whether a range may be sent.
+
+    Not when the browser holds a part of an older file.
+    """
     return request.get("if-range") in (None, headers["etag"], headers["last-modified"])
 
 
@@ -119,7 +127,10 @@ def _chunks(file: BinaryIO, start: int, stop: int) -> Iterator[bytes]:
 
 
 class _Streamed(StreamingResponse):
-    """Closes the file itself: a listener who leaves would keep it open until the next garbage collection."""
+    """Answer that closes the file itself.
+
+    A listener who leaves would keep it open until the next garbage collection.
+    """
 
     def __init__(self, file: BinaryIO, plan: Plan) -> None:
         super().__init__(_chunks(file, plan.start, plan.stop), plan.status, plan.headers)

@@ -1,5 +1,6 @@
-"""/metrics for Prometheus: requests as they are served, and the ledger's counts, read at most every few
-seconds.
+"""Metrics at /metrics for Prometheus: requests as served, and the ledger's counts.
+
+The counts are read at most every few seconds.
 
 There is nothing in it but numbers, and the names of task types, states and routes. Programs on this machine
 may read it as they are; others need the API's token.
@@ -78,8 +79,10 @@ class Timing:
 
 
 class LedgerCounts:
-    """The ledger's counts for the registry. One question at a time, however many ask and however long it
-    takes."""
+    """Counts of the ledger for the registry.
+
+    One question at a time, however many ask and however long it takes.
+    """
 
     def __init__(self, read: Callable[[], Counts], clock: Callable[[], float] = time.monotonic) -> None:
         self._read, self._clock = read, clock
@@ -89,8 +92,10 @@ class LedgerCounts:
         self._counts: Counts | None = None
 
     async def refresh(self) -> None:
-        """Read them again unless they are fresh. After PATIENCE seconds, or when PostgreSQL is away, there
-        are none."""
+        """Read the counts again unless they are fresh.
+
+        After PATIENCE seconds, or when PostgreSQL is away, there are none.
+        """
         if self._asked is None or (self._asked.done() and self._clock() - self._at >= self._fresh):
             self._at = self._clock()
             self._asked = in_thread(self._timed)

@@ -1,4 +1,6 @@
-"""/ml/{task type}: the model in use answers Label Studio, which takes this for an ML backend of its own.
+"""ML backend at /ml/{task type}: the model in use answers Label Studio.
+
+Label Studio takes this for an ML backend of its own.
 
 Label Studio waits one second for /health and three for /setup, so these never wait for a model or for
 PostgreSQL. N tasks get N results, in order: with any other number Label Studio drops all of them.
@@ -46,9 +48,9 @@ there before more are told to come again."""
 
 
 class Backends:
-    """The ML backends of a project folder, and the thread that keeps their models the promoted ones.
+    """ML backends of a project folder, with the thread that updates their models.
 
-    It looks when it is notified, and every `look_every` seconds.
+    It keeps them the promoted ones. It looks when it is notified, and every `look_every` seconds.
     """
 
     def __init__(self, ledger: Ledger, settings: Config | Now, look_every: float = EVERY) -> None:
@@ -118,8 +120,10 @@ class Backends:
             raise guard.Problem(404, error.problem, error.fix) from error
 
     async def in_turn(self, work: Callable[[], T]) -> T:
-        """The answer of `work`, which may take long, in one of few threads. Raises Problem (503) when too
-        many wait."""
+        """Run `work`, which may take long, in one of few threads; return its answer.
+
+        Raises Problem (503) when too many wait.
+        """
         if self.in_line >= WAITING:
             raise guard.Problem(503, "Too many requests for predictions are waiting.", "Ask again later.")
         self.in_line += 1
@@ -174,7 +178,10 @@ def add(app: FastAPI, backends: Backends) -> None:
 
 
 def check_basic(headers: Mapping[str, str], user: str, password: str) -> None:
-    """Raises Problem (401) unless the request brings user and password. Takes as long whatever it brings."""
+    """Raise Problem (401) unless the request brings user and password.
+
+    Takes as long whatever it brings.
+    """
     right = b"Basic " + base64.b64encode(f"{user}:{password}".encode())
     if not hmac.compare_digest(headers.get("authorization", "").encode(errors="replace"), right):
         raise guard.Problem(
@@ -209,8 +216,10 @@ def _ask_for_training(backends: Backends, task_type: str) -> int:
 
 
 def _predict(backends: Backends, task_type: str, seat: Seat, asked: dict[str, Any]) -> list[dict[str, Any]]:
-    """A result for each task, in order; an empty one, with the reason in the log, where there is no
-    prediction."""
+    """Answer with a result for each task, in order.
+
+    An empty one, with the reason in the log, where there is no prediction.
+    """
     tasks, state = asked["tasks"], seat.state
     assert state.loaded is not None
     model = replace(state.loaded, version=str(state.version))
@@ -271,7 +280,10 @@ def _name(task: Any) -> str:
 
 
 def _hints(asked: dict[str, Any]) -> dict[str, Any]:
-    """What somebody who asks from the page says of the recording: its language, and words to expect."""
+    """Read what somebody who asks from the page says of the recording.
+
+    Its language, and words to expect.
+    """
     params = asked.get("params")
     context = params.get("context") if isinstance(params, dict) else None
     if not isinstance(context, dict):

@@ -1,5 +1,7 @@
-"""The models that a server answers with, one seat per task type: the next one is loaded while the last one
-answers."""
+"""Models that a server answers with, one seat per task type.
+
+The next one is loaded while the last one answers.
+"""
 
 import logging
 import time
@@ -18,8 +20,10 @@ AGAIN = 60.0
 
 @dataclass(frozen=True)
 class State:
-    """What a seat answers with: a model, or the reason why there is none. `fallback` says why it is not
-    the one wanted."""
+    """State of a seat: a model, or the reason why there is none.
+
+    `fallback` says why it is not the one wanted.
+    """
 
     model: Model | None = None
     loaded: Loaded | None = None
@@ -35,8 +39,10 @@ class State:
 
 
 class Seat:
-    """The model of one task type. `wanted` tells which models would do, the best first; `load` takes
-    seconds."""
+    """Seat for the model of one task type.
+
+    `wanted` tells which models would do, the best first; `load` takes seconds.
+    """
 
     def __init__(self, wanted: Callable[[], Sequence[Model]], load: Callable[[Model], Loaded]) -> None:
         self._find, self._load = wanted, load
@@ -45,7 +51,10 @@ class Seat:
         self.state = State()
 
     def refresh(self) -> None:
-        """Look which model is wanted, and load it when it is another one. One thread calls this."""
+        """Look which model is wanted, and load it when it is another one.
+
+        One thread calls this.
+        """
         try:
             wanted = list(self._find())
         except LsloopError as error:  # PostgreSQL is away: what answers goes on

@@ -85,7 +85,10 @@ def parsed(body: bytes) -> dict[str, Any]:
 
 
 class _Intake:
-    """Stores in threads, so many at once, and gives up waiting before Label Studio does."""
+    """Intake that stores events in threads, so many at once.
+
+    It gives up waiting before Label Studio does.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
