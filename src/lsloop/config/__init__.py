@@ -1,4 +1,6 @@
-"""Settings: flags over environment over `.env` over `params.yaml` over defaults. Reads, never writes.
+"""Settings: flags over environment over `.env` over `params.yaml` over defaults.
+
+This module reads and never writes.
 
 A service that is not configured is the embedded one; where that runs stands in `.lsloop/stack.json`, which
 `lsloop up` writes.
@@ -55,7 +57,9 @@ class _Section(BaseModel):
 
 
 class Conflicts(_Section):
-    """What is done by itself about a change under an annotator's hands; `open`: people decide.
+    """Strategy for a change under an annotator's hands; `open`: people decide.
+
+    It says what is done by itself.
 
     `text` is about what they corrected: whoever listened confirmed the words they left standing, too. `media`
     is about what they judged from: the recording, or the text that they translated.
@@ -107,7 +111,10 @@ class Events(_Section):
 
 
 class Sync(_Section):
-    """A cycle sends samples of a task type while fewer than `backlog` of its tasks wait for annotators."""
+    """Settings of a cycle.
+
+    It sends samples of a task type while fewer than `backlog` of its tasks wait for annotators.
+    """
 
     backlog: int = Field(default=1000, ge=0)
 
@@ -123,7 +130,10 @@ class Gold(_Section):
 
 
 class Export(_Section):
-    """Shares of the groups (speakers, videos, pages) that new samples fall into; the rest is for training."""
+    """Shares of the groups that new samples fall into; the rest is for training.
+
+    Groups are speakers, videos or pages.
+    """
 
     validation: float = Field(default=0.1, ge=0, lt=1)
     test: float = Field(default=0.1, ge=0, lt=1)
@@ -140,7 +150,9 @@ class Media(_Section):
 
 
 class Model(_Section):
-    """The model of a task type. `training` and `predicting` are the model family's own settings.
+    """Model of a task type.
+
+    `training` and `predicting` are the model family's own settings.
 
     `base` is a folder of the project (DVC may track it), the id of a model on a hub, or what a family calls
     it; of a list, the first that can be used answers.
@@ -168,8 +180,10 @@ class Model(_Section):
 
 
 class Retrain(_Section):
-    """How many accepted annotations call for a training, each once: `milestones`, then `every` so many (0:
-    never)."""
+    """Number of accepted annotations that call for a training.
+
+    Each of `milestones` calls once, then `every` so many (0: never).
+    """
 
     milestones: list[int] = [100, 500, 1000, 5000, 10_000]
     every: int = Field(default=10_000, ge=0)
@@ -192,7 +206,10 @@ class Params(_Section):
 
 
 class Environment(BaseSettings):
-    """Environment and `.env`. The names are the ones labelling teams already have in their `.env` files."""
+    """Environment and `.env`.
+
+    The names are the ones labelling teams already have in their `.env` files.
+    """
 
     model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
 
@@ -263,7 +280,9 @@ class Config:
 
     @property
     def label_studio_server(self) -> str:
-        """How the settings name the Label Studio: by its URL, or `embedded`, whose port may change.
+        """Name of the Label Studio in the settings: its URL, or `embedded`.
+
+        The port of the embedded one may change.
 
         The ledger knows it by what it is: under another spelling it is the same (`ledger/servers.py`).
         """
@@ -271,8 +290,10 @@ class Config:
         return given.strip().rstrip("/") if given else "embedded"
 
     def task_page(self, ls_project_id: int | None, ls_task_id: int | None = None) -> str | None:
-        """Where people see a project, or one of its tasks, in Label Studio; None while nobody knows where
-        that is."""
+        """Address where people see a project, or one of its tasks, in Label Studio.
+
+        None while nobody knows where that is.
+        """
         server = self.environment.label_studio_url or self.stack.get("label_studio_url")
         if not server or ls_project_id is None:
             return None
@@ -294,7 +315,10 @@ class Config:
 
     @property
     def api_token(self) -> str | None:
-        """The token that opens /api; None when it is neither set nor made yet (`lsloop serve` makes it)."""
+        """Token that opens /api.
+
+        None when it is neither set nor made yet (`lsloop serve` makes it).
+        """
         if given := self.environment.lsloop_api_token:
             return given.get_secret_value()
         path = self.state_dir / API_TOKEN
@@ -308,8 +332,10 @@ class Config:
 
     @property
     def webhook_url(self) -> str | None:
-        """Where Label Studio is to send events; None when nobody has said where it reaches the server, or
-        said `none`."""
+        """Address where Label Studio is to send events.
+
+        None when nobody has said where it reaches the server, or said `none`.
+        """
         given = self.environment.lsloop_webhook_url
         if given == NO_WEBHOOK:
             return None
@@ -324,7 +350,10 @@ class Config:
         )
 
     def without_webhook(self) -> "Config":
-        """The same settings, but Label Studio is not asked to tell what people do: only pulls bring it."""
+        """Copy the settings without the webhook.
+
+        Label Studio is not asked to tell what people do: only pulls bring it.
+        """
         environment = self.environment.model_copy(update={"lsloop_webhook_url": NO_WEBHOOK})
         return replace(self, environment=environment)
 
@@ -339,8 +368,10 @@ class Config:
 
     @property
     def ml_url(self) -> str | None:
-        """Where Label Studio reaches the ML backends, without the task type; None when nobody has said
-        where we are."""
+        """Address where Label Studio reaches the ML backends, without the task type.
+
+        None when nobody has said where we are.
+        """
         given = self.environment.lsloop_webhook_url
         if given in (None, NO_WEBHOOK):
             given = None if self.environment.label_studio_url else self.stack.get("server_url")
@@ -350,8 +381,10 @@ class Config:
 
     @staticmethod
     def _served_at(webhook: str) -> str:
-        """Where Label Studio reaches `lsloop serve`: the address of the webhook without what is the
-        webhook's own."""
+        """Address where Label Studio reaches `lsloop serve`.
+
+        It is the address of the webhook without what is the webhook's own.
+        """
         parts = urlsplit(webhook)
         path = parts.path
         for end in WEBHOOKS:
@@ -369,7 +402,10 @@ class Config:
         return hmac.new(self.secret.encode(), b"ml backend", hashlib.sha256).hexdigest()
 
     def task_type(self, name: str) -> tuple[str, TaskType]:
-        """The configured task type called `name` (or by its alias), with its name. Raises UsageError."""
+        """Find the task type called `name` (or by its alias), with its name.
+
+        Raises UsageError.
+        """
         name = name if name in self.params.task_types else ALIASES.get(name, name)
         if name not in self.params.task_types:
             known = ", ".join(self.params.task_types) or "none"
@@ -386,8 +422,10 @@ class Config:
         )
 
     def configured_ls_project(self, task_type: str) -> int | None:
-        """The Label Studio project id that the environment names for a task type of the speech system, if
-        any."""
+        """Return the Label Studio project id that the environment names, if any.
+
+        For a task type of the speech system.
+        """
         names = {
             "transcript_correction": self.environment.ls_project_transcript,
             "translation_review": self.environment.ls_project_translation,
@@ -396,15 +434,18 @@ class Config:
         return names.get(task_type)
 
     def model(self, task_type: str) -> Model:
-        """The settings of a task type's model; without an entry in params.yaml there is no base."""
+        """Return the settings of a task type's model.
+
+        Without an entry in params.yaml there is no base.
+        """
         return self.params.models.get(task_type, Model())
 
     def model_path(self, name: str) -> str:
-        """Where a model is: a folder of the project by its whole path; anything else (a hub id, `scheme:…`)
-        as it is.
+        """Resolve where a model is.
 
-        A folder that is missing where its neighbours are is not looked for on a hub, where somebody may have
-        put another.
+        A folder of the project by its whole path; anything else (a hub id, `scheme:…`) as it is. A folder
+        that is missing where its neighbours are is not looked for on a hub, where somebody may have put
+        another.
         """
         inside = self.project_dir / name
         return str(inside) if inside.parent.is_dir() and not _SCHEME.match(name) else name
@@ -427,7 +468,10 @@ def _not_running(what: str, variable: str) -> str:
 
 
 def load(project_dir: Path) -> Config:
-    """Read the settings of a project folder. Raises UsageError naming the file, the key and what is wrong."""
+    """Read the settings of a project folder.
+
+    Raises UsageError naming the file, the key and what is wrong.
+    """
     project_dir = project_dir.resolve()
     (environment, odd), stack = _environment(project_dir), read_stack(project_dir)
     secrecy.learn(_secrets(environment, stack))
@@ -438,7 +482,10 @@ _STACK_SECRETS = ("stack label_studio_password", "stack label_studio_api_key", "
 
 
 def _secrets(environment: Environment, stack: dict[str, Any]) -> Iterator[str]:
-    """What must never be told; of a URL that nobody can read all of it, and what may be the password."""
+    """Collect what must never be told.
+
+    Of a URL that nobody can read all of it, and what may be the password.
+    """
     values = {name: value for name, value in environment if value} | {
         f"stack {name}": stack[name] for name in stack
     }
@@ -489,8 +536,10 @@ def read_params(project_dir: Path) -> Params:
 
 
 def _without_nothing(found: dict[str, Any]) -> dict[str, Any]:
-    """A section whose lines are all comments is not there; a task type or a model may have no settings of
-    its own."""
+    """Leave out sections whose lines are all comments.
+
+    A task type or a model may have no settings of its own.
+    """
     inner = {name: found[name] for name in ("task_types", "models") if isinstance(found.get(name), dict)}
     named = {
         name: {key: {} if one is None else one for key, one in section.items()}
@@ -510,7 +559,10 @@ def _known(section: type[BaseModel]) -> set[str]:
 
 
 def _names() -> dict[str, str]:
-    """What the environment calls the settings, and we: the names in capitals, and those of the fields."""
+    """Map what the environment calls the settings to our names.
+
+    Its names are in capitals, ours are those of the fields.
+    """
     aliases = {"MEDIA_URL": "media_url", "AUDIO_SERVER_URL": "media_url"}
     return aliases | {name.upper(): name for name in Environment.model_fields}
 
@@ -536,7 +588,10 @@ def _environment(project_dir: Path) -> tuple[Environment, list[str]]:
 
 
 def _with_addresses(environment: Environment) -> Environment:
-    """Every address read by one parser; what it cannot be is refused by the name of its setting."""
+    """Read every address with one parser.
+
+    What it cannot be is refused by the name of its setting.
+    """
     changed: dict[str, str] = {}
     for name, shown in (("label_studio_url", "LABEL_STUDIO_URL"), ("media_url", "AUDIO_SERVER_URL")):
         if given := getattr(environment, name):

@@ -1,5 +1,7 @@
-"""An entry more under `task_types` in the text of a params.yaml: all that stands there, comments too,
-stays as it is."""
+"""Entry added under `task_types` in the text of a params.yaml.
+
+All that stands there, comments too, stays as it is.
+"""
 
 import yaml
 
@@ -9,7 +11,10 @@ SECTION = "task_types"
 
 
 def with_entry(text: str, name: str, entry: str) -> str:
-    """`text` with `entry` (lines as they stand below the name) as the last task type. Raises UsageError."""
+    """Add `entry` to `text` as the last task type.
+
+    Its lines are as they stand below the name. Raises UsageError.
+    """
     document = yaml.safe_load(text) or {}
     added = _added(text, name, entry)
     if added and "\r\n" in text:
@@ -51,8 +56,10 @@ def _is_empty(value: yaml.Node) -> bool:
 
 
 def _last_line(node: yaml.Node) -> int:
-    """The number of the last line that says something of a value: a block ends where the next thing
-    begins."""
+    """Return the number of the last line that says something of a value.
+
+    A block ends where the next thing begins.
+    """
     if not isinstance(node, yaml.CollectionNode) or node.flow_style or not node.value:
         end: int = node.end_mark.line
         return end - 1 if node.end_mark.column == 0 and end > node.start_mark.line else end

@@ -1,5 +1,6 @@
-"""The address of a PostgreSQL: DATABASE_URL taken apart once, for every part that connects and for every
-screen.
+"""Address of a PostgreSQL: DATABASE_URL taken apart once.
+
+For every part that connects and for every screen.
 
 Libraries read the same URL differently, and some print it when they cannot. So nobody is handed the URL: they
 get the parts, as libpq names them. A password may stand in it as it is, or with `%40` for `@`.
@@ -38,7 +39,10 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 @dataclass(frozen=True)
 class Address:
-    """`settings` are libpq's names and values; `place` is for people, and holds no secret."""
+    """Address in parts.
+
+    `settings` are libpq's names and values; `place` is for people, and holds no secret.
+    """
 
     settings: dict[str, str]
     place: str
@@ -53,7 +57,10 @@ class _Unclear(Exception):
 
 
 def read(url: str) -> Address:
-    """The address in a `postgresql://` URL. Raises UsageError, whose words hold nothing of the URL."""
+    """Read the address in a `postgresql://` URL.
+
+    Raises UsageError, whose words hold nothing of the URL.
+    """
     url = url.strip()
     scheme = _SCHEME.match(url)
     if not scheme:
@@ -70,8 +77,10 @@ def read(url: str) -> Address:
 
 
 def _ways(text: str) -> Iterator[tuple[str, str]]:
-    """User and password, and the rest. First as it must be read if all is encoded; then for a password
-    with / or ?."""
+    """Yield the ways to split user and password from the rest.
+
+    First as it must be read if all is encoded; then for a password with / or ?.
+    """
     authority = re.split(r"[/?]", text, maxsplit=1)[0]
     credentials, at, host = authority.rpartition("@")
     yield credentials if at else "", host + text[len(authority) :]
@@ -108,7 +117,10 @@ def _hosts(parts: list[str]) -> dict[str, str]:
 
 
 def _query(text: str) -> dict[str, str]:
-    """What stands after the `?`. Several hosts may stand there as `host=a:5432&host=b:5432`, too."""
+    """Parse what stands after the `?`.
+
+    Several hosts may stand there as `host=a:5432&host=b:5432`, too.
+    """
     found: dict[str, str] = {}
     hosts: list[str] = []
     for part in filter(None, text.split("&")):
@@ -123,7 +135,10 @@ def _query(text: str) -> dict[str, str]:
 
 
 def _decoded(text: str) -> str:
-    """The text that was encoded; as it is where it cannot have been: `100%`, or no UTF-8 behind it."""
+    """Decode the text; leave it as it is where it cannot have been encoded.
+
+    That is `100%`, or no UTF-8 behind it.
+    """
     if _PERCENT.search(text):
         return text
     try:

@@ -1,5 +1,6 @@
-"""`.env`, taken literally: what stands behind the `=` is the value. No `${}` and no escapes; `#` ends it only
-after a blank.
+"""Literal `.env`: what stands behind the `=` is the value.
+
+No `${}` and no escapes; `#` ends it only after a blank.
 
 A line that cannot be meant otherwise than for lsloop, and is not read by it, is refused by its number. What
 belongs to other programs is left alone.
@@ -29,8 +30,10 @@ not."""
 
 @dataclass
 class Found:
-    """The values of known names, in capitals, with their lines; and what is odd, though nothing is lost by
-    it."""
+    """Values of known names, in capitals, with their lines.
+
+    And what is odd, though nothing is lost by it.
+    """
 
     values: dict[str, str] = field(default_factory=dict)
     lines: dict[str, int] = field(default_factory=dict)
@@ -38,8 +41,10 @@ class Found:
 
 
 def read(path: Path, known: Collection[str], there: Collection[str] = ()) -> Found:
-    """What `path` says about the known names; `there`: those that the environment gives already. Raises
-    UsageError."""
+    """Read what `path` says about the known names.
+
+    `there`: those that the environment gives already. Raises UsageError.
+    """
     found = Found()
     if not is_there(path):
         return found
@@ -64,9 +69,10 @@ def read(path: Path, known: Collection[str], there: Collection[str] = ()) -> Fou
 
 
 def is_there(path: Path) -> bool:
-    """Whether there is such a file. Raises UsageError for what has its name and cannot be read as one.
+    """Tell whether there is such a file.
 
-    To go on without it would be to use the embedded services, or the defaults, though somebody meant others.
+    Raises UsageError for what has its name and cannot be read as one. To go on without it would be to use the
+    embedded services, or the defaults, though somebody meant others.
     """
     if path.is_file():
         return True
@@ -112,8 +118,10 @@ def _value(text: str) -> str:
 
 
 def _end_of_value(lines: list[str], number: int, text: str) -> int:
-    """The last line of a value of somebody else's that is quoted over several lines; `number` where it is
-    not."""
+    """Return the last line of somebody else's value that spans several lines.
+
+    It is quoted over them; `number` where it is not.
+    """
     opened = _OPENED.fullmatch(text)
     if opened:
         for later in range(number, len(lines)):
@@ -139,7 +147,10 @@ def _refuse_or_note(path: Path, found: Found, number: int, line: str, known: Col
 def _refuse_misspelt(
     path: Path, found: Found, unknown: Mapping[str, int], known: Collection[str], there: Collection[str]
 ) -> None:
-    """A name that is nearly one of ours is meant for it, unless that one is given, too."""
+    """Refuse a name that is nearly one of ours, as it is meant for it.
+
+    Unless that one is given, too.
+    """
     for name, number in unknown.items():
         meant = difflib.get_close_matches(name.upper(), sorted(known), 1, NEAR)
         if not meant and not name.upper().startswith("LSLOOP_"):
@@ -154,5 +165,8 @@ def _refuse_misspelt(
 
 
 def given_in(environment: Mapping[str, str], names: Collection[str]) -> set[str]:
-    """Which of the names the environment gives, in whatever case; an empty value gives nothing."""
+    """List the names that the environment gives, in whatever case.
+
+    An empty value gives nothing.
+    """
     return {name.upper() for name, value in environment.items() if value and name.upper() in names}

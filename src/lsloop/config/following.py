@@ -1,4 +1,6 @@
-"""Settings in processes that run for days: params.yaml is followed, so that a change needs no restart.
+"""Settings in processes that run for days, where a change needs no restart.
+
+params.yaml is followed.
 
 Label templates need nothing here: they are read each time. The environment and `.env` hold from the start on:
 they name the services that a process is connected to.
@@ -22,8 +24,10 @@ _Stamp = tuple[int, int, int] | None
 
 
 class Following:
-    """Settings whose params.yaml is read again after it changed. While it cannot be read, those before go on;
-    `warn` is told once."""
+    """Settings whose params.yaml is read again after it changed.
+
+    While it cannot be read, those before go on; `warn` is told once.
+    """
 
     def __init__(self, settings: Config, warn: Callable[[str], None]) -> None:
         self._settings, self._warn = settings, warn

@@ -1,5 +1,7 @@
-"""Settings whose values do not fit, in our own words: which key, and what is expected; never the value, a
-secret maybe."""
+"""Settings whose values do not fit, in our own words.
+
+Which key, and what is expected; never the value, which may be a secret.
+"""
 
 import difflib
 from collections.abc import Collection
@@ -27,8 +29,10 @@ BOUNDS = {
 def first(
     error: ValidationError, known: Collection[str] = (), called: str = ""
 ) -> tuple[tuple[Any, ...], str]:
-    """The keys of the first value that does not fit, and what is expected of it, `called` so or by its
-    keys."""
+    """Return the keys of the first value that does not fit, and what is expected.
+
+    `called` so or by its keys.
+    """
     detail = error.errors(include_url=False)[0]
     keys, reason, context = detail["loc"], str(detail["type"]), detail.get("ctx", {})
     name = called or ".".join(map(str, keys))

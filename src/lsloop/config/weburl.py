@@ -1,5 +1,7 @@
-"""Addresses of web services in the settings: read once, told by the name of the setting, never by their
-text."""
+"""Addresses of web services in the settings.
+
+Read once, told by the name of the setting, never by their text.
+"""
 
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
@@ -7,7 +9,10 @@ from lsloop.errors import UsageError
 
 
 def checked(name: str, text: str, *, query: bool = False) -> str:
-    """The address without what changes nothing: blanks around it and a `/` at its end. Raises UsageError."""
+    """Strip what changes nothing from the address: blanks and a final `/`.
+
+    The blanks are those around it. Raises UsageError.
+    """
     parts = _parts(name, text.strip())
     fix = f"Write {name} as http://host:8000 or https://host/path."
     if parts.scheme not in ("http", "https") or not parts.hostname:

@@ -1,5 +1,7 @@
-"""A YAML file that people write: each key once, not nested without end, and the line of each key to point
-at."""
+"""YAML file that people write: each key once, not nested without end.
+
+The line of each key is kept, to point at.
+"""
 
 import re
 from pathlib import Path
@@ -15,8 +17,10 @@ Keys = tuple[Any, ...]
 
 
 def read(path: Path) -> tuple[dict[str, Any], dict[Keys, int]]:
-    """The mapping in a file, and the line of each key. Raises UsageError naming file, line and what is
-    wrong."""
+    """Read the mapping in a file, and the line of each key.
+
+    Raises UsageError naming file, line and what is wrong.
+    """
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -73,8 +77,10 @@ def _check_depth(path: Path, text: str) -> None:
 
 
 def _lines(path: Path, top: yaml.Node) -> dict[Keys, int]:
-    """The line of each key. Raises UsageError for a key that stands twice, and for aliases that grow
-    without end."""
+    """Find the line of each key.
+
+    Raises UsageError for a key that stands twice, and for aliases that grow without end.
+    """
     found: dict[Keys, int] = {}
     left: list[tuple[Keys, yaml.Node, int]] = [((), top, 0)]
     seen = 0

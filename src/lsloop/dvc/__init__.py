@@ -1,4 +1,7 @@
-"""DVC, and the git it stands on, run as commands: only here. Importing DVC would cost a second and 100 MB."""
+"""DVC, and the git it stands on, run as commands: only here.
+
+Importing DVC would cost a second and 100 MB.
+"""
 
 import logging
 import os
@@ -28,7 +31,10 @@ class Initialised(NamedTuple):
 
 
 def initialise(project_dir: Path) -> Initialised:
-    """Make the folder a git repository and a DVC one, unless it lies inside one. Raises LsloopError."""
+    """Make the folder a git and a DVC repository, unless it lies inside one.
+
+    Raises LsloopError.
+    """
     git = not _is_in_git(project_dir)
     if git:
         _checked(project_dir, "git", "init", "--quiet")
@@ -60,8 +66,10 @@ def add_remote(project_dir: Path, name: str, url: str) -> None:
 
 
 def cache(project_dir: Path) -> Path | None:
-    """Where DVC keeps the content of the files it tracks; None outside a DVC repository, without asking
-    DVC."""
+    """Find where DVC keeps the content of the files it tracks, without asking DVC.
+
+    None outside a DVC repository.
+    """
     if not is_in_use(project_dir):
         return None
     done = _run(project_dir, *_DVC, "cache", "dir")
@@ -74,7 +82,10 @@ def ignored(project_dir: Path, *paths: str) -> bool:
 
 
 def data_commit(project_dir: Path) -> str | None:
-    """The git commit that data/raw is at; None where git and DVC do not track it, or it has changed since."""
+    """Find the git commit that data/raw is at.
+
+    None where git and DVC do not track it, or it has changed since.
+    """
     if shutil.which("git") is None:
         return None
     head = _run(project_dir, "git", "rev-parse", "--verify", "--quiet", "HEAD")
@@ -97,11 +108,11 @@ class Skipped(Exception):
 
 
 def pull_raw(project_dir: Path) -> dict[str, int]:
-    """Bring data/raw up to what its `.dvc` files say; how many files were fetched, added, modified, deleted.
+    """Bring data/raw up to what its `.dvc` files say.
 
-    Raises Skipped where DVC or a remote is not used, LsloopError with the last words of what failed. Never
-    overwrites files that changed here and that DVC does not have. The reviewed tree is not touched: it goes
-    out, not in.
+    Returns how many files were fetched, added, modified, deleted. Raises Skipped where DVC or a remote is not
+    used, LsloopError with the last words of what failed. Never overwrites files that changed here and that
+    DVC does not have. The reviewed tree is not touched: it goes out, not in.
     """
     _require_remote(project_dir)
     tracked = [*project_dir.glob("data/*.dvc"), *project_dir.glob("data/raw/**/*.dvc")]
@@ -112,13 +123,19 @@ def pull_raw(project_dir: Path) -> dict[str, int]:
 
 
 def push(project_dir: Path) -> dict[str, int]:
-    """Send what DVC tracks to the remote; how many files were pushed. Raises Skipped, LsloopError."""
+    """Send what DVC tracks to the remote; return how many files were pushed.
+
+    Raises Skipped, LsloopError.
+    """
     _require_remote(project_dir)
     return _counted(_dvc(project_dir, "push"))
 
 
 def status(project_dir: Path) -> str:
-    """What `dvc status` says: which data and stages changed. Raises Skipped, LsloopError."""
+    """Return what `dvc status` says: which data and stages changed.
+
+    Raises Skipped, LsloopError.
+    """
     _require_dvc(project_dir)
     said = _ALWAYS.sub("", _dvc(project_dir, "status")).strip()
     return said or "Data and pipelines are up to date."
@@ -152,7 +169,10 @@ _COUNTS = re.compile(r"(\d+) files? (added|modified|deleted|fetched|pushed)")
 
 
 def head(project_dir: Path) -> str | None:
-    """The git commit that the project folder is at, in short; None where there is none."""
+    """Return the git commit that the project folder is at, in short.
+
+    None where there is none.
+    """
     if shutil.which("git") is None:
         return None
     done = _run(project_dir, "git", "rev-parse", "--verify", "--quiet", "--short", "HEAD")
@@ -160,16 +180,19 @@ def head(project_dir: Path) -> str | None:
 
 
 def fetch(project_dir: Path, path: str) -> None:
-    """Bring a folder here that DVC tracks by `<path>.dvc` and that is not here; nothing else is touched."""
+    """Fetch a folder that DVC tracks by `<path>.dvc` and that is not here.
+
+    Nothing else is touched.
+    """
     pointer = f"{path.rstrip('/')}.dvc"
     if not (project_dir / path).exists() and (project_dir / pointer).is_file():
         _dvc(project_dir, "pull", "--quiet", pointer)
 
 
 def repro(project_dir: Path, stage: str) -> str:
-    """Run a stage of dvc.yaml, and those it depends on, where something changed; what DVC said.
+    """Run a stage of dvc.yaml, and those it depends on, where something changed.
 
-    Raises LsloopError with the last words of what failed.
+    Returns what DVC said. Raises LsloopError with the last words of what failed.
     """
     return _dvc(project_dir, "repro", stage)
 
@@ -211,10 +234,10 @@ _MODELS = "Add the line `models: {}` to params.yaml: the stage retrain in dvc.ya
 
 
 def probe_remote(project_dir: Path, name: str) -> str | None:
-    """Write a file called `name` to DVC's default remote, read it back and remove it; which remote that is.
+    """Write a file `name` to DVC's default remote, read it back and remove it.
 
-    None without DVC or a remote. It lies in a folder of its own, `lsloop-canary`, which goes with it. Raises
-    LsloopError with DVC's own words.
+    Returns which remote that is; None without DVC or a remote. The file lies in a folder of its own,
+    `lsloop-canary`, which goes with it. Raises LsloopError with DVC's own words.
     """
     try:
         done = _run(project_dir, sys.executable, "-c", _PROBE, name, timeout=PROBE_SECONDS)
