@@ -1,1 +1,1 @@
-"""What leaves as files: the rows of the export, the index beside them, the folders and the layouts."""
+"""Data that leave as files: rows of the export, index, folders and layouts."""

@@ -1,5 +1,6 @@
-"""The index of an exported folder: a line per sample that says all that was written of it, and what follows
-from it.
+"""Index of an exported folder, with a line per sample, and what follows from it.
+
+A line says all that was written of its sample.
 
 A unit (see layouts) whose samples have the same lines as before is the same; the others are to be written.
 """
@@ -26,7 +27,10 @@ UnitOf = Callable[[dict[str, Any]], str | None]
 
 @dataclass(frozen=True)
 class Difference:
-    """What is to be done to a folder. `units`: sample_id → unit, for all that will be there."""
+    """Change to be made to a folder.
+
+    `units`: sample_id → unit, for all that will be there.
+    """
 
     now: Lines
     added: int
@@ -53,15 +57,19 @@ def read(folder: Path) -> Lines:
 
 
 def _entries(index: Path) -> Iterator[dict[str, Any]]:
-    """What the lines of an index say, one after the other: all of them would be a few kB of memory per
-    sample."""
+    """Yield what the lines of an index say, one after the other.
+
+    All of them would be a few kB of memory per sample.
+    """
     with index.open("rb") as file:
         yield from map(orjson.loads, file)
 
 
 def contents(folder: Path) -> Iterator[tuple[str, str, dict[str, int], str]]:
-    """Of each sample that lies in a folder: its id, the folder's name, the revision of each field, its
-    digest."""
+    """Yield the contents of a folder, sample by sample.
+
+    Its id, the folder's name, the revision of each field, its digest.
+    """
     if not (folder / FILE).is_file():
         return
     for entry in _entries(folder / FILE):
@@ -78,8 +86,10 @@ def write(folder: Path, lines: Iterable[str]) -> None:
 def compare(
     folder: Path, old: Lines, now: Lines, unit_of: UnitOf, *, limit: int | None = None, again: bool = False
 ) -> Difference:
-    """How `folder`, whose index is `old`, differs from what is to be there. `limit` bounds new samples;
-    `again`: everything is to be written."""
+    """Compare `folder`, whose index is `old`, with what is to be there.
+
+    `limit` bounds new samples; `again`: everything is to be written.
+    """
     fresh = [sample_id for sample_id in now if sample_id not in old]
     beyond = set() if limit is None else set(fresh[limit:])
     now = {sample_id: line for sample_id, line in now.items() if sample_id not in beyond} if beyond else now
@@ -126,7 +136,10 @@ def _missing(folder: Path, units: set[str]) -> set[str]:
 
 
 def manifest(target: Path) -> bytes:
-    """What an exported folder holds, from its indexes: counts, digests, and where it comes from."""
+    """Describe an exported folder, from its indexes.
+
+    Counts, digests, and where it comes from.
+    """
     parts = {index.parent.name: _summary(index) for index in sorted(target.glob(f"*/{FILE}"))}
     return orjson.dumps({"task_types": parts}, option=_PRETTY)
 
@@ -166,7 +179,10 @@ def _said(entry: dict[str, Any]) -> str:
 
 
 def _watermark(said: list[str]) -> dict[str, Any]:
-    """The same as the ledger's watermark, if nothing was left out and nothing happened since."""
+    """Compute the watermark of an export.
+
+    It equals the ledger's watermark, if nothing was left out and nothing happened since.
+    """
     digest = hashlib.md5(usedforsecurity=False)
     for one in sorted(said):
         digest.update(one.encode())

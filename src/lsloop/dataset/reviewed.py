@@ -1,4 +1,7 @@
-"""The reviewed tree, read back: rows to learn from, read when they are looked at, and cases to measure on."""
+"""Reviewed tree, read back: rows to learn from and cases to measure on.
+
+Rows are read when they are looked at.
+"""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -18,7 +21,10 @@ _LAYOUT = "tree/1"
 
 @dataclass(frozen=True)
 class Data:
-    """What was exported for a task type. Gold, and what has no split, is in none of them."""
+    """Export of a task type.
+
+    Gold, and what has no split, is in none of its splits.
+    """
 
     folder: Path
     sha256: str  # of the index, which changes with anything that was exported
@@ -30,8 +36,10 @@ class Data:
         return Rows(self.folder, list(_places(self.folder, self.splits[split])))
 
     def cases(self, split: Split) -> "tuple[list[Case], dict[str, str]]":
-        """What is measured on a split: all that can be read; and of the other samples, by their ids, why
-        not."""
+        """Return what is measured on a split: all that can be read.
+
+        And of the other samples, by their ids, why not.
+        """
         found, problems = list[Case](), dict[str, str]()
         for sample_id in self.splits[split]:
             try:
@@ -42,8 +50,10 @@ class Data:
 
 
 def read(folder: Path) -> Data:
-    """What an export left in the folder of a task type. Raises UsageError where there is none that can be
-    trained on."""
+    """Read what an export left in the folder of a task type.
+
+    Raises UsageError where there is none that can be trained on.
+    """
     try:
         content = (folder / indexes.FILE).read_bytes()
     except FileNotFoundError as error:
@@ -68,7 +78,9 @@ def read(folder: Path) -> Data:
 
 
 class Rows(Sequence[dict[str, Any]]):
-    """Training rows, `media` as a path that can be opened. Only whose they are is in memory.
+    """Training rows, `media` as a path that can be opened.
+
+    Only whose they are is in memory.
 
     A sample has one row, or one for each of its parts; one that cannot be read has one, which raises
     LsloopError.
@@ -97,8 +109,10 @@ class Rows(Sequence[dict[str, Any]]):
 
 @dataclass(frozen=True)
 class Case:
-    """A sample to measure a model on, and what people accepted for it. Its media path is relative to the
-    export."""
+    """Sample to measure a model on, and what people accepted for it.
+
+    Its media path is relative to the export.
+    """
 
     sample: Sample
     value: Value
@@ -115,7 +129,10 @@ def _places(folder: Path, sample_ids: Sequence[str]) -> Iterator[tuple[str, int]
 
 
 def _rows(folder: Path) -> list[dict[str, Any]]:
-    """Raises LsloopError for a sample that the index names and whose folder is not whole."""
+    """Read the rows of a sample.
+
+    Raises LsloopError for a sample that the index names and whose folder is not whole.
+    """
     document = _document(folder)
     try:
         found = document["training_rows"] if "training_rows" in document else [document["training_row"]]
@@ -131,7 +148,10 @@ def _opened(folder: Path, document: dict[str, Any], row: dict[str, Any]) -> dict
 
 
 def _case(folder: Path) -> Case:
-    """Raises LsloopError for a sample that the index names and whose folder is not whole."""
+    """Read the case of a sample.
+
+    Raises LsloopError for a sample that the index names and whose folder is not whole.
+    """
     document, value = _document(folder), dict[str, Any]()
     try:
         for name in document.get("answers") or ():

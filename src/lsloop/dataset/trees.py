@@ -1,5 +1,7 @@
-"""Folders that change as a whole: built beside, then swapped in one step. Whoever looks sees the old one
-or the new."""
+"""Folders that change as a whole: built beside, then swapped in one step.
+
+Whoever looks sees the old one or the new.
+"""
 
 import ctypes
 import errno
@@ -18,7 +20,9 @@ _REFLINK = 0x40049409  # FICLONE of linux/fs.h
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """A new folder to build; at the end of the block it takes the place of `target`, at an error it is gone.
+    """Yield a new folder to build, which takes the place of `target` at the end.
+
+    At an error it is gone.
 
     What a killed run left is mended first. Nobody else may be at it: hold a lock.
     """
@@ -35,7 +39,10 @@ def replacing(target: Path) -> Iterator[Path]:
 
 
 def building(target: Path) -> Path:
-    """Where the next `target` is built: beside it, because a rename cannot leave a file system."""
+    """Return where the next `target` is built.
+
+    It is beside it, because a rename cannot leave a file system.
+    """
     return target.parent / f".{target.name}.building"
 
 
@@ -85,16 +92,20 @@ def remove(folder: Path | str) -> None:
 
 
 class Placer:
-    """Puts files somewhere else: by a reflink, where the file system can, which shares the content until one
-    side changes; else by a copy. Never by a hard link: what is written into a raw file later would be in the
-    export, too."""
+    """Placer of files: by a reflink, where the file system can, else by a copy.
+
+    A reflink shares the content until one side changes. Never by a hard link: what is written into a raw file
+    later would be in the export, too.
+    """
 
     def __init__(self) -> None:
         self._can_reflink = sys.platform == "linux"
 
     def place(self, source: Path | str, target: Path | str) -> None:
-        """`target` with the content of `source`; of a link, what it leads to. Raises OSError, and leaves
-        nothing then."""
+        """Place the content of `source` at `target`; of a link, what it leads to.
+
+        Raises OSError, and leaves nothing then.
+        """
         if self._can_reflink:
             try:
                 return _reflink(source, target)
@@ -105,8 +116,10 @@ class Placer:
         return _copy(source, target)
 
     def carry(self, source: Path | str, target: Path | str) -> bool:
-        """Link a file, or a folder with all that is in it, as it is. Answers whether all of it is there: a
-        link that leads nowhere is not."""
+        """Link a file, or a folder with all that is in it, as it is.
+
+        Returns whether all of it is there: a link that leads nowhere is not.
+        """
         if not os.path.isdir(source) or os.path.islink(source):
             return self._carry_file(source, target)
         os.mkdir(target)
@@ -166,8 +179,10 @@ def _pour(given: int, made: int) -> None:
 
 
 def _poured_within(given: int, made: int) -> bool:
-    """Whether the kernel copied something, and then all of it; some file systems cannot, or say that
-    nothing is there."""
+    """Tell whether the kernel copied something, and then all of it.
+
+    Some file systems cannot, or say that nothing is there.
+    """
     some = 0
     try:
         while more := os.copy_file_range(given, made, 2**30):

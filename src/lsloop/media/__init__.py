@@ -1,5 +1,7 @@
-"""Media files: what a file is by its content, else by one table of suffixes. `measuring` says how large or
-long it is."""
+"""Types of media files, by content, else by one table of suffixes.
+
+`measuring` says how large or long a file is.
+"""
 
 from pathlib import PurePosixPath
 
@@ -57,8 +59,10 @@ _FORMS = {
 
 
 def type_of(name: str, head: bytes) -> str:
-    """The media type of a file that begins with `head`. A suffix that the content contradicts counts for
-    nothing."""
+    """Tell the media type of a file that begins with `head`.
+
+    A suffix that the content contradicts counts for nothing.
+    """
     by_name = TYPES.get(PurePosixPath(f"a{name}").suffix.lower(), UNKNOWN)
     found = _by_content(head, by_name)
     # The beginnings of some containers do not say which of their kinds a file is; a suffix of the same family

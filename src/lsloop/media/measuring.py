@@ -1,4 +1,7 @@
-"""How large or long a media file is, from its header; and whether it can be shown to people at all."""
+"""Measures of a media file, from its header: how large or long it is.
+
+And whether it can be shown to people at all.
+"""
 
 import os
 import threading
@@ -13,8 +16,9 @@ from lsloop.media.sound import duration
 
 @dataclass(frozen=True)
 class Measured:
-    """What is known of a file. `problem` says why nobody can see or hear it; None where they can, or nobody
-    knows.
+    """Knowledge of a file.
+
+    `problem` says why nobody can see or hear it; None where they can, or nobody knows.
 
     `width` and `height` are of the picture as it is shown, in pixels; `duration` is in seconds.
     """
@@ -30,8 +34,10 @@ class Measured:
 
 
 def measure(path: Path, name: str | None = None) -> Measured:
-    """What there is to know of a file. `name` is what it is called, where its path says something else.
-    Raises OSError."""
+    """Measure a file.
+
+    `name` is what it is called, where its path says something else. Raises OSError.
+    """
     with path.open("rb") as file:
         media_type = type_of(name or path.name, file.read(HEAD))
     found = Measured(media_type)
@@ -83,7 +89,10 @@ _TAIL = 4096  # bytes; cameras write more behind a picture's end, and then it is
 
 
 def _ends_as_it_should(path: Path, form: str | None) -> bool:
-    """Whether the end of a picture is there: one that was cut off still says its size at its beginning."""
+    """Tell whether the end of a picture is there.
+
+    One that was cut off still says its size at its beginning.
+    """
     if form not in _ENDINGS:
         return True
     with path.open("rb") as file:
@@ -141,7 +150,10 @@ _ONE_AT_A_TIME = threading.Lock()  # PDFium is not safe for threads
 
 
 def _unknown(path: Path, found: Measured) -> Measured:
-    """Sound without a suffix is known by its content; of anything else nothing is said."""
+    """Recognise sound without a suffix by its content.
+
+    Of anything else nothing is said.
+    """
     return replace(found, duration=duration(path))
 
 

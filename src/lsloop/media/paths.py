@@ -1,4 +1,6 @@
-"""The one rule for paths of media: how a path is spelled, and which file in the raw data it names.
+"""Single rule for paths of media: their spelling, and the file each names.
+
+The file lies in the raw data.
 
 Ingest, export and the media server all ask here, and SQL says the same (plain_path in
 sql/functions/upstream.sql).
@@ -22,8 +24,10 @@ class BadPath(ValueError):
 
 
 class Found(NamedTuple):
-    """A media file: its path in the raw data as the disk spells it, where it really lies, and how it was
-    last seen."""
+    """Media file that was found.
+
+    Its path in the raw data as the disk spells it, where it really lies, and how it was last seen.
+    """
 
     path: str
     real: str
@@ -32,8 +36,10 @@ class Found(NamedTuple):
 
 
 def plain(path: str) -> str:
-    """The one spelling of a path: without `.`, and with single slashes. Raises BadPath for what names no
-    file inside."""
+    """Spell a path in its one way: without `.`, and with single slashes.
+
+    Raises BadPath for what names no file inside.
+    """
     if _CONTROL.search(path):
         raise BadPath(
             f"media {path!r} has a line break or another control character in it, which no link can carry"
@@ -66,7 +72,9 @@ def is_inside(real: str, folders: Sequence[Path]) -> bool:
 
 
 class RawData:
-    """The folder of raw data. Folders in it are looked at once, so that many files cost one look each.
+    """Folder of raw data.
+
+    Folders in it are looked at once, so that many files cost one look each.
 
     `also` names folders that links may lead to (DVC's cache); it is asked only when a link leads out.
     """
@@ -77,7 +85,10 @@ class RawData:
         self._names: dict[str, dict[str, list[str]]] = {}
 
     def find(self, path: str) -> Found:
-        """The file that a path names. Raises BadPath with the reason why there is none that may be shown."""
+        """Find the file that a path names.
+
+        Raises BadPath with the reason why there is none that may be shown.
+        """
         folder, _, name = plain(path).rpartition("/")
         shown, real = self._folder(folder, path)
         seen = _look(f"{real}/{name}") if name.isascii() else None
@@ -111,7 +122,10 @@ class RawData:
         return self._folders[folder]
 
     def _step(self, shown: str, real: str, name: str, path: str) -> tuple[str, str]:
-        """One name further. What the disk spells in another Unicode form is the same name."""
+        """Go one name further.
+
+        What the disk spells in another Unicode form is the same name.
+        """
         if not name.isascii() or not _look(f"{real}/{name}"):
             named = self._listed(real).get(nfc(name), [])
             if len(named) > 1:

@@ -1,5 +1,7 @@
-"""How much sound is in a file: what can be decoded of it, whatever it is called and whatever its header
-says."""
+"""Amount of sound in a file: what can be decoded of it.
+
+Whatever it is called and whatever its header says.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +18,9 @@ _BLOCK = 2**18  # frames that are decoded at a time
 
 
 def duration(path: Path) -> float | None:
-    """Seconds of sound that can be decoded; None where a file is no sound, or not all of it can be decoded.
+    """Measure the seconds of sound that can be decoded.
+
+    None where a file is no sound, or not all of it can be decoded.
 
     A file says how long it is at its beginning. A recording that was cut off, or has a damaged part, says it,
     too: models then fail where they come to it. So what is measured is what they will hear.
@@ -38,8 +42,9 @@ def duration(path: Path) -> float | None:
 
 
 def _decoded(sound: Any) -> int:
-    """How many frames there are before the first hole. Raises what soundfile raises for what it cannot
-    decode.
+    """Count the frames before the first hole.
+
+    Raises what soundfile raises for what it cannot decode.
 
     A read that gives less than was asked for has come to the end, or to a part that is skipped in silence.
     """

@@ -1,5 +1,6 @@
-"""Layouts: how reviewed samples lie in a folder. Each module here is one, and its file name is what
-`--format` takes.
+"""Layouts: how reviewed samples lie in a folder.
+
+Each module here is one, and its file name is what `--format` takes.
 
 A unit is the file or folder that a sample's content goes into; samples of one unit are written together. What
 belongs to unchanged units is linked from the export before.
@@ -24,8 +25,10 @@ Write = Callable[[Reviewed], None]
 
 
 class Unfit(Exception):
-    """Why a sample cannot be written in a layout. `everywhere`: what is wrong when that is so of every
-    sample."""
+    """Reason why a sample cannot be written in a layout.
+
+    `everywhere`: what is wrong when that is so of every sample.
+    """
 
     def __init__(self, reason: str, everywhere: UsageError | None = None) -> None:
         super().__init__(reason)
@@ -39,8 +42,11 @@ class Layout(Protocol):
     """Its name and version. A new version writes everything anew."""
 
     def unit(self, entry: dict[str, Any]) -> str | None:
-        """Where a sample goes, relative to the folder of its task type; None: nowhere. From `sample_id`,
-        `arrival`, `split` and `gold` of its index entry: the others need not be there."""
+        """Return where a sample goes, relative to the folder of its task type.
+
+        None: nowhere. From `sample_id`, `arrival`, `split` and `gold` of its index entry: the others need not
+        be there.
+        """
 
     # A layout with `CONVERTED` needs results, and what it wrote is then converted to that: see
     # `labelstudio.conversion`.
@@ -65,8 +71,10 @@ def load(name: str) -> Layout:
 
 
 def converted(layout: Layout) -> str | None:
-    """The format that Label Studio's converter makes of each unit; empty: none, but results are wanted;
-    None: neither."""
+    """Return the format that Label Studio's converter makes of each unit.
+
+    Empty: none, but results are wanted; None: neither.
+    """
     found: str | None = getattr(layout, "CONVERTED", None)
     return found
 
@@ -77,14 +85,18 @@ def line(row: dict[str, Any] | list[dict[str, Any]]) -> bytes:
 
 
 def is_for_training(entry: dict[str, Any]) -> bool:
-    """Whether a model may meet it: gold would measure annotators no more, and a sample without split may
-    leak."""
+    """Tell whether a model may meet the sample.
+
+    Gold would measure annotators no more, and a sample without split may leak.
+    """
     return entry["split"] is not None and not entry["gold"]
 
 
 class Folders:
-    """Folders that are made when the first row goes into one, each with its rows in one file of JSON
-    lines."""
+    """Folders that are made when the first row goes into one.
+
+    Each has its rows in one file of JSON lines.
+    """
 
     def __init__(self, folder: Path, file_name: str) -> None:
         self._folder, self._file_name = folder, file_name
@@ -100,7 +112,10 @@ class Folders:
     def add(
         self, unit: str, rows: Sequence[dict[str, Any]], put: Callable[[Path], None] = lambda there: None
     ) -> None:
-        """Write rows into the folder `unit`, after `put` has put there what belongs to them."""
+        """Write rows into the folder `unit`.
+
+        Before, `put` puts there what belongs to them.
+        """
         there, written = self._folder / unit, b"".join(map(line, rows))
         if unit not in self._files:
             there.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,7 @@
-"""The manifest that speech toolkits read (NeMo and others), one folder per split with its recordings: a line
-has `audio_filepath` (relative to the manifest), `duration` in seconds and `text`.
+"""Manifest that speech toolkits read (NeMo and others).
+
+One folder per split with its recordings: a line has `audio_filepath` (relative to the manifest), `duration`
+in seconds and `text`.
 
 Written from the ledger: Label Studio's own converter opens each file as WAV and leaves out what it cannot
 read.

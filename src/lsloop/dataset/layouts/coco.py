@@ -1,5 +1,7 @@
-"""COCO, with polygons, too: a folder per split with `images/`, converted by what Label Studio itself has
-for it."""
+"""COCO layout, with polygons, too: a folder per split with `images/`.
+
+It is converted by what Label Studio itself has for it.
+"""
 
 from lsloop.dataset.layouts import images
 

@@ -1,6 +1,7 @@
-"""What Hugging Face's `load_dataset("audiofolder"|"imagefolder", data_dir=…/dataset)` reads: a folder per
-split with `metadata.jsonl` and the media files it names. Without media: `rows.jsonl`, which
-`load_dataset(…/dataset)` reads.
+"""Layout for Hugging Face's `load_dataset`, a folder per split.
+
+`load_dataset("audiofolder"|"imagefolder", data_dir=…/dataset)` reads `metadata.jsonl` and the media files it
+names. Without media: `rows.jsonl`, which `load_dataset(…/dataset)` reads.
 """
 
 from collections.abc import Iterator
@@ -15,7 +16,10 @@ NAME = "hf/1"
 
 
 def unit(entry: dict[str, Any]) -> str | None:
-    """The folder of its split, apart from the index, which the loader would take for data."""
+    """Return the folder of its split.
+
+    It is apart from the index, which the loader would take for data.
+    """
     return f"dataset/{entry['split']}" if is_for_training(entry) else None
 
 

@@ -1,5 +1,7 @@
-"""A folder per split with `images/` and `tasks.json`, as Label Studio exports tasks: what its converter
-reads."""
+"""Folder per split with `images/` and `tasks.json`, as Label Studio exports tasks.
+
+That is what its converter reads.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

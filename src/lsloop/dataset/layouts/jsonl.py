@@ -1,4 +1,7 @@
-"""A folder per split with `rows.jsonl`: a training row a line, its `media` a path under data/raw."""
+"""Folder per split with `rows.jsonl`: a training row a line.
+
+Its `media` is a path under data/raw.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,5 +1,6 @@
-"""Tar files of up to a thousand samples, each as `<sample_id>.json` and `<sample_id>.<media>`, as WebDataset
-reads them.
+"""Tar files of up to a thousand samples, as WebDataset reads them.
+
+Each sample is `<sample_id>.json` and `<sample_id>.<media>`.
 
 For data sets that DVC and file systems are slow with as small files. A sample's shard follows from when it
 came in, so that a change writes one shard anew.

@@ -1,4 +1,7 @@
-"""A folder per sample: the media file, a JSON file per accepted field, and `metadata.json`."""
+"""Folder per sample: the media file, JSON per accepted field, `metadata.json`.
+
+Each accepted field has a JSON file.
+"""
 
 import os
 import shutil

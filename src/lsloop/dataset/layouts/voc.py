@@ -1,5 +1,7 @@
-"""Pascal VOC: a folder per split with `images/` and what Label Studio's own converter makes of the
-regions."""
+"""Pascal VOC layout: a folder per split with `images/`.
+
+Label Studio's own converter makes the rest of the regions.
+"""
 
 from lsloop.dataset.layouts import images
 

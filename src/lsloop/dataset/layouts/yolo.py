@@ -1,4 +1,7 @@
-"""YOLO: a folder per split with `images/` and what Label Studio's own converter makes of the regions."""
+"""YOLO layout: a folder per split with `images/`.
+
+Label Studio's own converter makes the rest of the regions.
+"""
 
 from lsloop.dataset.layouts import images
 
