@@ -89,7 +89,10 @@ def _entry(job: Job, kind: Kind, renamed: dict[str, str]) -> Iterator[str]:
     if shows:
         yield f"reads: {_mapping(shows)}  # variable of the template: sample field, or `media`"
     if renamed:
-        yield f"writes: {_mapping(renamed)}  # control: sample field; another task type writes the field of its own name"
+        yield (
+            f"writes: {_mapping(renamed)}  # control: sample field; "
+            "another task type writes the field of its own name"
+        )
 
 
 def _mapping(pairs: dict[str, str]) -> str:

@@ -36,7 +36,11 @@ def _be_verbose(ctx: typer.Context, value: bool) -> None:
         Call.of(ctx).verbose = True
 
 
-def _flag(*names: str, told: Callable[[typer.Context, bool], None], help: str) -> Any:  # noqa: A002 - Typer's word
+def _flag(
+    *names: str,
+    told: Callable[[typer.Context, bool], None],
+    help: str,  # noqa: A002 - Typer's word
+) -> Any:
     return typer.Option(*names, help=help, callback=told, expose_value=False)
 
 

@@ -65,7 +65,10 @@ def _needed(found: Mapping[str, Any]) -> Iterator[str]:
         if row["to_review"]:
             yield f"{counted(row['to_review'], 'task')} of {name} held for review: `lsloop annotators`"
         if row["to_decide"]:
-            yield f"{counted(row['to_decide'], 'task')} of {name} with answers that differ: `lsloop push -t {name}`"
+            yield (
+                f"{counted(row['to_decide'], 'task')} of {name} with answers that differ: "
+                f"`lsloop push -t {name}`"
+            )
     for model in found.get("models") or ():
         if instead := model["stands_in"]:
             yield f"{model['task_type']} is answered by {instead['version']}: {instead['reason']}"
@@ -79,7 +82,8 @@ def _needed(found: Mapping[str, Any]) -> Iterator[str]:
 
 def _tasks(tasks: list[dict[str, Any]], now: datetime) -> Table:
     rows = [
-        (row["task_type"], row["open"], row["annotated"], row["accepted"], _also(row), ago(row["pulled_at"], now))
+        (row["task_type"], row["open"], row["annotated"], row["accepted"], _also(row),
+         ago(row["pulled_at"], now))
         for row in tasks
     ]  # fmt: skip
     return Table(("task type", "open", "annotated", "accepted", "also", "last pull"), rows)

@@ -74,7 +74,8 @@ def _shown(found: Measured, against: str) -> list[str | Table]:
         return [_NOTHING[against]]
     if not found.versions:
         return [
-            f"No model answered for any of {counted(found.references, 'sample')} yet: `lsloop predict` asks one."
+            f"No model answered for any of {counted(found.references, 'sample')} yet: "
+            "`lsloop predict` asks one."
         ]
     unit = found.versions[0].unit
     rows = [

@@ -73,13 +73,15 @@ def held(ctx: typer.Context, annotator: NameArg, task_type: TaskTypeOpt = None) 
     if not found:
         return call.out.result(document, f"No answer of {name} is held for review.")
     rows = [
-        (one["task_type"], one["external_id"], one["ls_task_id"], f"{one['submitted_at']:%Y-%m-%d %H:%M}", one["url"])
+        (one["task_type"], one["external_id"], one["ls_task_id"], f"{one['submitted_at']:%Y-%m-%d %H:%M}",
+         one["url"])
         for one in found
     ]  # fmt: skip
     return call.out.result(
         document,
         Table(("task type", "sample", "task", "submitted", "link"), rows),
-        f"`lsloop annotators release {name}` lets them count; `reject` sends their samples to somebody again. "
+        f"`lsloop annotators release {name}` lets them count; "
+        "`reject` sends their samples to somebody again. "
         "Both take --task N.",
     )
 

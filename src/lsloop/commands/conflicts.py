@@ -28,7 +28,8 @@ SHOWN = 50
 app = typer.Typer(
     help="""Decide where upstream changed what an annotator was at.
 
-params.yaml says what is decided by itself at each pull; what is left is for people. Every decision can be undone.
+params.yaml says what is decided by itself at each pull; what is left is for people. \
+Every decision can be undone.
 
 Example:
   lsloop conflicts list
@@ -49,8 +50,9 @@ StrategyOpt = Annotated[
     typer.Option(
         "--strategy",
         "-s",
-        help="human_wins: the answer counts; crawler_wins: what is there now stays; merged: both changes, where they "
-        "do not overlap; pending_reflow: the new content is annotated anew, beginning from the answer.",
+        help="human_wins: the answer counts; crawler_wins: what is there now stays; "
+        "merged: both changes, where they do not overlap; "
+        "pending_reflow: the new content is annotated anew, beginning from the answer.",
         show_default=False,
     ),
 ]

@@ -42,8 +42,8 @@ def events(
         found = ledger_events.recent(ledger, limit or SHOWN, failed=failed)
         counts = ledger_events.counts(ledger)
     rows = [
-        (one["event_id"], f"{one['received_at']:%Y-%m-%d %H:%M:%S}", one["action"], one["ls_project_id"] or "",
-         one["state"], one["attempts"], one["deliveries"], one["error"] or "")
+        (one["event_id"], f"{one['received_at']:%Y-%m-%d %H:%M:%S}", one["action"],
+         one["ls_project_id"] or "", one["state"], one["attempts"], one["deliveries"], one["error"] or "")
         for one in found
     ]  # fmt: skip
     shown = Table(COLUMNS, rows) if rows else "No event was given up." if failed else "No event has come yet."

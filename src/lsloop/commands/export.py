@@ -86,7 +86,8 @@ def _answer(out: Output, done: step.Exported, dry_run: bool) -> None:
             out.warn(f"{name}: {problem}")
         if part.problems:
             out.warn(
-                f"{counted(len(part.problems), 'sample')} of {name} left out. Run `lsloop ingest`, then export again."
+                f"{counted(len(part.problems), 'sample')} of {name} left out. "
+                "Run `lsloop ingest`, then export again."
             )
 
 

@@ -116,8 +116,8 @@ def list_(ctx: typer.Context) -> None:
         found = gold.standards(ledger)
     columns = ("external id", "reference", "score", "set by", "set on", "probes", "scored", "agreement", "")
     rows = [
-        (one["external_id"], _short(one["reference"]), one["gold_score"], one["set_by"], f"{one['set_at']:%Y-%m-%d}",
-         one["probes"], one["answers"], percent(one["mean"]),
+        (one["external_id"], _short(one["reference"]), one["gold_score"], one["set_by"],
+         f"{one['set_at']:%Y-%m-%d}", one["probes"], one["answers"], percent(one["mean"]),
          "its content changed since: set it anew" if one["changed_since_set"] else "")
         for one in found
     ]  # fmt: skip

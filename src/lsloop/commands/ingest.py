@@ -59,7 +59,8 @@ def ingest(
 def _answer(out: Output, done: sample.Ingested, dry_run: bool) -> None:
     u = done.upserted
     rows = [
-        ("added", u.added), ("changed", u.changed), ("unchanged", u.unchanged), ("refused lines", len(done.refused)),
+        ("added", u.added), ("changed", u.changed), ("unchanged", u.unchanged),
+        ("refused lines", len(done.refused)),
         ("no longer upstream", u.missing), ("marked as deleted", u.pruned), ("media files read", done.hashed),
     ]  # fmt: skip
     refused = Table(("line", "refused because"), [(bad.line, bad.reason) for bad in done.refused[:_SHOWN]])
@@ -81,5 +82,11 @@ def _answer(out: Output, done: sample.Ingested, dry_run: bool) -> None:
 
 def _missing(count: int, prune_refused: bool) -> str:
     if prune_refused:
-        return f"Not in the file: {counted(count, 'sample')}. Nothing was pruned, because a refused line may be one of them."
-    return f"Not in the file: {counted(count, 'sample')} of the ledger. --prune marks as deleted what is not in the file."
+        return (
+            f"Not in the file: {counted(count, 'sample')}. "
+            "Nothing was pruned, because a refused line may be one of them."
+        )
+    return (
+        f"Not in the file: {counted(count, 'sample')} of the ledger. "
+        "--prune marks as deleted what is not in the file."
+    )

@@ -49,7 +49,8 @@ def loop(
     with both(call.config) as (ledger, studio):
         pause = _Waiting(call.out, wait_for, lambda: page_of(ledger, call.config, name))
         wanted = rounds.Wanted(
-            task_type=name, rounds=number, accepted=wait_for, limit=limit or wait_for, order=order, actor=actor(by),
+            task_type=name, rounds=number, accepted=wait_for, limit=limit or wait_for, order=order,
+            actor=actor(by),
             seed=secrets.token_hex(8), pause=pause, begun=_begun(call.out), told=_told(call.out),
         )  # fmt: skip
         done = rounds.run(ledger, studio, call.config, wanted)

@@ -101,7 +101,8 @@ def rollback(
 
 def _versions(there: list[Version]) -> Table:
     rows = [
-        (one.version, one.task_type, _state(one), decisive(one.metrics), _gain(one.metrics), one.base, _when(one.created_at))
+        (one.version, one.task_type, _state(one), decisive(one.metrics), _gain(one.metrics), one.base,
+         _when(one.created_at))
         for one in there
     ]  # fmt: skip
     return Table(

@@ -63,7 +63,10 @@ def import_(
     new, changed, same, failed = (
         sum(getattr(one, name) for one in done.values()) for name in ("new", "changed", "same", "failed")
     )
-    told = f"{counted(new, 'new prediction')}, {changed:,} changed, {same:,} known already, {failed:,} not taken."
+    told = (
+        f"{counted(new, 'new prediction')}, {changed:,} changed, {same:,} known already, "
+        f"{failed:,} not taken."
+    )
     call.out.result({"files": done}, told)
     for path_, one in done.items():
         for problem in one.problems[:5]:

@@ -49,8 +49,8 @@ def _shown(told: list[dict[str, Any]], total: int) -> list[str | Table]:
     if not told:
         return ["Nothing was left out."]
     rows = [
-        (one["step"], one["task_type"], f"{one['subject']} {one['external_id'] or one['key']}", one["annotator"],
-         one["reason"], " ".join(part for part in (one["fix"], one["url"]) if part))
+        (one["step"], one["task_type"], f"{one['subject']} {one['external_id'] or one['key']}",
+         one["annotator"], one["reason"], " ".join(part for part in (one["fix"], one["url"]) if part))
         for one in told
     ]  # fmt: skip
     more = [f"{total - len(told):,} more: --limit shows them."] if total > len(told) else []

@@ -64,8 +64,8 @@ def pull(
 
 def _answer(out: Output, done: dict[str, Pulled], dry_run: bool) -> None:
     columns = (
-        "task type", "tasks read", "new", "edited", "deleted", "accepted", "conflicts", "withdrawn", "tasks gone",
-        "not understood",
+        "task type", "tasks read", "new", "edited", "deleted", "accepted", "conflicts", "withdrawn",
+        "tasks gone", "not understood",
     )  # fmt: skip
     rows = [_row(name, pulled) for name, pulled in done.items()]
     title = "would come in" if dry_run else ""

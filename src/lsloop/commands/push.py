@@ -86,8 +86,8 @@ def _answer(out: Output, pushed: Pushed, page: str | None) -> None:
         said.append(f"Of an earlier push, {counted(pushed.adopted, 'task')} had arrived; now in the ledger.")
     if pushed.put_away:
         said.append(
-            f"Not needed, so no longer given to annotators: {counted(pushed.put_away, 'task')} (second copies, or decided "
-            "meanwhile). Nothing was deleted."
+            f"Not needed, so no longer given to annotators: {counted(pushed.put_away, 'task')} "
+            "(second copies, or decided meanwhile). Nothing was deleted."
         )
     if pushed.probes:
         said.append(f"Gold probes among them: {pushed.probes:,}.")
@@ -107,8 +107,8 @@ def _answer(out: Output, pushed: Pushed, page: str | None) -> None:
         out.warn(f"{problem}")
     if pushed.probes and pushed.missing_probes:
         out.warn(
-            f"{counted(pushed.missing_probes, 'gold probe')} could not be sent: every other gold sample is in use or does "
-            "not fit this task type. `lsloop gold set` makes more."
+            f"{counted(pushed.missing_probes, 'gold probe')} could not be sent: "
+            "every other gold sample is in use or does not fit this task type. `lsloop gold set` makes more."
         )
     _left_out(out, pushed.left_out)
     for kept in pushed.kept[:5]:
@@ -125,5 +125,6 @@ def _left_out(out: Output, samples: list[str]) -> None:
     if samples:
         out.warn(
             f"{counted(len(samples), 'sample')} could not be sent; the others were. "
-            "`lsloop problems` lists them with what to do; each is tried again when it, or the label config, has changed."
+            "`lsloop problems` lists them with what to do; "
+            "each is tried again when it, or the label config, has changed."
         )

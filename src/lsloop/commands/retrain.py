@@ -66,7 +66,8 @@ def retrain(
     if background:
         return _queue(call, task_type, by, reason, words={
             "--base": base, "--resume": resume, "--no-promote": no_promote, "--force-promote": force_promote,
-            "--reason": reason, "--launcher": launcher, "--nproc-per-node": nproc_per_node if launcher else None,
+            "--reason": reason, "--launcher": launcher,
+            "--nproc-per-node": nproc_per_node if launcher else None,
         })  # fmt: skip
     rule: Rule = "never" if no_promote else "always" if force_promote else "if_better"
     with opened_ledger(call.config) as ledger:

@@ -32,8 +32,8 @@ def setup(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="The Label Studio met under this name is lost for good, with the answers in it that were not pulled: "
-            "send its tasks again.",
+            help="The Label Studio met under this name is lost for good, "
+            "with the answers in it that were not pulled: send its tasks again.",
         ),
     ] = None,
     test_predict: Annotated[
@@ -85,7 +85,8 @@ def setup(
     understood = {name: task_types.described(resolved(call.config, name)[2]) for name in done}
     url = call.config.label_studio_url
     rows = [
-        (name, str(s.project.ls_project_id), "created" if s.created else "verified", "; ".join(s.drift) or "none",
+        (name, str(s.project.ls_project_id), "created" if s.created else "verified",
+         "; ".join(s.drift) or "none",
          "not registered" if s.no_events else "registered", f"{url}/projects/{s.project.ls_project_id}/")
         for name, s in done.items()
     ]  # fmt: skip

@@ -124,7 +124,8 @@ def _models(opened: ledger.Ledger, config: Config, task_type: str | None) -> lis
                 {"task_type": name, "version": used.version if used else None,
                  "base": without_secrets(bases[0]) if bases else None,
                  "stands_in": _stand_in(instead.get(name)),
-                 "measured": decisive(used.metrics) if used else "", "since": used.promoted_at if used else None,
+                 "measured": decisive(used.metrics) if used else "",
+                 "since": used.promoted_at if used else None,
                  "training": f"{training['training_id']} {training['state']}" if training else None}
             )  # fmt: skip
     return shown

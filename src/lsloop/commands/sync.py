@@ -119,7 +119,10 @@ def _shown(done: Cycle) -> Sequence[str | Table]:
         (titled(step), step["state"], step["reason"] or in_words(step["counts"]), step["seconds"])
         for step in done.run.steps
     ]
-    became = f"{done.run.outcome}{', with problems' if done.run.outcome == 'succeeded' and troubles(done.run) else ''}"
+    became = (
+        f"{done.run.outcome}"
+        f"{', with problems' if done.run.outcome == 'succeeded' and troubles(done.run) else ''}"
+    )
     return [Table(("step", "state", "what", "seconds"), rows, title=f"cycle {done.run.run_id} {became}")]
 
 

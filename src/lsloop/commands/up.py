@@ -120,12 +120,15 @@ def _warn_of_what_is_elsewhere(call: Call, now: config.Config) -> None:
     """
     if now.environment.label_studio_url and (problem := _label_studio_fails(now)):
         call.out.warn(
-            f"LABEL_STUDIO_URL is set, so no Label Studio was started here, and that one cannot be used: {problem}"
-            " To have an embedded one, take LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY out of .env or the environment."
+            "LABEL_STUDIO_URL is set, so no Label Studio was started here, "
+            f"and that one cannot be used: {problem}"
+            " To have an embedded one, take LABEL_STUDIO_URL and LABEL_STUDIO_API_KEY "
+            "out of .env or the environment."
         )
     if now.environment.media_url and not _answers(now.media_url):
         call.out.warn(
-            f"AUDIO_SERVER_URL is set ({now.media_url}), and nothing answers there: recordings will not play. Take it out of"
+            f"AUDIO_SERVER_URL is set ({now.media_url}), and nothing answers there: "
+            "recordings will not play. Take it out of"
             f" .env or the environment: lsloop serves them itself at {now.stack['server_url']}."
         )
 

@@ -23,7 +23,8 @@ def with_entry(text: str, name: str, entry: str) -> str:
     if added is None or yaml.safe_load(added) != wanted:
         raise UsageError(
             f"params.yaml has {SECTION} in a form that nothing can be added to.",
-            f"Add it by hand: {name}: {yaml.safe_dump(yaml.safe_load(entry), default_flow_style=True).strip()}",
+            f"Add it by hand: {name}: "
+            f"{yaml.safe_dump(yaml.safe_load(entry), default_flow_style=True).strip()}",
         )
     return added
 

@@ -13,7 +13,10 @@ from urllib.parse import unquote_to_bytes
 
 from lsloop.errors import UsageError
 
-FORM = "Write it as postgresql://user:password@host:5432/name, with %40 for @, %2F for / and %25 for % in a password."
+FORM = (
+    "Write it as postgresql://user:password@host:5432/name, "
+    "with %40 for @, %2F for / and %25 for % in a password."
+)
 
 SECRETS = ("password", "sslpassword", "oauth_client_secret", "scram_client_key", "scram_server_key")
 
@@ -21,8 +24,8 @@ SETTINGS = {
     *SECRETS, "application_name", "channel_binding", "client_encoding", "connect_timeout", "dbname",
     "fallback_application_name", "gssdelegation", "gssencmode", "gsslib", "host", "hostaddr", "keepalives",
     "keepalives_count", "keepalives_idle", "keepalives_interval", "krbsrvname", "load_balance_hosts",
-    "max_protocol_version", "min_protocol_version", "oauth_client_id", "oauth_issuer", "oauth_scope", "options",
-    "passfile", "port", "require_auth", "requirepeer", "service", "ssl_max_protocol_version",
+    "max_protocol_version", "min_protocol_version", "oauth_client_id", "oauth_issuer", "oauth_scope",
+    "options", "passfile", "port", "require_auth", "requirepeer", "service", "ssl_max_protocol_version",
     "ssl_min_protocol_version", "sslcert", "sslcertmode", "sslcompression", "sslcrl", "sslcrldir", "sslkey",
     "sslkeylogfile", "sslmode", "sslnegotiation", "sslrootcert", "sslsni", "target_session_attrs",
     "tcp_user_timeout", "user",

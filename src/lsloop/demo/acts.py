@@ -45,7 +45,10 @@ def send(scene: Scene) -> None:
         for name in scene.gold:
             sample_id = gold.find_sample(scene.ledger, name, None)
             gold.set_standard(scene.ledger, sample_id, 1.0, scene.lead.email, {FIELD: scene.said[name]})
-        act.told = f"{counted(done.upserted.added, 'sample')} into the ledger, {len(scene.gold)} of them with a known answer"
+        act.told = (
+            f"{counted(done.upserted.added, 'sample')} into the ledger, "
+            f"{len(scene.gold)} of them with a known answer"
+        )
     with scene.report.act("push", scene.tell) as act:
         pushed = loop.push(scene.ledger, scene.studio, scene.config, TASK_TYPE, limit=scene.report.samples)
         probes = counted(pushed.probes, "hidden probe")
@@ -106,7 +109,8 @@ def crawl(scene: Scene, late: Collection[str]) -> None:
         texts = times.count("mended") + times.count("misheard")
         translations, clips = times.count("translation"), times.count("media")
         act.told = (
-            f"{counted(texts, 'transcript')}, {counted(translations, 'translation')} and {counted(clips, 'clip')}"
+            f"{counted(texts, 'transcript')}, {counted(translations, 'translation')} "
+            f"and {counted(clips, 'clip')}"
             " change upstream meanwhile"
         )
 

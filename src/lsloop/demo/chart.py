@@ -43,7 +43,8 @@ def svg(lines: Sequence[Line]) -> str:
     width, height = len(charts) * (WIDTH + MARGIN) + MARGIN, HEIGHT + 2 * MARGIN
     drawn = [_chart(at, *chart) for at, chart in enumerate(charts)]
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">\n'
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" '
+        'font-family="sans-serif" font-size="12">\n'
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>\n' + "".join(drawn) + "</svg>\n"
     )
 

@@ -24,7 +24,10 @@ def prove(scene: Scene, before: Sequence[Check]) -> None:
         report.checks += [*values.promises(world, seen), checks.changes_met(world, seen, there)]
         report.checks += [checks.clips_play(there, scene.config.raw_dir), _nothing_moves(scene)]
         _sum_up(scene, seen)
-        act.told = f"{sum(not check.broken for check in report.checks)} of {counted(len(report.checks), 'promise')} kept"
+        act.told = (
+            f"{sum(not check.broken for check in report.checks)} of "
+            f"{counted(len(report.checks), 'promise')} kept"
+        )
     report.place = _place(scene)
 
 

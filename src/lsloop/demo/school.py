@@ -130,7 +130,10 @@ def _export(scene: Scene) -> Check:
         pushed = dvc.push(project).get("pushed", 0)
         data = reviewed.read(scene.config.reviewed_dir / TASK_TYPE)
         counts = {name: len(ids) for name, ids in data.splits.items()}
-        act.told = f"dvc repro export_reviewed: {counted(counts['train'], 'clip')} to learn from, {counts['test']} to test"
+        act.told = (
+            f"dvc repro export_reviewed: {counted(counts['train'], 'clip')} to learn from, "
+            f"{counts['test']} to test"
+        )
     ran = "export_reviewed" in [
         line.split("'")[1] for line in again.splitlines() if line.startswith("Running stage")
     ]
@@ -176,7 +179,8 @@ def _told(at: Round) -> str:
     verdict = "promoted" if came["promoted"] else "not promoted"
     unchanged = made["unchanged"] / made["answers"] if made["answers"] else 0.0
     return (
-        f"{made['answers']} asked, {counted(made['words_changed'], 'word')} changed, {unchanged:.0%} unchanged:"
+        f"{made['answers']} asked, {counted(made['words_changed'], 'word')} changed, "
+        f"{unchanged:.0%} unchanged:"
         f" WER {was:.2f} → {now:.2f}, {verdict}"
     )
 

@@ -48,7 +48,8 @@ def _received_once(world: World, seen: Seen) -> str:
         for row in seen.annotation_versions
     )
     return first(
-        f"annotation {place[1]}: {len(given.get(place, []))} submitted, {len(held.get(place, []))} in the ledger"
+        f"annotation {place[1]}: {len(given.get(place, []))} submitted, {len(held.get(place, []))} "
+        "in the ledger"
         for place in {*given, *held}
         if given.get(place) != held.get(place)
     )
@@ -114,7 +115,10 @@ def _unaccounted(world: World, seen: Seen) -> Iterator[str]:
     for row in seen.tasks:
         spoken = [] if row.is_gold_probe else _speaking(world, seen, row)
         if spoken and not any(one.place in known for one in spoken):
-            yield f"nobody knows what became of {spoken[0].text!r}, which {spoken[0].annotator} said of {row.external_id}"
+            yield (
+                f"nobody knows what became of {spoken[0].text!r}, "
+                f"which {spoken[0].annotator} said of {row.external_id}"
+            )
 
 
 def _speaking(world: World, seen: Seen, task: Any) -> list[Submission]:

@@ -230,7 +230,10 @@ def _fix(project_dir: Path, said: str) -> str:
     return "Correct that and run it again."
 
 
-_MODELS = "Add the line `models: {}` to params.yaml: the stage retrain in dvc.yaml goes through it. Then run it again."
+_MODELS = (
+    "Add the line `models: {}` to params.yaml: the stage retrain in dvc.yaml goes through it. "
+    "Then run it again."
+)
 
 
 def probe_remote(project_dir: Path, name: str) -> str | None:
@@ -293,8 +296,10 @@ def stages(task_types: Sequence[str]) -> str:
 
 
 _STAGES = """\
-# `dvc repro export_reviewed` exports when people accepted something since the last time, and is a no-op otherwise.
-# A task type that is added to params.yaml is added here, too: under outs of the export and deps of the manifest.
+# `dvc repro export_reviewed` exports when people accepted something since the last time, \
+and is a no-op otherwise.
+# A task type that is added to params.yaml is added here, too: \
+under outs of the export and deps of the manifest.
 # `dvc repro retrain@transcript_correction` also trains, when the export or the model's settings changed.
 vars:
 - models: {{}}  # what params.yaml has under models comes to this, if anything

@@ -28,7 +28,8 @@ def resolved(config: Config, task_type: str) -> tuple[str, TaskType, Kind]:
 def _refuse_own_names(name: str, settings: TaskType) -> None:
     if settings.reads or settings.writes:
         raise UsageError(
-            f"{name} has a kind with fields of its own; `reads` and `writes` of params.yaml do not apply to it.",
+            f"{name} has a kind with fields of its own; `reads` and `writes` of params.yaml "
+            "do not apply to it.",
             "Remove them, or give the task type another name and no `kind`.",
         )
 

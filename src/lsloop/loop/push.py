@@ -124,5 +124,6 @@ def choice_of(config: Config, task_type: str, order: Order | None, seed: str) ->
     name, settings, kind = resolved(config, task_type)
     wanted = config.params.push
     return Plan(
-        name, kind.READS, kind.WRITES, settings.overlap, order or wanted.order, seed, wanted.random_share, config.gold_ratio
+        name, kind.READS, kind.WRITES, settings.overlap, order or wanted.order, seed, wanted.random_share,
+        config.gold_ratio
     )  # fmt: skip

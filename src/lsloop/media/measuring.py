@@ -118,8 +118,8 @@ def _film(path: Path, found: Measured) -> Measured:
         film.release()
     counts = frames > 0 and rate > 0
     return replace(
-        found, width=width, height=height, frame_rate=rate if rate > 0 else None, frames=frames if frames > 0 else None,
-        duration=frames / rate if counts else None,
+        found, width=width, height=height, frame_rate=rate if rate > 0 else None,
+        frames=frames if frames > 0 else None, duration=frames / rate if counts else None,
     )  # fmt: skip
 
 
@@ -158,6 +158,6 @@ def _unknown(path: Path, found: Measured) -> Measured:
 
 
 _OF: dict[str, Callable[[Path, Measured], Measured]] = {
-    "audio": _sound, "image": _picture, "video": _film, "application": _pages, "text": lambda path, found: found,
-    "": _unknown,
+    "audio": _sound, "image": _picture, "video": _film, "application": _pages,
+    "text": lambda path, found: found, "": _unknown,
 }  # fmt: skip

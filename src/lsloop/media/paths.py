@@ -130,8 +130,8 @@ class RawData:
             named = self._listed(real).get(nfc(name), [])
             if len(named) > 1:
                 raise BadPath(
-                    f"media {path!r} is ambiguous: {' and '.join(map(ascii, sorted(named)))} differ only in their "
-                    "Unicode form; rename one"
+                    f"media {path!r} is ambiguous: {' and '.join(map(ascii, sorted(named)))} "
+                    "differ only in their Unicode form; rename one"
                 )
             name = named[0] if named else name
         return _under(shown, name), f"{real}/{name}"

@@ -70,8 +70,8 @@ def make(config: Config, target: Path, keep: int | None, say: Say) -> Backup:
         studio = _save_studio(config, parts / STUDIO, say)
         _save_settings(config, parts)
         about = {
-            "made_at": began.isoformat(), "lsloop": __version__, "migrations": migrations.shipped(), "ledger": digests,
-            "label_studio": studio, "parts": _hashed(parts),
+            "made_at": began.isoformat(), "lsloop": __version__, "migrations": migrations.shipped(),
+            "ledger": digests, "label_studio": studio, "parts": _hashed(parts),
         }  # fmt: skip
         (parts / PARTS).write_bytes(orjson.dumps(about, option=orjson.OPT_INDENT_2))
         half = work / name

@@ -74,9 +74,11 @@ def restore(file: Path, target: Path, *, dry_run: bool, say: Callable[[str], Non
             )
         has_studio = about["label_studio"] is not None and not environment.label_studio_url
         done = Restored(
-            target, about["made_at"], about["lsloop"], {table: digest[0] for table, digest in about["ledger"].items()},
+            target, about["made_at"], about["lsloop"],
+            {table: digest[0] for table, digest in about["ledger"].items()},
             address.read(own).place if own else "the embedded PostgreSQL",
-            "the embedded one, as saved" if has_studio else "not in the backup; it is where it was", dry_run=dry_run,
+            "the embedded one, as saved" if has_studio else "not in the backup; it is where it was",
+            dry_run=dry_run,
         )  # fmt: skip
         if not dry_run:
             _put(work, here, about, own, has_studio, say)
@@ -89,8 +91,10 @@ def _refuse_occupied(here: Path, target: Path) -> None:
     there = [name for name in ("postgres", STUDIO) if (here / name).exists()]
     if there:
         raise UsageError(
-            f"{target} has a ledger or a Label Studio already ({', '.join(str(here / name) for name in there)}).",
-            "Restore with --into another folder; or stop the stack with `lsloop down`, and move .lsloop away.",
+            f"{target} has a ledger or a Label Studio already "
+            f"({', '.join(str(here / name) for name in there)}).",
+            "Restore with --into another folder; or stop the stack with `lsloop down`, "
+            "and move .lsloop away.",
         )
 
 

@@ -192,7 +192,8 @@ def _pull(wanted: Wanted, task_type: str) -> Came:
     received = done.received
     counts = {
         "read": done.read, "new": received.added, "edited": received.edited, "deleted": received.removed,
-        "refreshed": done.refreshed, "links_renewed": done.links, "not_understood": len(done.problems), **received.outcomes,
+        "refreshed": done.refreshed, "links_renewed": done.links, "not_understood": len(done.problems),
+        **received.outcomes,
         **{f"conflicts_{strategy}": count for strategy, count in done.decided.items()}, "parked": done.parked,
     }  # fmt: skip
     return Came(counts, done.not_renewed)

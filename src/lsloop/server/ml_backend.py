@@ -185,8 +185,8 @@ def check_basic(headers: Mapping[str, str], user: str, password: str) -> None:
     right = b"Basic " + base64.b64encode(f"{user}:{password}".encode())
     if not hmac.compare_digest(headers.get("authorization", "").encode(errors="replace"), right):
         raise guard.Problem(
-            401, "The user or password is missing or wrong.", "`lsloop setup` tells Label Studio the right ones.",
-            wants="Basic",
+            401, "The user or password is missing or wrong.",
+            "`lsloop setup` tells Label Studio the right ones.", wants="Basic",
         )  # fmt: skip
 
 

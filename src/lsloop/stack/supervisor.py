@@ -60,7 +60,8 @@ def watch(running: Running, say: Say, warn: Say) -> None:
         for keeper in keepers:
             keeper.look()
         time.sleep(0.2)
-    raise KeyboardInterrupt  # the signal's own was lost: Python drops what is raised while an object is cleared away
+    # The signal's own was lost: Python drops what is raised while an object is cleared away.
+    raise KeyboardInterrupt
 
 
 def _stop(here: Path, started: list[Service]) -> None:
