@@ -1,5 +1,6 @@
-"""The command line: which commands there are, and the one place where an error becomes two lines and an exit
-code.
+"""Command line: its commands, and the one place where errors become two lines.
+
+An error becomes two lines and an exit code.
 
 To add a command, write `commands/<name>.py` and one row in `COMMANDS`. The row points at a function, or at a
 `typer.Typer()` where the command has subcommands. The module is imported only when its command runs (or shows

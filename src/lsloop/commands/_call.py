@@ -34,7 +34,7 @@ class Call:
 
     @cached_property
     def out(self) -> Output:
-        """Where results, notes and progress go."""
+        """Place where results, notes and progress go."""
         return Output(json=self.json, quiet=self.quiet)
 
     @cached_property

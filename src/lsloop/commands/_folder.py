@@ -47,7 +47,7 @@ def nearest(start: Path) -> Path | None:
 
 
 def not_a_project(start: Path) -> UsageError:
-    """What to say where no project is, or only somebody else's."""
+    """Say what to do where no project is, or only somebody else's."""
     if found := next(_projects(start), None):
         return UsageError(
             f"The lsloop project above this folder belongs to another user: {found}.",

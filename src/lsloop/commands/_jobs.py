@@ -27,7 +27,7 @@ class Job:
 
     @property
     def path(self) -> str:
-        """Where the template stands in the project folder."""
+        """Path of the template in the project folder."""
         return f"label_studio_templates/{self.name}.xml"
 
 

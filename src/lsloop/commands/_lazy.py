@@ -106,5 +106,8 @@ def _dressed(command: TyperCommand | TyperGroup) -> TyperCommand | TyperGroup:
 
 
 def _lines_kept(text: str | None) -> str | None:
-    """Help text whose `Example:` paragraph is not wrapped; the mark for that is a line with a backspace."""
+    """Keep the `Example:` paragraph of help text from being wrapped.
+
+    The mark for that is a line with a backspace.
+    """
     return text.replace("\nExample:\n", "\n\b\nExample:\n") if text else text

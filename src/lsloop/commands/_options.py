@@ -52,7 +52,7 @@ ByOpt = Annotated[
 
 
 def actor(by: str | None) -> str:
-    """Who decides: as given, or the user of the machine."""
+    """Name who decides: as given, or the user of the machine."""
     return by or machine.user()
 
 

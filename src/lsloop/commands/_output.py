@@ -25,7 +25,7 @@ __all__ = ["Marked", "Output", "Progress", "Table", "console", "drawn"]
 
 
 class Output:
-    """How a command speaks: `result` once, `note`, `warn` and `progress` on the way."""
+    """Voice of a command: `result` once, `note`, `warn` and `progress` on the way."""
 
     def __init__(self, *, json: bool = False, quiet: bool = False) -> None:
         self.json = json
@@ -119,7 +119,10 @@ class Output:
 
 
 class Progress:
-    """What has been done so far. This one is silent."""
+    """Progress so far.
+
+    This one is silent.
+    """
 
     def advance(self, done: int = 1) -> None:
         """So many more are done."""
@@ -171,7 +174,7 @@ def console(stream: TextIO) -> "Console":
 
 
 def _lines(part: str | Table) -> list[str]:
-    """What `show` would print on a terminal, line by line."""
+    """Render what `show` would print on a terminal, line by line."""
     target = console(sys.stdout)
     if isinstance(part, str):
         return wrapped(visible(part), target.width).split("\n")

@@ -17,7 +17,7 @@ def rounds_table(lines: Sequence[Line], title: str = "") -> Table:
 
 
 def reasons(lines: Sequence[Line]) -> list[str]:
-    """Why a round's model was not taken into use."""
+    """Tell why a round's model was not taken into use."""
     return [f"Round {line.number}: {line.why}" for line in lines if line.promoted is False and line.why]
 
 

@@ -38,7 +38,7 @@ def both(config: Config) -> Iterator[tuple[Ledger, LabelStudio]]:
 
 
 def page_of(ledger_: Ledger, config: Config, task_type: str) -> str | None:
-    """Where people annotate a task type; None while it has no project."""
+    """Return where people annotate a task type; None while it has no project."""
     name, _ = config.task_type(task_type)
     found = projects.find(ledger_, name, servers.spelled(ledger_, config.label_studio_server))
     return config.task_page(found.ls_project_id) if found else None

@@ -57,7 +57,7 @@ def _services(services: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
 
 
 def _needed(found: Mapping[str, Any]) -> Iterator[str]:
-    """What goes no further until somebody looks at it, and with which command."""
+    """Yield what waits for somebody to look at it, and with which command."""
     for row in found["tasks"]:
         name = row["task_type"]
         if row["conflicted"]:
@@ -136,5 +136,5 @@ def _backup(last: Mapping[str, Any] | None, now: datetime | None) -> str:
 
 
 def ago(then: datetime | None, now: datetime) -> str:
-    """How long ago something was, in words."""
+    """Tell how long ago something was, in words."""
     return "never" if then is None else f"{span(now - then)} ago"

@@ -22,7 +22,7 @@ class Stop:
     @classmethod
     @contextmanager
     def on(cls, *signals: signal.Signals) -> Iterator[Self]:
-        """While the block runs, these signals ask to stop, and do nothing else."""
+        """Let these signals ask to stop while the block runs, and do nothing else."""
         stop = cls()
         before = {number: signal.signal(number, lambda got, _: stop._asked.put(got)) for number in signals}
         try:
@@ -33,7 +33,7 @@ class Stop:
 
     @property
     def asked(self) -> bool:
-        """Whether it is time to stop."""
+        """Tell whether it is time to stop."""
         return not self._asked.empty()
 
     def sleep(self, seconds: float) -> None:

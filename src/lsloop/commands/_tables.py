@@ -95,7 +95,7 @@ _NOTHING = ("", "0")
 
 
 def _is_tall(columns: Sequence[_Column], widths: Sequence[int]) -> bool:
-    """Whether a cell needs so many lines that its row is no row any more."""
+    """Tell whether a cell needs so many lines that its row is no row any more."""
     cells = ((cell, wide) for column, wide in zip(columns, widths, strict=True) for cell in column.cells)
     return any(len(_wrapped(cell, wide)) > TALL for cell, wide in cells)
 
@@ -129,7 +129,7 @@ def _column(table: Table, place: int) -> _Column:
 
 
 def _total(widths: Sequence[int]) -> int:
-    """How wide a narrow table is: its columns, and a gap between each two."""
+    """Compute how wide a narrow table is: its columns, and a gap between each two."""
     return sum(widths) + _GAP * (len(widths) - 1)
 
 
@@ -245,7 +245,7 @@ def _is_number(value: Any) -> bool:
 
 
 def _is_name(cell: str) -> bool:
-    """Whether a cell is one word that may be shortened: a link may not."""
+    """Tell whether a cell is one word that may be shortened: a link may not."""
     return not re.search(r"\s", cell) and "://" not in cell
 
 

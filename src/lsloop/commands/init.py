@@ -175,7 +175,7 @@ def _told(document: dict[str, Any]) -> str:
 
 
 def _next(document: dict[str, Any]) -> str:
-    """What to do with what is there now."""
+    """Tell what to do with what is there now."""
     name = document.get("task_type")
     if not name:
         return NEXT

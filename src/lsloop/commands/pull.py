@@ -106,7 +106,7 @@ _NEXT = {
 
 
 def _beside(done: dict[str, Pulled]) -> list[str]:
-    """What became of tasks beside the ordinary."""
+    """Tell what became of tasks beside the ordinary."""
     return [
         f"{name}: {counted(pulled.received.outcomes[what], *words)}{_NEXT.get(what, '')}."
         for name, pulled in done.items()
@@ -116,7 +116,7 @@ def _beside(done: dict[str, Pulled]) -> list[str]:
 
 
 def _then(name: str, pulled: Pulled) -> str:
-    """What followed from what came in, in words; empty when nothing did."""
+    """Tell what followed from what came in, in words; empty when nothing did."""
     decided = [f"{count:,} {strategy}" for strategy, count in sorted(pulled.decided.items())]
     said = [f"conflicts decided as params.yaml says: {', '.join(decided)}"] if decided else []
     if pulled.refreshed:

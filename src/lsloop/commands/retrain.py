@@ -107,7 +107,7 @@ def _queue(
 
 
 def _progress(out: Output) -> retraining.Progress:
-    """What begins, and every few seconds how far the loss is."""
+    """Report what begins, and every few seconds how far the loss is."""
     said = time.monotonic()
 
     def log(metrics: Mapping[str, float]) -> None:

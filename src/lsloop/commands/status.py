@@ -132,7 +132,7 @@ def _models(opened: ledger.Ledger, config: Config, task_type: str | None) -> lis
 
 
 def _stand_in(found: versions.StandIn | None) -> dict[str, Any] | None:
-    """Which model answers in place of the first choice, and why."""
+    """Tell which model answers in place of the first choice, and why."""
     return {"version": found.version, "reason": found.reason, "since": found.since} if found else None
 
 

@@ -127,11 +127,11 @@ def _shown(done: Cycle) -> Sequence[str | Table]:
 
 
 def troubles(run: Run) -> list[str]:
-    """Every failure and every problem of a cycle, in a sentence each."""
+    """List every failure and every problem of a cycle, in a sentence each."""
     failed = [f"{titled(step)} failed: {step['reason']}" for step in run.steps if step["state"] == "failed"]
     return failed + left_out(run)
 
 
 def left_out(run: Run) -> list[str]:
-    """Every problem of a cycle whose steps went on without what it names."""
+    """List every problem of a cycle whose steps went on without what it names."""
     return [f"{titled(step)}: {problem}" for step in run.steps for problem in step["problems"]]

@@ -86,7 +86,7 @@ def _upgrade(call: Call) -> Any:
 
 
 def _tell(call: Call, state: str) -> None:
-    """Where everything is, and how to sign in to what is lsloop's own."""
+    """Tell where everything is, and how to sign in to what is lsloop's own."""
     now = config.load(call.project)
     embedded = not now.environment.label_studio_url
     document = {
@@ -145,7 +145,7 @@ def _label_studio_fails(now: config.Config) -> str:
 
 
 def _answers(url: str) -> bool:
-    """Whether anything at all speaks HTTP there."""
+    """Tell whether anything at all speaks HTTP there."""
     import httpx
 
     try:

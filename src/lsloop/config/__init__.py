@@ -302,7 +302,7 @@ class Config:
 
     @property
     def media_url(self) -> str:
-        """Where annotators' browsers fetch media; what `/media/…` is appended to."""
+        """Address where annotators' browsers fetch media; `/media/…` is appended to it."""
         url = self.environment.media_url or self.stack.get("server_url")
         return str(url).rstrip("/") if url else _not_running("The media server", "AUDIO_SERVER_URL")
 
@@ -326,7 +326,7 @@ class Config:
 
     @property
     def secret_files(self) -> list[Path]:
-        """Where secrets may be; not each of them is there."""
+        """Files where secrets may be; not each of them is there."""
         own = [self.state_dir / name for name in ("stack.json", "secret", API_TOKEN)]
         return [self.project_dir / ".env", self.project_dir / ".dvc" / "config.local", *own]
 
@@ -359,7 +359,7 @@ class Config:
 
     @property
     def webhook_secret(self) -> str:
-        """What Label Studio sends with every event, so that nobody else can."""
+        """Secret that Label Studio sends with every event, so that nobody else can."""
         given = self.environment.lsloop_webhook_secret
         if given:
             return given.get_secret_value()
@@ -393,12 +393,12 @@ class Config:
 
     @property
     def served_at(self) -> str | None:
-        """Where Label Studio reaches `lsloop serve`; None where it does not."""
+        """Address where Label Studio reaches `lsloop serve`; None where it does not."""
         return self._served_at(self.webhook_url) if self.webhook_url else None
 
     @property
     def ml_password(self) -> str:
-        """What Label Studio says to the ML backends, beside the user ML_USER."""
+        """Password that Label Studio sends to the ML backends, beside the user ML_USER."""
         return hmac.new(self.secret.encode(), b"ml backend", hashlib.sha256).hexdigest()
 
     def task_type(self, name: str) -> tuple[str, TaskType]:
@@ -504,7 +504,7 @@ def _secrets(environment: Environment, stack: dict[str, Any]) -> Iterator[str]:
 
 
 def read_stack(project_dir: Path) -> dict[str, Any]:
-    """What the embedded stack wrote down about itself; empty when it never ran here."""
+    """Read what the embedded stack wrote down; empty when it never ran here."""
     try:
         found: dict[str, Any] = json.loads((project_dir / STATE / "stack.json").read_text(encoding="utf-8"))
     except FileNotFoundError:

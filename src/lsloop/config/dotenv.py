@@ -85,7 +85,7 @@ def is_there(path: Path) -> bool:
 
 
 def is_open(path: Path) -> bool:
-    """Whether other users of the machine may read it."""
+    """Tell whether other users of the machine may read it."""
     return sys.platform != "win32" and path.is_file() and bool(stat.S_IMODE(path.stat().st_mode) & 0o077)
 
 

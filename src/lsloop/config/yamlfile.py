@@ -47,7 +47,7 @@ def read(path: Path) -> tuple[dict[str, Any], dict[Keys, int]]:
 
 
 def kind(value: Any) -> str:
-    """What sort of value it is, in words."""
+    """Name the sort of a value, in words."""
     if value is None:
         return "nothing"
     names = {

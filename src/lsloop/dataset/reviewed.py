@@ -32,7 +32,7 @@ class Data:
     groups: dict[str, str | None]  # of the test split: sample_id → group
 
     def rows(self, split: Split) -> "Rows":
-        """What is learnt from a split."""
+        """Return what is learnt from a split."""
         return Rows(self.folder, list(_places(self.folder, self.splits[split])))
 
     def cases(self, split: Split) -> "tuple[list[Case], dict[str, str]]":

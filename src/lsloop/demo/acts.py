@@ -24,7 +24,7 @@ ROUNDS = 6  # after so many times around, what still moves shows as a broken pro
 
 
 def choose_gold(clips: Collection[str], seed: int) -> list[str]:
-    """Every fourth sample, anywhere among the others."""
+    """Choose every fourth sample, anywhere among the others."""
     return [str(name) for name in stream(seed, "gold").permutation(sorted(clips))[: len(clips) // GOLD]]
 
 
@@ -136,7 +136,7 @@ def _amounts(count: int) -> dict[What, int]:
 
 
 def receive(scene: Scene) -> None:
-    """Answers come back: the webhook tells of them, a pull sweeps up what it did not.
+    """Let answers come back: the webhook tells of them, a pull sweeps up the rest.
 
     Who did badly on probes is held back until the lead has looked.
     """
@@ -160,7 +160,7 @@ def receive(scene: Scene) -> None:
 
 
 def _received(scene: Scene) -> int:
-    """How many versions of annotations the ledger has."""
+    """Count the versions of annotations that the ledger has."""
     return len(proof.look(scene.ledger, scene.world).annotation_versions)
 
 

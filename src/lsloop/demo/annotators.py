@@ -95,6 +95,6 @@ def _edited(before: dict[str, Any] | None, region: dict[str, Any]) -> dict[str, 
 
 
 def seconds(shown: str, written: str) -> float:
-    """How long the annotator took to make `written` of `shown`."""
+    """Compute how long the annotator took to make `written` of `shown`."""
     changed = len(set(written.split()) ^ set(shown.split()))
     return SECONDS[0] + SECONDS[1] * changed

@@ -137,7 +137,7 @@ _VARY = {"id", "inner_id", "data", "predictions", "predictions_results"}
 
 
 def _shown(task: TaskJson) -> set[str]:
-    """Every text that an annotator is shown."""
+    """Collect every text that an annotator is shown."""
     regions = [region for prediction in task["predictions"] for region in prediction["result"]]
     return {task["data"]["text"], *(text for region in regions for text in region["value"]["text"])}
 
@@ -158,7 +158,7 @@ def outcome(world: World, seen: Seen, change: Change) -> str:
 
 
 def changes_met(world: World, seen: Seen, in_label_studio: Iterable[TaskJson]) -> Check:
-    """Whether every change from upstream was noticed, and decided as it should be."""
+    """Check that every change from upstream was noticed and rightly decided."""
     found = [(one, outcome(world, seen, one)) for one in world.changes]
     wrong = [
         f"{one.external_id} ({one.what}): {came}" for one, came in found if came not in _expected(world, one)
@@ -181,7 +181,7 @@ def _expected(world: World, change: Change) -> set[str]:
 
 
 def clips_play(in_label_studio: Sequence[TaskJson], raw_dir: Path) -> Check:
-    """Whether annotators hear what lies in the data folder, byte for byte."""
+    """Tell whether annotators hear what lies in the data folder, byte for byte."""
     with httpx.Client(
         trust_env=False
     ) as player:  # a company proxy knows nothing of this machine's own server

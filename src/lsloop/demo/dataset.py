@@ -53,7 +53,7 @@ def row(utterance: Utterance, seed: int) -> dict[str, Any]:
 
 
 def media(external_id: str) -> str:
-    """Where the clip lies, relative to the raw data folder."""
+    """Name the place of the clip, relative to the raw data folder."""
     return f"audio/{external_id}.wav"
 
 
@@ -79,7 +79,7 @@ def write_rows(raw_dir: Path, rows: list[dict[str, Any]]) -> None:
 
 
 def texts(raw_dir: Path, field: str) -> dict[str, str]:
-    """What upstream says in one field, by external id."""
+    """Read what upstream says in one field, by external id."""
     return {row["external_id"]: row[field] for row in read_rows(raw_dir)}
 
 

@@ -1,4 +1,4 @@
-"""What really happened in the demo, beside what the ledger says of it.
+"""Events of the demo as they really were, beside what the ledger says of them.
 
 These are the two sides that are compared.
 """
@@ -47,7 +47,7 @@ class World:
 
 @dataclass(frozen=True)
 class Seen:
-    """What the ledger says of the world, as rows of `sql/queries/proof.sql`."""
+    """Rows of `sql/queries/proof.sql`: what the ledger says of the world."""
 
     tasks: Sequence[Any]
     annotation_versions: Sequence[Any]

@@ -1,4 +1,4 @@
-"""What every act of the demo works with."""
+"""State that every act of the demo works with."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace

@@ -32,7 +32,10 @@ ROUNDS, SAMPLES = 3, 60  # from so many rounds and clips of the story on, what t
 
 @dataclass
 class School:
-    """What the rounds work with. `people` are those who did well on the probes."""
+    """State that the rounds work with.
+
+    `people` are those who did well on the probes.
+    """
 
     scene: Scene
     people: Crew
@@ -84,7 +87,7 @@ def _clips(scene: Scene, what: str, chosen: Sequence[Utterance]) -> None:
 
 
 def _others(scene: Scene, held_out: bool) -> Iterator[Utterance]:
-    """What else the speakers of this world say, after the story's clips."""
+    """Draw what else the speakers of this world say, after the story's clips."""
     numbers = count(scene.report.samples + 1)
     said = (utterance(number, scene.report.seed) for number in numbers)
     return (one for one in said if (one.speaker in HELD_OUT) == held_out)
@@ -186,7 +189,7 @@ def _told(at: Round) -> str:
 
 
 def _hold_again(scene: Scene) -> None:
-    """What was promised of answers and values holds for those of the rounds, too."""
+    """Check that the promises of answers and values hold for the rounds, too."""
     seen = proof.look(scene.ledger, scene.world)
     anew = {one.promise.lstrip("0123456789"): one for one in values.promises(scene.world, seen)}
     scene.report.checks = [anew.get(one.promise.lstrip("0123456789"), one) for one in scene.report.checks]

@@ -46,7 +46,7 @@ class Crew:
         return [*self.desks, self.lead]
 
     def asked(self, task: TaskJson) -> Sequence[Desk]:
-        """Who is asked for a task, in this order."""
+        """List who is asked for a task, in this order."""
         if task["data"]["candidates"]:
             return [self.lead]
         first = int(clip(task)[-5:]) % len(self.desks)
@@ -108,7 +108,10 @@ def seen(studio: LabelStudio, ls_project_id: int) -> list[TaskJson]:
 
 
 def clip(task: Mapping[str, Any]) -> str:
-    """Which clip a task plays. The annotator knows it by listening."""
+    """Name the clip that a task plays.
+
+    The annotator knows it by listening.
+    """
     return PurePosixPath(unquote(urlsplit(task["data"]["audio"]).path)).stem
 
 

@@ -1,4 +1,4 @@
-"""What the demo tells: its acts one by one as they happen, and what came of them."""
+"""Story that the demo tells: its acts as they happen, and what came of them."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -106,7 +106,7 @@ class Report:
         tell.act(self.acts[-1])
 
     def demand(self) -> None:
-        """Raises LsloopError naming the first promise that was broken."""
+        """Raise LsloopError naming the first promise that was broken."""
         for check in self.checks:
             if check.broken:
                 raise LsloopError(

@@ -17,7 +17,7 @@ Place = tuple[UUID, int]
 
 
 def promises(world: World, seen: Seen) -> list[Check]:
-    """What became of the answers."""
+    """Check what became of the answers."""
     kept = {one.place for one in standing(world.submitted)}
     taken_back = {one.place for one in world.submitted} - kept
     return [

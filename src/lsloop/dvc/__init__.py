@@ -24,7 +24,7 @@ _QUIETLY = {"LC_ALL": "C", "DVC_NO_ANALYTICS": "1"}
 
 
 class Initialised(NamedTuple):
-    """What `initialise` had to do."""
+    """Report of what `initialise` had to do."""
 
     git: bool
     dvc: bool
@@ -49,7 +49,7 @@ def initialise(project_dir: Path) -> Initialised:
 
 
 def _is_half_made(folder: Path) -> bool:
-    """Whether a `dvc init` was killed there before anything of value was in it."""
+    """Tell whether a `dvc init` was killed there before anything of value was in it."""
     if not folder.is_dir() or any((folder / name).exists() for name in ("cache", "config.local")):
         return False
     config, ignored = (_text(folder / name) for name in ("config", ".gitignore"))
@@ -77,7 +77,7 @@ def cache(project_dir: Path) -> Path | None:
 
 
 def ignored(project_dir: Path, *paths: str) -> bool:
-    """Whether git ignores every one of the paths, which need not exist."""
+    """Tell whether git ignores every one of the paths, which need not exist."""
     return all(_run(project_dir, "git", "check-ignore", "--quiet", path).returncode == 0 for path in paths)
 
 
@@ -104,7 +104,7 @@ _RAW = ("data/raw", "data/*.dvc")
 
 
 class Skipped(Exception):
-    """Why there is nothing for DVC to do in a project: it is not its failure."""
+    """Reason why there is nothing for DVC to do in a project: it is not its failure."""
 
 
 def pull_raw(project_dir: Path) -> dict[str, int]:
@@ -146,7 +146,7 @@ _ALWAYS = re.compile(r"^\S+:\n\s+always changed\n?(?!\s)", re.MULTILINE)
 
 
 def is_in_use(project_dir: Path) -> bool:
-    """Whether the folder lies in a DVC repository."""
+    """Tell whether the folder lies in a DVC repository."""
     return any((folder / ".dvc").is_dir() for folder in (project_dir, *project_dir.resolve().parents))
 
 

@@ -1,4 +1,4 @@
-"""What a DVC that was killed leaves locked, and who holds what is locked.
+"""Locks that a killed DVC leaves, and who holds what is locked.
 
 DVC keeps a list of who reads and writes what in `.dvc/tmp/rwlock`. It takes out processes that are gone, but
 not one whose number another process has by now, and a list that was cut off while it was written stops every

@@ -1,4 +1,4 @@
-"""How right the answers of models are, of one task type."""
+"""Accuracy of the answers of models, of one task type."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""What Label Studio told is looked at as it arrives."""
+"""Events of Label Studio, looked at as they arrive."""
 
 import time
 from collections.abc import Callable

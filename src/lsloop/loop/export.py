@@ -1,4 +1,4 @@
-"""What people accepted, as files."""
+"""Export of what people accepted, as files."""
 
 from functools import cache
 from pathlib import Path

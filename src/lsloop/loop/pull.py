@@ -106,7 +106,7 @@ def _follow(
     court: "Court",
     pulled: annotation.Pulled,
 ) -> None:
-    """What follows from answers that came in."""
+    """Work out what follows from answers that came in."""
     done = _accepted(ledger, config, there, court)
     pulled.received.include(done.received)
     pulled.decided, pulled.parked, pulled.training = done.decided, done.parked, done.training
@@ -147,7 +147,7 @@ def _accepted(ledger: Ledger, config: Config, there: Project, court: "Court") ->
 
 
 def _heard(ledger: Ledger, there: Project, court: "Court") -> annotations.Received:
-    """Answers to tasks that were ended meanwhile: none of them is without effect."""
+    """Take in answers to tasks that were ended meanwhile: none is without effect."""
     with ledger.transaction() as transaction:
         gold.one_by_one(transaction, there.task_type)
         keys = tasks.hear_ended(transaction, there)

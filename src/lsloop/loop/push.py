@@ -31,7 +31,7 @@ def plan_push(
     order: Order | None = None,
     seed: str = "",
 ) -> task.Planned:
-    """What `push` would send now."""
+    """Plan what `push` would send now."""
     wanted, (name, settings, kind) = config.params.push, resolved(config, task_type)
     there = projects.find(ledger, name, servers.spelled(ledger, config.label_studio_server))
     if there and there.label_config:

@@ -74,7 +74,7 @@ def _wanted(config: Config, task_type: str, *, reading: bool = False) -> tuple[p
 
 
 def _hook(config: Config) -> webhooks.Webhook | None:
-    """How Label Studio is to send events; None when nobody said where to."""
+    """Return how Label Studio is to send events; None when nobody said where to."""
     url = config.webhook_url
     return webhooks.Webhook(url, config.webhook_secret, event.ACTIONS) if url else None
 

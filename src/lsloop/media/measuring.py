@@ -48,7 +48,7 @@ def measure(path: Path, name: str | None = None) -> Measured:
 
 
 class _Damaged(Exception):
-    """Why a file cannot be shown."""
+    """Reason why a file cannot be shown."""
 
 
 _UNPLAYED = ("audio/mp4", "audio/aac", "audio/webm")

@@ -20,7 +20,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class BadPath(ValueError):
-    """Why a path names no media file, in words."""
+    """Reason why a path names no media file, in words."""
 
 
 class Found(NamedTuple):
@@ -59,7 +59,7 @@ def plain(path: str) -> str:
 
 
 def is_plain(path: str) -> bool:
-    """Whether a path is spelled as `plain` spells it."""
+    """Tell whether a path is spelled as `plain` spells it."""
     try:
         return plain(path) == path
     except BadPath:
@@ -67,7 +67,7 @@ def is_plain(path: str) -> bool:
 
 
 def is_inside(real: str, folders: Sequence[Path]) -> bool:
-    """Whether a real path lies in one of these folders."""
+    """Tell whether a real path lies in one of these folders."""
     return any(Path(real).is_relative_to(os.path.realpath(folder)) for folder in folders)
 
 
@@ -149,7 +149,7 @@ class RawData:
         return self._names[folder]
 
     def _followed(self, link: str, path: str) -> str:
-        """Where a link leads, if that is inside."""
+        """Find where a link leads, if that is inside."""
         try:
             real = os.path.realpath(link, strict=True)
         except OSError as error:
@@ -166,7 +166,7 @@ def _under(folder: str, name: str) -> str:
 
 
 def _look(path: str) -> os.stat_result | None:
-    """What lies there, a link as a link; None where that cannot be seen."""
+    """Look what lies there, a link as a link; None where that cannot be seen."""
     try:
         return os.lstat(path)
     except (OSError, ValueError):

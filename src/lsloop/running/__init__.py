@@ -1,1 +1,1 @@
-"""What goes on by itself: rounds, sync, queued jobs, the doctor."""
+"""Work that goes on by itself: rounds, sync, queued jobs, the doctor."""

@@ -192,7 +192,7 @@ def _thin(target: Path, config: Config, keep: int) -> list[Path]:
 
 
 def _beside(config: Config, studio: store.Counts | None) -> list[str]:
-    """What is not in a backup, and who has it."""
+    """Tell what is not in a backup, and who has it."""
     said = (
         [] if studio is not None else ["Label Studio: it is not the embedded one; back it up where it runs"]
     )

@@ -48,7 +48,7 @@ CONNECTING = 5.0  # seconds
 
 @dataclass(frozen=True)
 class Job:
-    """What to run, from which queue, and how often it is tried."""
+    """Function to run, its queue, and how often it is tried."""
 
     run: Callable[..., object]
     queue: str
@@ -123,7 +123,7 @@ def retrain(
 
 
 def queues() -> list[str]:
-    """Every queue there is."""
+    """List every queue there is."""
     return [EVENTS, *sorted({job.queue for job in JOBS.values()})]
 
 

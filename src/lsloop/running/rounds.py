@@ -132,7 +132,7 @@ class _Round:
         return {"sent": now.sent, "probes": now.probes}
 
     def wait(self) -> Part:
-        """Until enough answers are accepted, or nobody has anything left to do.
+        """Wait until enough answers are accepted, or nobody has anything left to do.
 
         What came while nobody looked is swept up first.
         """
@@ -250,7 +250,7 @@ class Line:
 
 
 def table(rounds: Sequence[Round]) -> list[Line]:
-    """What came of each round that ended, with the model before them as round 0."""
+    """List the rounds that ended, with the model before them as round 0."""
     ended = [one for one in rounds if "retrain" in one.parts]
     if not ended:
         return []

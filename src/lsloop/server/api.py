@@ -28,7 +28,7 @@ _LARGEST = 2**63 - 1  # of PostgreSQL's bigint
 
 @dataclass(frozen=True)
 class Desk:
-    """What the API works with, and the token that opens it."""
+    """Desk that the API works with, and the token that opens it."""
 
     ledger: Ledger
     settings: Config | Now  # those that stay, or that follow params.yaml
@@ -73,7 +73,10 @@ class Which(_Strict):
 
 
 class Aside(_Strict):
-    """Which of what was left out to list. `sample`: an external id or a sample id."""
+    """Filter of what was left out.
+
+    `sample`: an external id or a sample id.
+    """
 
     task_type: Annotated[Text, Query(max_length=100)] | None = None
     annotator: Annotated[Text, Query(max_length=500)] | None = None

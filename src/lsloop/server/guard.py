@@ -1,4 +1,7 @@
-"""Who may ask, how much they may send, and what every answer says to browsers."""
+"""Guard of requests: who may ask, how much they may send, and safe headers.
+
+The headers are what every answer says to browsers.
+"""
 
 import hmac
 import re

@@ -1,4 +1,4 @@
-"""Whether PostgreSQL answers, asked so that a hanging one cannot hold the server up."""
+"""Health of PostgreSQL, asked so that a hanging one cannot hold the server up."""
 
 import asyncio
 from collections.abc import Callable

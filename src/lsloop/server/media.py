@@ -40,7 +40,10 @@ def respond(file: BinaryIO, name: str, request: Mapping[str, str], *, head: bool
 
 
 def _type(file: BinaryIO, name: str) -> str:
-    """By the content, so that a browser shows what bears a wrong suffix."""
+    """Tell the type by the content.
+
+    So a browser shows what bears a wrong suffix.
+    """
     try:
         return type_of(name, os.pread(file.fileno(), HEAD, 0))
     except OSError:  # the body will say it
@@ -95,7 +98,7 @@ def _headers(found: os.stat_result, name: str) -> dict[str, str]:
 
 
 def _has_it(request: Mapping[str, str], headers: Mapping[str, str], modified: float) -> bool:
-    """Whether the browser's copy is today's. A tag counts more than a time."""
+    """Tell whether the browser's copy is today's. A tag counts more than a time."""
     if tags := request.get("if-none-match"):
         return tags.strip() == "*" or headers["etag"] in (
             tag.strip().removeprefix("W/") for tag in tags.split(",")

@@ -33,7 +33,7 @@ _BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class Requests:
-    """How many requests each route answered, how, and how long they took."""
+    """Counts of the requests each route answered, how, and how long they took."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._answered = Counter(
@@ -112,7 +112,7 @@ class LedgerCounts:
         return counts
 
     def collect(self) -> Iterator[Metric]:
-        """What prometheus_client asks for."""
+        """Return what prometheus_client asks for."""
         counts = self._counts
         yield _gauge("lsloop_ledger_up", "1 when PostgreSQL answered.", {(): counts is not None})
         if counts is None:
@@ -161,7 +161,7 @@ def add(app: FastAPI, read: Callable[[], Counts], token: str) -> None:
 
 
 def _is_here(request: Request) -> bool:
-    """Whether who asks is on this machine."""
+    """Tell whether who asks is on this machine."""
     try:
         return request.client is not None and ipaddress.ip_address(request.client.host).is_loopback
     except ValueError:

@@ -99,7 +99,7 @@ class Backends:
 
     @property
     def is_loaded(self) -> bool:
-        """Whether any model answers."""
+        """Tell whether any model answers."""
         return any(seat.state.loaded for seat in self.seats.values())
 
     @asynccontextmanager
@@ -113,7 +113,10 @@ class Backends:
             self.pool.shutdown(wait=False, cancel_futures=True)
 
     def seat(self, task_type: str) -> Seat:
-        """Raises Problem (404)."""
+        """Find the seat of a task type.
+
+        Raises Problem (404).
+        """
         try:
             return self.seats[self.config.task_type(task_type)[0]]
         except UsageError as error:
@@ -249,7 +252,10 @@ def _answers(
 
 
 def _asking(backends: Backends, task_type: str, asked: dict[str, Any]) -> Asking:
-    """Answers must fit the label config that Label Studio has now."""
+    """Return how the model is asked.
+
+    Answers must fit the label config that Label Studio has now.
+    """
     if isinstance(config := asked.get("label_config"), str) and config:
         _, settings, kind = resolved(backends.config, task_type)
         return Asking(Job(settings.kind, config), kind, backends.config.raw_dir)

@@ -1,4 +1,6 @@
-"""What Label Studio tells: stored, then answered. A worker looks at it later.
+"""Events of Label Studio: stored, then answered.
+
+A worker looks at them later.
 
 Label Studio waits one second for an answer and never sends an event twice, so the answer says at once what
 can be said: stored, or that it cannot be stored now. What is not stored, the next pull finds.
@@ -56,13 +58,13 @@ def add(app: FastAPI, hook: Hook) -> None:
 
 
 def brings(headers: Mapping[str, str], secret: str) -> bool:
-    """Whether a request brings the secret. Takes as long whatever it brings."""
+    """Tell whether a request brings the secret. Takes as long whatever it brings."""
     given = headers.get(HEADER, "").encode(errors="replace")
     return hmac.compare_digest(given, secret.encode())
 
 
 def check_secret(headers: Mapping[str, str], secret: str) -> None:
-    """Raises Problem (401) unless the request brings the secret."""
+    """Raise Problem (401) unless the request brings the secret."""
     if not brings(headers, secret):
         what = "The secret is wrong." if headers.get(HEADER) else f"The header {HEADER} is missing."
         raise guard.Problem(401, what, "`lsloop setup` tells Label Studio the right one.")

@@ -17,7 +17,7 @@ from lsloop.errors import LsloopError
 
 @dataclass(frozen=True)
 class Account:
-    """How to run a command: after `prefix`, as `user` (uid, gid)."""
+    """Way to run a command: after `prefix`, as `user` (uid, gid)."""
 
     prefix: tuple[str, ...] = ()
     user: tuple[int, int] | None = None
@@ -74,7 +74,7 @@ def _of_this_user(folder: Path, program: Path) -> Account:
 
 
 def has_name(uid: int) -> bool:
-    """Whether the machine's list of users names this one."""
+    """Tell whether the machine's list of users names this one."""
     try:
         return bool(pwd.getpwuid(uid).pw_name)
     except KeyError:
@@ -99,7 +99,7 @@ def _ways(folder: Path) -> Iterator[Account]:
 
 
 def _works(account: Account, folder: Path, program: Path) -> bool:
-    """Whether the account can run the program and enter the folder."""
+    """Tell whether the account can run the program and enter the folder."""
     if account.user:
         # Others may pass through; the files in it stay closed to them.
         folder.chmod(folder.stat().st_mode | 0o111)

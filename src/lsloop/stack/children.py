@@ -49,7 +49,7 @@ class Child:
 
     @property
     def has_spoken(self) -> bool:
-        """Whether it has written anything."""
+        """Tell whether it has written anything."""
         return self.log.stat().st_size > self.begin
 
 

@@ -38,7 +38,7 @@ def replace(path: Path, text: str) -> None:
 
 
 def read(path: Path) -> str:
-    """What a file says; nothing when it is not there."""
+    """Read a file; nothing when it is not there."""
     return path.read_text(encoding="utf-8") if path.is_file() else ""
 
 
@@ -52,7 +52,7 @@ def clear_half_made(folder: Path) -> None:
 
 
 def keep(path: Path, new: str) -> str:
-    """What `path` says; `new`, written down, when it says nothing yet."""
+    """Return what `path` says; `new`, written down, when it says nothing yet."""
     if path.is_file() and (found := path.read_text(encoding="utf-8").strip()):
         return found
     write(path, new)

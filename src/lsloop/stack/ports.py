@@ -1,4 +1,4 @@
-"""Which TCP port on 127.0.0.1 a service gets, and whether it answers there."""
+"""TCP ports on 127.0.0.1: which one a service gets, and whether it answers there."""
 
 import socket
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ def choose(wanted: Iterable[int]) -> int:
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on the port now."""
+    """Tell whether a server could listen on the port now."""
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         # As servers do: a port in TIME_WAIT is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

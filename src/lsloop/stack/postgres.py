@@ -78,7 +78,7 @@ def wait_until_ready(child: Child, data: Path, seconds: float = START_SECONDS) -
 
 
 def is_ready(child: Child, data: Path) -> bool:
-    """Whether the server takes connections."""
+    """Tell whether the server takes connections."""
     return _status(data) == (child.process.pid, "ready")
 
 

@@ -74,7 +74,7 @@ def begin(here: Path, service: Service) -> None:
 
 
 def environment_dir(config: Config) -> Path:
-    """Where Label Studio's own environment is, or is to be made."""
+    """Return where Label Studio's own environment is, or is to be made."""
     given = config.environment.lsloop_studio_env
     return config.project_dir / given.expanduser() if given else config.state_dir / "studio"
 

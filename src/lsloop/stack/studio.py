@@ -97,7 +97,7 @@ def wait_until_ready(child: Child, port: int, seconds: float = START_SECONDS) ->
 
 
 def is_ready(port: int) -> bool:
-    """Whether the server answers."""
+    """Tell whether the server answers."""
     return ports.http_status(port, "/health") == 200
 
 

@@ -23,7 +23,7 @@ class Running:
     signals: list[int]
 
     def tell(self) -> None:
-        """From now on everybody knows that it runs."""
+        """Let everybody know from now on that it runs."""
         state.update(self.here, ready=True)
 
 

@@ -36,7 +36,7 @@ class Unfit(Exception):
 
 
 class Layout(Protocol):
-    """What a module must have to be a layout."""
+    """Interface that a module must have to be a layout."""
 
     NAME: str
     """Its name and version. A new version writes everything anew."""
@@ -52,7 +52,7 @@ class Layout(Protocol):
     # `labelstudio.conversion`.
 
     def writer(self, folder: Path, task_type: str, place: Place) -> AbstractContextManager[Write]:
-        """What writes samples into their units, given in the order of their arrival.
+        """Return what writes samples into their units, in the order of their arrival.
 
         It raises Unfit, OSError, or what else a sample makes it raise; of that sample nothing is there then.
         """

@@ -66,7 +66,7 @@ def writer(folder: Path, task_type: str, place: Place) -> Iterator[Write]:
 
 @contextmanager
 def _all_or_nothing(tar: tarfile.TarFile) -> Iterator[None]:
-    """What was begun of a sample is taken out again when it fails."""
+    """Take out again what was begun of a sample when it fails."""
     file: Any = tar.fileobj
     began, count = tar.offset, len(tar.getmembers())
     try:
@@ -80,7 +80,7 @@ def _all_or_nothing(tar: tarfile.TarFile) -> Iterator[None]:
 
 
 def _info(name: str, size: int) -> tarfile.TarInfo:
-    """Without owner and time: the same content is the same file."""
+    """Describe a file without owner and time: the same content is the same file."""
     info = tarfile.TarInfo(name)
     info.size = size
     return info

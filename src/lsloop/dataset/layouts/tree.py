@@ -57,7 +57,7 @@ def _metadata(sample: Reviewed, media_name: str) -> dict[str, Any]:
 
 
 def _learnt(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """What is learnt from a sample: a row; a list of them where it is not one."""
+    """Return what is learnt from a sample: a row, or a list of rows."""
     return {"training_row": rows[0]} if len(rows) == 1 else {"training_rows": rows}
 
 

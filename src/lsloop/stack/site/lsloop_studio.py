@@ -37,7 +37,7 @@ def configure():
 
 
 def with_keys(get_response):
-    """Every page brings keys.js along."""
+    """Have every page bring keys.js along."""
     with open(os.path.join(os.path.dirname(__file__), "keys.js"), encoding="utf-8") as file:
         keys = file.read()
 
