@@ -100,7 +100,7 @@ def _mapping(pairs: dict[str, str]) -> str:
 
 
 def _quoted(text: str) -> str:
-    """Write a text as YAML has it.
+    """Return a text as YAML has it.
 
     It stays plain where it is a word, else becomes JSON, which YAML is a superset of.
     """

@@ -18,7 +18,7 @@ def told(version: Version) -> Version:
 
 
 def metrics_table(version: str, metrics: Mapping[str, Any]) -> Table:
-    """Draw the metrics of a model and of the one it was compared with.
+    """Tabulate the metrics of a model and of the one it was compared with.
 
     Overall and per language.
     """

@@ -119,7 +119,7 @@ class Output:
 
 
 class Progress:
-    """Progress so far.
+    """Record of what has been done so far.
 
     This one is silent.
     """

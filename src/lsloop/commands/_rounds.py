@@ -42,7 +42,7 @@ _WIDTH = 20  # characters of the longest bar
 
 
 def chart(lines: Sequence[Line]) -> list[str]:
-    """Draw three bars per round.
+    """Draw three bars per round, as lines of text.
 
     What the model gets wrong, what people change, and what they submit as it is.
     """

@@ -57,7 +57,7 @@ def _services(services: Mapping[str, Mapping[str, str]]) -> Iterator[str]:
 
 
 def _needed(found: Mapping[str, Any]) -> Iterator[str]:
-    """Yield what waits for somebody to look at it, and with which command."""
+    """Yield what goes no further until somebody looks at it, and the command."""
     for row in found["tasks"]:
         name = row["task_type"]
         if row["conflicted"]:

@@ -53,7 +53,7 @@ class Table:
 
 
 class _Column(NamedTuple):
-    """Column to be drawn: its number, heading, cells, and greatest width."""
+    """Column to be drawn: its place, heading, cells, and possible widths."""
 
     place: int
     heading: str
@@ -205,7 +205,7 @@ def _blocks(table: Table, columns: Sequence[_Column], width: int) -> "Renderable
 
 
 def _labelled(heading: str, cell: str, width: int) -> list[str]:
-    """Print a heading with its value beside it.
+    """Return the lines of a heading with its value beside it.
 
     The value goes below where a word of it has no room there.
     """

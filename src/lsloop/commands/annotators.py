@@ -1,4 +1,7 @@
-"""Command `lsloop annotators`: accuracy, agreement, and work held for review."""
+"""Command `lsloop annotators`: accuracy, agreement, and work held for review.
+
+It tells how right annotators are, how far they agree, and whose work is held.
+"""
 
 from typing import Annotated, Any
 

@@ -97,9 +97,9 @@ def _write(project: Path, job: _jobs.Job | None) -> dict[str, Any]:
 
 
 def _require_room(project: Path, job: _jobs.Job) -> None:
-    """Check that the job's template takes the place of no other one.
+    """Require that the job's template need not take the place of another one.
 
-    Raises UsageError where it would.
+    Raises UsageError otherwise.
     """
     there = project / job.path
     if there.is_file() and resources.checked(there).strip() != job.label_config.strip():

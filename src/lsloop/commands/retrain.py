@@ -107,7 +107,7 @@ def _queue(
 
 
 def _progress(out: Output) -> retraining.Progress:
-    """Report what begins, and every few seconds how far the loss is."""
+    """Return what reports each beginning, and the loss every few seconds."""
     said = time.monotonic()
 
     def log(metrics: Mapping[str, float]) -> None:

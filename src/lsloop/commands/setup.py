@@ -118,7 +118,7 @@ def setup(
 
 
 def _jobs(understood: dict[str, task_types.Described], asked: dict[str, Attached | None]) -> Table:
-    """Describe what lsloop understood of each job.
+    """Tabulate what lsloop understood of each job.
 
     What annotators see and answer, how answers are measured, and which model answers.
     """

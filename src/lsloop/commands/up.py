@@ -116,7 +116,7 @@ def _tell(call: Call, state: str) -> None:
 def _warn_of_what_is_elsewhere(call: Call, now: config.Config) -> None:
     """Warn of services that the environment names and that do not answer.
 
-    They are not started here; the warning says what to do.
+    They are not started here; the warning says so, and what to do.
     """
     if now.environment.label_studio_url and (problem := _label_studio_fails(now)):
         call.out.warn(

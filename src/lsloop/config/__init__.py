@@ -111,7 +111,7 @@ class Events(_Section):
 
 
 class Sync(_Section):
-    """Settings of a cycle.
+    """Settings of a cycle of `lsloop sync`.
 
     It sends samples of a task type while fewer than `backlog` of its tasks wait for annotators.
     """
@@ -290,7 +290,7 @@ class Config:
         return given.strip().rstrip("/") if given else "embedded"
 
     def task_page(self, ls_project_id: int | None, ls_task_id: int | None = None) -> str | None:
-        """Address where people see a project, or one of its tasks, in Label Studio.
+        """Return where people see a project, or one of its tasks, in Label Studio.
 
         None while nobody knows where that is.
         """
@@ -302,7 +302,7 @@ class Config:
 
     @property
     def media_url(self) -> str:
-        """Address where annotators' browsers fetch media; `/media/…` is appended to it."""
+        """Address where annotators' browsers fetch media, without `/media/…`."""
         url = self.environment.media_url or self.stack.get("server_url")
         return str(url).rstrip("/") if url else _not_running("The media server", "AUDIO_SERVER_URL")
 
@@ -381,7 +381,7 @@ class Config:
 
     @staticmethod
     def _served_at(webhook: str) -> str:
-        """Address where Label Studio reaches `lsloop serve`.
+        """Return where Label Studio reaches `lsloop serve`.
 
         It is the address of the webhook without what is the webhook's own.
         """
@@ -398,7 +398,7 @@ class Config:
 
     @property
     def ml_password(self) -> str:
-        """Password that Label Studio sends to the ML backends, beside the user ML_USER."""
+        """Password of the user ML_USER, which Label Studio sends to ML backends."""
         return hmac.new(self.secret.encode(), b"ml backend", hashlib.sha256).hexdigest()
 
     def task_type(self, name: str) -> tuple[str, TaskType]:
@@ -482,7 +482,7 @@ _STACK_SECRETS = ("stack label_studio_password", "stack label_studio_api_key", "
 
 
 def _secrets(environment: Environment, stack: dict[str, Any]) -> Iterator[str]:
-    """Collect what must never be told.
+    """Yield what must never be told.
 
     Of a URL that nobody can read all of it, and what may be the password.
     """
@@ -536,7 +536,7 @@ def read_params(project_dir: Path) -> Params:
 
 
 def _without_nothing(found: dict[str, Any]) -> dict[str, Any]:
-    """Leave out sections whose lines are all comments.
+    """Leave out sections that are empty, as their lines are all comments.
 
     A task type or a model may have no settings of its own.
     """

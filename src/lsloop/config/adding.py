@@ -13,7 +13,7 @@ SECTION = "task_types"
 def with_entry(text: str, name: str, entry: str) -> str:
     """Add `entry` to `text` as the last task type.
 
-    Its lines are as they stand below the name. Raises UsageError.
+    The lines of `entry` are as they stand below the name. Raises UsageError.
     """
     document = yaml.safe_load(text) or {}
     added = _added(text, name, entry)

@@ -118,9 +118,9 @@ def _value(text: str) -> str:
 
 
 def _end_of_value(lines: list[str], number: int, text: str) -> int:
-    """Return the last line of somebody else's value that spans several lines.
+    """Return the number of the last line of somebody else's value.
 
-    It is quoted over them; `number` where it is not.
+    It may be quoted over several lines; `number` where it is not.
     """
     opened = _OPENED.fullmatch(text)
     if opened:

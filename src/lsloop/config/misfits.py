@@ -31,7 +31,7 @@ def first(
 ) -> tuple[tuple[Any, ...], str]:
     """Return the keys of the first value that does not fit, and what is expected.
 
-    `called` so or by its keys.
+    The value is named as `called`, or by its keys.
     """
     detail = error.errors(include_url=False)[0]
     keys, reason, context = detail["loc"], str(detail["type"]), detail.get("ctx", {})

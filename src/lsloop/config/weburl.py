@@ -9,9 +9,9 @@ from lsloop.errors import UsageError
 
 
 def checked(name: str, text: str, *, query: bool = False) -> str:
-    """Strip what changes nothing from the address: blanks and a final `/`.
+    """Return the address without blanks around it and without a final `/`.
 
-    The blanks are those around it. Raises UsageError.
+    These change nothing. Raises UsageError.
     """
     parts = _parts(name, text.strip())
     fix = f"Write {name} as http://host:8000 or https://host/path."

@@ -1,1 +1,1 @@
-"""Data that leave as files: rows of the export, index, folders and layouts."""
+"""Export as files: its rows, the index beside them, folders and layouts."""

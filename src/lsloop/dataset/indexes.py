@@ -59,7 +59,7 @@ def read(folder: Path) -> Lines:
 def _entries(index: Path) -> Iterator[dict[str, Any]]:
     """Yield what the lines of an index say, one after the other.
 
-    All of them would be a few kB of memory per sample.
+    Keeping all of them would take a few kB of memory per sample.
     """
     with index.open("rb") as file:
         yield from map(orjson.loads, file)

@@ -23,7 +23,7 @@ _LAYOUT = "tree/1"
 class Data:
     """Export of a task type.
 
-    Gold, and what has no split, is in none of its splits.
+    Gold, and what has no split, is in none of the splits.
     """
 
     folder: Path

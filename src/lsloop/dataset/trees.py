@@ -41,7 +41,7 @@ def replacing(target: Path) -> Iterator[Path]:
 def building(target: Path) -> Path:
     """Return where the next `target` is built.
 
-    It is beside it, because a rename cannot leave a file system.
+    That is beside it, because a rename cannot leave a file system.
     """
     return target.parent / f".{target.name}.building"
 

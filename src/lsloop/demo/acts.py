@@ -116,9 +116,10 @@ def crawl(scene: Scene, late: Collection[str]) -> None:
 
 
 def _agreed(scene: Scene) -> list[str]:
-    """Have somebody who sees the newest content decide what people differ in.
+    """List clips whose answers agree, which may change upstream.
 
-    No change comes in between there.
+    What people differ in is decided by somebody who sees the newest content: no change comes in
+    between there.
     """
     found: dict[str, list[Submission]] = {}
     for one in shift.standing(scene.world.submitted):
@@ -190,9 +191,9 @@ def _name(one: Mapping[str, Any]) -> str:
 
 
 def _release(scene: Scene, one: Mapping[str, Any]) -> None:
-    """Check that what they got wrong does not get through.
+    """Release what an annotator answered.
 
-    Somebody else answered the same tasks.
+    What they got wrong does not get through: somebody else answered the same tasks.
     """
     reason = "others answer the same tasks"
     loop.release(

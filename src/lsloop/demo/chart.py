@@ -22,7 +22,7 @@ def write(path: Path, lines: Sequence[Line]) -> str:
 
 
 def svg(lines: Sequence[Line]) -> str:
-    """Draw three lines per round as SVG.
+    """Draw three charts of the rounds as SVG.
 
     The WER of the model in use, words that people changed, and the share of answers submitted unchanged.
     """

@@ -1,4 +1,6 @@
-"""Crawler upstream, which changes rows and replaces clips during annotation."""
+"""Crawler upstream, which changes its rows while people annotate them.
+
+It replaces clips, too."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass

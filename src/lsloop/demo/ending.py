@@ -15,7 +15,10 @@ from lsloop.values.text import counted
 
 
 def prove(scene: Scene, before: Sequence[Check]) -> None:
-    """Check every promise, and tell what became of changes and annotators."""
+    """Hold every promise against what happened.
+
+    Tell what became of changes and annotators.
+    """
     report, world = scene.report, scene.world
     with report.act("check", scene.tell) as act:
         seen, there = proof.look(scene.ledger, world), shift.seen(scene.studio, scene.ls_project_id)

@@ -68,7 +68,7 @@ def utterance(number: int, seed: int) -> Utterance:
 def sentence(rng: Generator, language: Language) -> tuple[str, str]:
     """Make a sentence of 3 to 5 words, and its translation.
 
-    It is in English, or in Vietnamese if the sentence is English itself.
+    The translation is English, or Vietnamese if the sentence is English itself.
     """
     slots = [SUBJECTS, VERBS, OBJECTS]
     slots += [slot for slot in (ADJECTIVES, TIMES) if rng.random() < 0.5]

@@ -64,7 +64,7 @@ def teach(scene: Scene, crew: Crew, number: int) -> None:
 def _settings(scene: Scene) -> None:
     """Change the settings: one answer is enough, and there is a model.
 
-    The model is small and untrained.
+    That holds from here on. The model is as small as it is fresh.
     """
     from lsloop.models.families import speech_ctc
 
@@ -87,7 +87,7 @@ def _clips(scene: Scene, what: str, chosen: Sequence[Utterance]) -> None:
 
 
 def _others(scene: Scene, held_out: bool) -> Iterator[Utterance]:
-    """Draw what else the speakers of this world say, after the story's clips."""
+    """Yield what else the speakers of this world say, after the story's clips."""
     numbers = count(scene.report.samples + 1)
     said = (utterance(number, scene.report.seed) for number in numbers)
     return (one for one in said if (one.speaker in HELD_OUT) == held_out)
@@ -189,7 +189,7 @@ def _told(at: Round) -> str:
 
 
 def _hold_again(scene: Scene) -> None:
-    """Check that the promises of answers and values hold for the rounds, too."""
+    """Check again what was promised of answers and values, for the rounds, too."""
     seen = proof.look(scene.ledger, scene.world)
     anew = {one.promise.lstrip("0123456789"): one for one in values.promises(scene.world, seen)}
     scene.report.checks = [anew.get(one.promise.lstrip("0123456789"), one) for one in scene.report.checks]

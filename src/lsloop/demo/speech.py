@@ -32,7 +32,7 @@ _BENDS = dict(zip(TONES, ((1, 1), (0.9, 1.2), (1.1, 0.85), (1, 0.8), (0.85, 1.1)
 
 
 def pitch(speaker: str, seed: int) -> float:
-    """Compute how a speaker's voice scales every frequency."""
+    """Return the factor by which a speaker's voice scales every frequency."""
     return float(stream(seed, "pitch", speaker).uniform(1 - PITCH, 1 + PITCH))
 
 

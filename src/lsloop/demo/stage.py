@@ -1,4 +1,7 @@
-"""Place of the demo: a project folder and services of its own, never real ones."""
+"""Place of the demo: a project folder and services of its own.
+
+They are never somebody's real ones.
+"""
 
 import os
 import shutil

@@ -66,9 +66,9 @@ def add_remote(project_dir: Path, name: str, url: str) -> None:
 
 
 def cache(project_dir: Path) -> Path | None:
-    """Find where DVC keeps the content of the files it tracks, without asking DVC.
+    """Find where DVC keeps the content of the files it tracks.
 
-    None outside a DVC repository.
+    None outside a DVC repository, without asking DVC.
     """
     if not is_in_use(project_dir):
         return None

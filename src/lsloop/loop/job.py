@@ -51,9 +51,9 @@ def kinds_of(config: Config, task_type: str | None = None) -> dict[str, Kind]:
 
 
 def links_to(config: Config) -> list[Path]:
-    """Return where links in the raw data may lead.
+    """List where links in the raw data may lead.
 
-    To DVC's cache, when it links instead of copying.
+    That is DVC's cache, when it links instead of copying.
     """
     cache = dvc.cache(config.project_dir)
     return [cache] if cache else []

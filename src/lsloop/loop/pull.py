@@ -106,7 +106,7 @@ def _follow(
     court: "Court",
     pulled: annotation.Pulled,
 ) -> None:
-    """Work out what follows from answers that came in."""
+    """Do what follows from answers that came in."""
     done = _accepted(ledger, config, there, court)
     pulled.received.include(done.received)
     pulled.decided, pulled.parked, pulled.training = done.decided, done.parked, done.training
@@ -116,7 +116,7 @@ def _follow(
 
 @dataclass
 class Accepted:
-    """Results in the ledger alone, from what had come in.
+    """Record of what followed, in the ledger alone, from what had come in.
 
     See `annotation.Pulled`.
     """
@@ -214,9 +214,9 @@ def review(
 
 @dataclass
 class Court:
-    """Judgment of what is looked at before tasks are settled.
+    """Court that looks at answers before tasks are settled.
 
-    Answers to gold probes, and answers of several annotators.
+    It looks at answers to gold probes, and answers of several annotators.
     """
 
     jury: consensus.Jury

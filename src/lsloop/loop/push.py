@@ -92,9 +92,9 @@ def push(
 
 
 def _look(ledger: Ledger, config: Config) -> task.Look:
-    """Look at what came by SQL before it is sent.
+    """Return what looks at samples that came by SQL before they are sent.
 
-    Done where the raw data lie on this machine.
+    It looks where the raw data lie on this machine.
     """
     if not config.raw_dir.is_dir():
         return lambda keys: {}

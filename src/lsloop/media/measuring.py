@@ -16,7 +16,7 @@ from lsloop.media.sound import duration
 
 @dataclass(frozen=True)
 class Measured:
-    """Knowledge of a file.
+    """Record of what is known of a file.
 
     `problem` says why nobody can see or hear it; None where they can, or nobody knows.
 

@@ -166,7 +166,7 @@ def _under(folder: str, name: str) -> str:
 
 
 def _look(path: str) -> os.stat_result | None:
-    """Look what lies there, a link as a link; None where that cannot be seen."""
+    """Look at what lies there, a link as a link; None where that cannot be seen."""
     try:
         return os.lstat(path)
     except (OSError, ValueError):

@@ -1,6 +1,6 @@
 """Backup of ledger, Label Studio and settings in one file, proven by a restore.
 
-It is made while everything runs.
+It is made while everything runs, and counts as made only once it was put back.
 
 What is in the file is what `parts.json` says, each part with its SHA-256. The ledger is saved first, Label
 Studio after it: a task that came between is one that Label Studio has and the ledger does not know, which the
@@ -110,7 +110,7 @@ def _folder(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def named_if_full(target: Path) -> Iterator[None]:
-    """Raise LsloopError for a disk that is full or cannot be written.
+    """Turn errors of a disk that is full or cannot be written into LsloopError.
 
     It names the folder.
     """

@@ -233,7 +233,7 @@ async def _worker(app: Any, name: str) -> None:
 
 
 async def _begin_again(app: Any) -> None:
-    """Take up jobs of workers that died.
+    """Begin jobs of workers that died again.
 
     Without it they would run without end, and hold their lock.
     """

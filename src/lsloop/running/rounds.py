@@ -36,9 +36,9 @@ Told = Callable[[Round, str, Part], None]
 
 @dataclass(frozen=True)
 class Wanted:
-    """Number of rounds: each sends up to `limit` tasks.
+    """Rounds that are wanted: how many, and of what size.
 
-    It goes on once `accepted` answers came.
+    Each sends up to `limit` tasks and goes on once `accepted` answers came.
 
     `pause` is called again and again while people are waited for; `begun` and `told` when a part begins and
     when it is done.

@@ -60,7 +60,7 @@ class _Strict(BaseModel):
 
 
 class Which(_Strict):
-    """Filter of the conflicts to list.
+    """Choice of the conflicts to list.
 
     `after`: those that come after this one, the `next` of the answer before.
     """
@@ -175,8 +175,8 @@ def _resolved(desk: Desk, number: int, how: Decision, actor: str) -> dict[str, A
 def _meant(desk: Desk, number: int) -> Conflict:
     """Find the conflict about Label Studio's annotation of this number.
 
-    Where there is no such annotation, the ledger's conflict. A number that is an annotation's never stands
-    for the conflict about another one.
+    Where there is no such annotation, it is the ledger's conflict of that number. A number
+    that is an annotation's never stands for the conflict about another one.
     """
     about = conflicts.of_annotation(
         desk.ledger, servers.spelled(desk.ledger, desk.config.label_studio_server), number

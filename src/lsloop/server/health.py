@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Pulse:
-    """Check by `ping`, which returns, or raises LsloopError.
+    """Check of PostgreSQL by `ping`, which returns, or raises LsloopError.
 
     One question at a time, however many want to know.
     """

@@ -51,7 +51,7 @@ class Seat:
         self.state = State()
 
     def refresh(self) -> None:
-        """Look which model is wanted, and load it when it is another one.
+        """Find which model is wanted, and load it when it is another one.
 
         One thread calls this.
         """

@@ -87,7 +87,7 @@ def parsed(body: bytes) -> dict[str, Any]:
 
 
 class _Intake:
-    """Intake that stores events in threads, so many at once.
+    """Intake of events, stored in threads, so many at once.
 
     It gives up waiting before Label Studio does.
     """

@@ -58,7 +58,7 @@ def for_postgres(folder: Path, program: Path) -> Account:
 
 
 def _of_this_user(folder: Path, program: Path) -> Account:
-    """Look up this user.
+    """Return the account of this user.
 
     One whom no list of users names, as in containers, is called `nobody` in a user namespace.
     """

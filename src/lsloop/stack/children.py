@@ -1,4 +1,7 @@
-"""Child processes, which never outlive this one and can finish cleanly."""
+"""Child processes, started so that they never outlive this one.
+
+They are stopped so that they can finish cleanly.
+"""
 
 import contextlib
 import ctypes
@@ -135,9 +138,9 @@ def tail(log: Path, lines: int = 15) -> str:
 
 
 def identity(pid: int) -> dict[str, float]:
-    """Tell a process from a later one of the same number.
+    """Return what tells a process from a later one of the same number.
 
-    By pid and start (seconds since the machine's).
+    That is its pid and start (seconds since the machine's).
     """
     import psutil
 
@@ -194,7 +197,7 @@ def _signal_group(group: int, number: signal.Signals) -> None:
 def _end_with_parent(number: signal.Signals) -> Callable[[], None] | None:
     """Have the kernel send `number` to the new child when the parent ends.
 
-    Runs in the child; holds however the parent ends. Linux only.
+    Run in the child. It holds however the parent ends. Linux only.
     """
     if not sys.platform.startswith("linux"):
         return None

@@ -28,7 +28,7 @@ class Template:
 
 
 def templates(env: Path) -> dict[str, Template]:
-    """Read the gallery by name, sorted by group and name.
+    """Return the gallery by name, sorted by group and name.
 
     Raises UsageError where no Label Studio is installed in `env`.
     """

@@ -1,4 +1,6 @@
-"""Restart of services that end by themselves, ever later, until too often.
+"""Keeper of services: one that ends by itself is started again.
+
+That is done ever later, until it has ended too often.
 
 The others are not touched: the worker and the server wait for what they need, and find it at the same address
 again.

@@ -158,7 +158,10 @@ def clear_leftover(data: Path) -> bool:
 
 
 def _works_in(process: Any, folder: Path) -> bool:
-    """Every PostgreSQL process has its data folder as its working folder."""
+    """Tell whether the process works in `folder`.
+
+    Every PostgreSQL process has its data folder as its working folder.
+    """
     import psutil
 
     try:

@@ -93,7 +93,7 @@ def _taken(lock: TextIO) -> bool:
 
 
 def running(here: Path) -> dict[str, Any]:
-    """Read `stack.json` when all of the stack answers.
+    """Return what `stack.json` says when all of the stack answers.
 
     Empty while it starts and when it is down.
     """
@@ -108,7 +108,7 @@ def supervisor(here: Path) -> Any:
 
 
 def last_supervisor(here: Path) -> Any:
-    """Find the last supervisor likewise, also where `stack.json` was lost or damaged.
+    """Find the supervisor, also where `stack.json` was lost or damaged under it.
 
     Else nobody could stop it any more.
     """

@@ -71,7 +71,7 @@ def make_once(env: Path, pins: Path, finish: Callable[[Path, Path, Say], None], 
 
 
 def fingerprint(pins: Path) -> str:
-    """Return what an environment is made from.
+    """Return the digest of what an environment is made from.
 
     Another value means that it must be made anew.
     """
@@ -139,7 +139,7 @@ def _clear(env: Path) -> None:
 def _installing() -> dict[str, str]:
     """Return the environment variables for pip.
 
-    All that it may need (proxies, package index), without what would lead it to other packages.
+    These are all that it may need (proxies, package index), without what would lead it to other packages.
     """
     misleading = {"PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "PIP_TARGET", "PIP_PREFIX", "PIP_USER"}
     return {name: value for name, value in os.environ.items() if name not in misleading}

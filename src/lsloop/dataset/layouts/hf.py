@@ -16,7 +16,7 @@ NAME = "hf/1"
 
 
 def unit(entry: dict[str, Any]) -> str | None:
-    """Return the folder of its split.
+    """Return the folder of the sample's split.
 
     It is apart from the index, which the loader would take for data.
     """

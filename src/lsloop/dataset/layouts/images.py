@@ -1,6 +1,6 @@
 """Folder per split with `images/` and `tasks.json`, as Label Studio exports tasks.
 
-That is what its converter reads.
+That is what the converter of Label Studio reads.
 """
 
 from collections.abc import Iterator

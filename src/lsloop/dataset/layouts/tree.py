@@ -1,4 +1,4 @@
-"""Folder per sample: the media file, JSON per accepted field, `metadata.json`.
+"""Folder per sample: the media file, JSON files, `metadata.json`.
 
 Each accepted field has a JSON file.
 """
@@ -57,7 +57,7 @@ def _metadata(sample: Reviewed, media_name: str) -> dict[str, Any]:
 
 
 def _learnt(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    """Return what is learnt from a sample: a row, or a list of rows."""
+    """Return what is learnt from a sample: a row, or a list where it is not one."""
     return {"training_row": rows[0]} if len(rows) == 1 else {"training_rows": rows}
 
 

@@ -1,6 +1,6 @@
 """YOLO layout: a folder per split with `images/`.
 
-Label Studio's own converter makes the rest of the regions.
+Beside them lies what Label Studio's own converter makes of the regions.
 """
 
 from lsloop.dataset.layouts import images

@@ -26,7 +26,7 @@ SHARED_BY_WRITERS = {
 
 
 def configure():
-    """Configure Label Studio, and its SQLite store for several writers."""
+    """Configure Label Studio, and let several writers share its SQLite store."""
     from django.conf import settings
 
     settings.DATABASES["default"]["OPTIONS"] = SHARED_BY_WRITERS
