@@ -47,7 +47,10 @@ class Call:
 
     @cached_property
     def config(self) -> "Config":
-        """The settings of the project folder. Raises UsageError."""
+        """The settings of the project folder.
+
+        Raises UsageError.
+        """
         from lsloop import config
 
         found = config.load(self.project)

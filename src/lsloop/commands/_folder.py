@@ -16,7 +16,9 @@ _LOOKED_AT = 1_000_000  # bytes; a larger params.yaml is not ours
 
 
 def project(start: Path) -> Path:
-    """The project that `start` lies in. Raises UsageError.
+    """The project that `start` lies in.
+
+    Raises UsageError.
 
     Without any, it is `start` itself where the environment or `.env` names the services, as in a container.
     """

@@ -57,7 +57,7 @@ def found(project: Path, name: str, template: Path, file: Path) -> Job:
 def add_entry(project: Path, job: Job) -> bool:
     """Add the task type to params.yaml, and to a dvc.yaml that nobody changed.
 
-    False where params.yaml has it. Raises UsageError.
+    Returns False where params.yaml has it. Raises UsageError.
     """
     before = config.load(project)
     if job.name in before.params.task_types:

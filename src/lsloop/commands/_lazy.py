@@ -1,6 +1,6 @@
 """Commands that are imported only when they run.
 
-So `lsloop --help` and completion stay fast.
+This keeps `lsloop --help` and completion fast.
 """
 
 import importlib
@@ -25,7 +25,10 @@ class Row(NamedTuple):
 
 
 class Lazy(TyperCommand):
-    """A command by its row. Parsing its arguments is what imports it."""
+    """A command by its row.
+
+    Parsing its arguments is what imports it.
+    """
 
     def __init__(self, row: Row) -> None:
         super().__init__(row.name, help=row.summary, rich_markup_mode=None)

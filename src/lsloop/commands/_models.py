@@ -20,7 +20,7 @@ def told(version: Version) -> Version:
 def metrics_table(version: str, metrics: Mapping[str, Any]) -> Table:
     """Tabulate the metrics of a model and of the one it was compared with.
 
-    Overall and per language.
+    The table shows them overall and per language.
     """
     new, old, first = metrics.get("new", {}), metrics.get("old", {}), metrics.get("measure")
     rows = [("all", name, _shown(old.get(name)), _shown(value)) for name, value in _numbers(new, first)]

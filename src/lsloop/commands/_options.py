@@ -1,6 +1,6 @@
 """Options that several commands share.
 
-So they have one name, one meaning and one help line.
+Each has one name, one meaning and one help line.
 """
 
 from typing import Annotated

@@ -79,14 +79,14 @@ class Output:
     def warn(self, text: str) -> None:
         """Warn on stderr of what the user should look at; the command goes on.
 
-        Also with --quiet.
+        It is shown also with --quiet.
         """
         _said(visible(text), sys.stderr, "Warning: ", "33")
 
     def error(self, problem: str, fix: str, exit_code: int) -> None:
         """Print an error as two lines on stderr.
 
-        With --json also as a document, so that a reader of stdout always finds one.
+        With --json it is also printed as a document, so that a reader of stdout always finds one.
         """
         _said(visible(problem), sys.stderr, "Error: ", "31")
         if fix:

@@ -44,7 +44,7 @@ _WIDTH = 20  # characters of the longest bar
 def chart(lines: Sequence[Line]) -> list[str]:
     """Draw three bars per round, as lines of text.
 
-    What the model gets wrong, what people change, and what they submit as it is.
+    They show what the model gets wrong, what people change, and what they submit as it is.
     """
     drawings: list[tuple[str, list[tuple[float | None, str]]]] = [
         ("wrong", [(one.value, f"{one.value or 0:.3f}") for one in lines]),

@@ -1,6 +1,6 @@
 """Tables of the three sides of a conflict.
 
-What was sent, what people made of it, and what upstream made of it.
+These are what was sent, what people made of it, and what upstream made of it.
 """
 
 from collections.abc import Sequence

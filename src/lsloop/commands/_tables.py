@@ -29,7 +29,7 @@ _GAP = 2  # between the columns of a table that has little room
 class Marked:
     """Text in pieces of (mark, text): `-` was taken out, `+` was put in.
 
-    In colour on a terminal, else `[-out-] {+in+}`.
+    It is in colour on a terminal, else written `[-out-] {+in+}`.
     """
 
     pieces: Sequence[tuple[str, str]]

@@ -1,6 +1,6 @@
 """Command `lsloop export`: what people accepted, for training.
 
-With the two small commands that DVC runs around it.
+The two small commands that DVC runs around it are here, too.
 """
 
 from pathlib import Path

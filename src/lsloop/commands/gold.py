@@ -187,7 +187,10 @@ def _moved(one: dict[str, Any]) -> str:
 def _reference(
     call: Call, value: str | None, file: Path | None, from_revision: bool, samples: int
 ) -> Value | None:
-    """The reference that was given; None: the accepted values. Raises UsageError."""
+    """The reference that was given; None: the accepted values.
+
+    Raises UsageError.
+    """
     if sum((value is not None, file is not None, from_revision)) > 1:
         raise UsageError("--value, --file and --from-revision exclude each other.", "Give one of them.")
     if value is None and file is None:

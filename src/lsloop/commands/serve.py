@@ -75,7 +75,10 @@ def _token(config: Config) -> str:
 
 
 def _listen(host: str, port: int) -> socket.socket:
-    """A socket that takes connections from now on. Raises UsageError, LsloopError."""
+    """A socket that takes connections from now on.
+
+    Raises UsageError, LsloopError.
+    """
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.create_server((host, port), family=family, backlog=2048)

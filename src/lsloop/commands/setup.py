@@ -120,7 +120,7 @@ def setup(
 def _jobs(understood: dict[str, task_types.Described], asked: dict[str, Attached | None]) -> Table:
     """Tabulate what lsloop understood of each job.
 
-    What annotators see and answer, how answers are measured, and which model answers.
+    That is what annotators see and answer, how answers are measured, and which model answers.
     """
     models = {name: found.model_version for name, found in asked.items() if found}
     rows = [

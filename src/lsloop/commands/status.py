@@ -66,7 +66,7 @@ def _looked(config: Config, task_type: str | None) -> dict[str, Any]:
 def _left_down(project_dir: Path, answers: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
     """List services that `lsloop up` gave up restarting, and that do not answer.
 
-    Read anew each time: it may happen under --watch.
+    It is read anew each time: it may happen under --watch.
     """
     said: dict[str, str] = read_stack(project_dir).get("left_down") or {}
     named = {
@@ -107,7 +107,7 @@ def _ledger(config: Config, task_type: str | None, found: dict[str, Any]) -> str
 def _models(opened: ledger.Ledger, config: Config, task_type: str | None) -> list[dict[str, Any]]:
     """List the model in use per task type that has one.
 
-    With its training that waits or runs.
+    Its training that waits or runs is listed with it.
     """
     at_work = {
         one["task_type"]: one

@@ -97,7 +97,7 @@ def in_words(counts: dict[str, int]) -> str:
 def answer(out: Output, done: Cycle, known: Collection[str] = ()) -> None:
     """Report what became of a cycle, and name every failure.
 
-    With --quiet, nothing that is `known` to be left out.
+    With --quiet it names nothing that is `known` to be left out.
     """
     shown = () if out.quiet else _shown(done)  # cron sends a mail of whatever is printed
     out.result({"became": done.became, "due_in": done.due_in, "run": done.run}, *shown)

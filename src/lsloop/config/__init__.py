@@ -70,7 +70,9 @@ class Conflicts(_Section):
 
 
 class TaskType(_Section):
-    """One labelling job. `template` is its label config; it defaults to the job's name.
+    """One labelling job.
+
+    `template` is its label config; it defaults to the job's name.
 
     `kind` is the code that understands its answers; where there is none, what the label config says. `reads`
     then names the sample field (or `media`) of a variable, `writes` the sample field of a control, where they
@@ -424,7 +426,7 @@ class Config:
     def configured_ls_project(self, task_type: str) -> int | None:
         """Return the Label Studio project id that the environment names, if any.
 
-        For a task type of the speech system.
+        It is for a task type of the speech system.
         """
         names = {
             "transcript_correction": self.environment.ls_project_transcript,
@@ -443,9 +445,9 @@ class Config:
     def model_path(self, name: str) -> str:
         """Resolve where a model is.
 
-        A folder of the project by its whole path; anything else (a hub id, `scheme:…`) as it is. A folder
-        that is missing where its neighbours are is not looked for on a hub, where somebody may have put
-        another.
+        A folder of the project is named by its whole path; anything else (a hub id, `scheme:…`) stays as it
+        is. A folder that is missing where its neighbours are is not looked for on a hub, where somebody may
+        have put another.
         """
         inside = self.project_dir / name
         return str(inside) if inside.parent.is_dir() and not _SCHEME.match(name) else name
@@ -484,7 +486,7 @@ _STACK_SECRETS = ("stack label_studio_password", "stack label_studio_api_key", "
 def _secrets(environment: Environment, stack: dict[str, Any]) -> Iterator[str]:
     """Yield what must never be told.
 
-    Of a URL that nobody can read all of it, and what may be the password.
+    Of a URL that nobody can read that is all of it, and what may be the password.
     """
     values = {name: value for name, value in environment if value} | {
         f"stack {name}": stack[name] for name in stack
@@ -522,7 +524,10 @@ def read_stack(project_dir: Path) -> dict[str, Any]:
 
 
 def read_params(project_dir: Path) -> Params:
-    """The project folder's own params.yaml, else the shipped one. Raises UsageError."""
+    """The project folder's own params.yaml, else the shipped one.
+
+    Raises UsageError.
+    """
     own = project_dir / "params.yaml"
     path = own if dotenv.is_there(own) else resources.path("params.yaml")
     found, lines = yamlfile.read(path)

@@ -1,6 +1,6 @@
 """Address of a PostgreSQL: DATABASE_URL taken apart once.
 
-For every part that connects and for every screen.
+It serves every part that connects and every screen.
 
 Libraries read the same URL differently, and some print it when they cannot. So nobody is handed the URL: they
 get the parts, as libpq names them. A password may stand in it as it is, or with `%40` for `@`.
@@ -82,7 +82,7 @@ def read(url: str) -> Address:
 def _ways(text: str) -> Iterator[tuple[str, str]]:
     """Yield the ways to split user and password from the rest.
 
-    First as it must be read if all is encoded; then for a password with / or ?.
+    The first is right if all is encoded, the second for a password with / or ?.
     """
     authority = re.split(r"[/?]", text, maxsplit=1)[0]
     credentials, at, host = authority.rpartition("@")
@@ -140,7 +140,7 @@ def _query(text: str) -> dict[str, str]:
 def _decoded(text: str) -> str:
     """Decode the text; leave it as it is where it cannot have been encoded.
 
-    That is `100%`, or no UTF-8 behind it.
+    Examples are `100%`, and bytes that are no UTF-8.
     """
     if _PERCENT.search(text):
         return text

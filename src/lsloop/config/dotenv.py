@@ -1,6 +1,6 @@
 """Literal `.env`: what stands behind the `=` is the value.
 
-No `${}` and no escapes; `#` ends it only after a blank.
+There are no `${}` and no escapes; `#` ends it only after a blank.
 
 A line that cannot be meant otherwise than for lsloop, and is not read by it, is refused by its number. What
 belongs to other programs is left alone.
@@ -32,7 +32,7 @@ not."""
 class Found:
     """Values of known names, in capitals, with their lines.
 
-    And what is odd, though nothing is lost by it.
+    It also has what is odd, though nothing is lost by it.
     """
 
     values: dict[str, str] = field(default_factory=dict)
@@ -149,7 +149,7 @@ def _refuse_misspelt(
 ) -> None:
     """Refuse a name that is nearly one of ours, as it is meant for it.
 
-    Unless that one is given, too.
+    It is let pass where that one is given, too.
     """
     for name, number in unknown.items():
         meant = difflib.get_close_matches(name.upper(), sorted(known), 1, NEAR)

@@ -1,6 +1,6 @@
 """Settings whose values do not fit, in our own words.
 
-Which key, and what is expected; never the value, which may be a secret.
+They say which key, and what is expected; never the value, which may be a secret.
 """
 
 import difflib

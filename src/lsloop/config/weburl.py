@@ -1,6 +1,6 @@
 """Addresses of web services in the settings.
 
-Read once, told by the name of the setting, never by their text.
+They are read once, and told by the name of the setting, never by their text.
 """
 
 from urllib.parse import SplitResult, urlsplit, urlunsplit

@@ -68,7 +68,7 @@ def _entries(index: Path) -> Iterator[dict[str, Any]]:
 def contents(folder: Path) -> Iterator[tuple[str, str, dict[str, int], str]]:
     """Yield the contents of a folder, sample by sample.
 
-    Its id, the folder's name, the revision of each field, its digest.
+    Of each it gives its id, the folder's name, the revision of each field, and its digest.
     """
     if not (folder / FILE).is_file():
         return
@@ -138,7 +138,7 @@ def _missing(folder: Path, units: set[str]) -> set[str]:
 def manifest(target: Path) -> bytes:
     """Describe an exported folder, from its indexes.
 
-    Counts, digests, and where it comes from.
+    That is counts, digests, and where it comes from.
     """
     parts = {index.parent.name: _summary(index) for index in sorted(target.glob(f"*/{FILE}"))}
     return orjson.dumps({"task_types": parts}, option=_PRETTY)

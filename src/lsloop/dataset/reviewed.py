@@ -38,7 +38,7 @@ class Data:
     def cases(self, split: Split) -> "tuple[list[Case], dict[str, str]]":
         """Return what is measured on a split: all that can be read.
 
-        And of the other samples, by their ids, why not.
+        It also tells of the other samples, by their ids, why not.
         """
         found, problems = list[Case](), dict[str, str]()
         for sample_id in self.splits[split]:

@@ -213,7 +213,7 @@ def think_again(scene: Scene, crew: Crew) -> None:
 def decide(scene: Scene, crew: Crew) -> None:
     """Answer for good what is disputed, sent again or lacks an answer.
 
-    Goes on until nothing moves any more.
+    It goes on until nothing moves any more.
     """
     with scene.report.act("decide", scene.tell) as act:
         disputed = again = conflicts_decided = 0

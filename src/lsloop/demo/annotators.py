@@ -42,7 +42,7 @@ class Annotator:
 class Intent:
     """Plan of an annotator for a sample: skip it, or write `first`.
 
-    And what they do about it later.
+    It also says what they do about it later.
     """
 
     skip: bool

@@ -24,7 +24,8 @@ def write(path: Path, lines: Sequence[Line]) -> str:
 def svg(lines: Sequence[Line]) -> str:
     """Draw three charts of the rounds as SVG.
 
-    The WER of the model in use, words that people changed, and the share of answers submitted unchanged.
+    They show the WER of the model in use, words that people changed, and the share of answers submitted
+    unchanged.
     """
     charts: list[tuple[str, Bars]] = [
         (

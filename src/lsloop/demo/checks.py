@@ -1,6 +1,6 @@
 """Promises of lsloop about the tasks in Label Studio.
 
-None twice, none lost, probes unseen, changes dealt with.
+None is there twice, none is lost, probes are unseen, changes are dealt with.
 """
 
 from collections import Counter
@@ -114,7 +114,7 @@ _CHANCE = 4.5  # standard errors; more by chance once in 150,000 demos
 def _shift(places: Sequence[int], count: int) -> float:
     """Measure how far some places lie to the front or the back.
 
-    In standard errors (the rank sum test).
+    The unit is standard errors (the rank sum test).
     """
     few, rest = len(places), count - len(places)
     if not few or not rest:
@@ -145,7 +145,7 @@ def _shown(task: TaskJson) -> set[str]:
 def outcome(world: World, seen: Seen, change: Change) -> str:
     """Name what became of a change.
 
-    How its conflict was decided, or why there is none (the names are in OUTCOMES).
+    That is how its conflict was decided, or why there is none (the names are in OUTCOMES).
     """
     field = change.what if change.what in ("translation", "media") else world.field
     own = [c for c in seen.conflicts if c.external_id == change.external_id and field in c.fields]

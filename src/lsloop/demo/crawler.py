@@ -33,8 +33,8 @@ def crawl(
 ) -> list[Change]:
     """Change that many samples of the world `seed`, each in one way.
 
-    Fewer where there are not enough. `turn` tells one visit from the next; `among` narrows the choice to
-    these external ids.
+    It changes fewer where there are not enough. `turn` tells one visit from the next; `among` narrows the
+    choice to these external ids.
     """
     rows = {row["external_id"]: row for row in read_rows(raw_dir)}
     said = {one.external_id: one for one in utterances(len(rows), seed)}
@@ -74,7 +74,7 @@ def _can(what: What, row: dict[str, Any], said: Utterance) -> bool:
 def _wrong(draft: str, said: str) -> list[tuple[int, int, list[str]]]:
     """Find where a draft is wrong: from which word to which.
 
-    With the words that belong there.
+    The words that belong there are returned with it.
     """
     was, right = draft.split(), said.split()
     return [

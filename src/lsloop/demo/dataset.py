@@ -31,7 +31,10 @@ def write(raw_dir: Path, count: int, seed: int) -> dict[str, str]:
 
 
 def add(raw_dir: Path, more: Sequence[Utterance], seed: int) -> dict[str, str]:
-    """Write more clips and their lines. Returns what was said, by external id."""
+    """Write more clips and their lines.
+
+    Returns what was said, by external id.
+    """
     for utterance in more:
         record(raw_dir, utterance, seed, take=1)
     write_rows(raw_dir, [*read_rows(raw_dir), *(row(utterance, seed) for utterance in more)])

@@ -104,7 +104,7 @@ def _in_order(words: list[str], adjective_first: bool) -> str:
 def misspell(word: str, rng: Generator) -> str:
     """Put one slip of the keyboard into `word`.
 
-    Another tone, a letter twice or missing. The result is never the same word.
+    A slip is another tone, or a letter twice or missing. The result is never the same word.
     """
     if not word.isascii():
         return _another_tone(word, rng)
@@ -137,7 +137,7 @@ Slip = Callable[[str, Generator], str]
 def with_errors(text: str, rate: float, rng: Generator, slip: Slip = misspell) -> str:
     """Put each word of `text` through `slip` with probability `rate`.
 
-    So that is its word error rate.
+    So `rate` is its word error rate.
     """
     return " ".join(slip(word, rng) if rng.random() < rate else word for word in text.split())
 
@@ -145,7 +145,7 @@ def with_errors(text: str, rate: float, rng: Generator, slip: Slip = misspell) -
 def misheard(text: str, rate: float, rng: Generator) -> str:
     """Return `text` as a poor recogniser writes it.
 
-    Words are misspelt, taken for others, or lost. Never empty.
+    Words are misspelt, taken for others, or lost. It is never empty.
     """
     heard = with_errors(text, rate, rng, _mishear).split()
     return " ".join(heard) or misspell(text.split()[0], rng)

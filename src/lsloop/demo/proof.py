@@ -88,6 +88,6 @@ def agree(world: World, answers: Sequence[Submission]) -> bool:
 def first(broken: Iterable[str]) -> str:
     """Return one thing of those that break a promise, the same each time.
 
-    Empty when nothing does.
+    It is empty when nothing does.
     """
     return min(broken, default="")

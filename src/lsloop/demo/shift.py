@@ -82,7 +82,7 @@ class Submission:
 def standing(submitted: Iterable[Submission]) -> list[Submission]:
     """Return the last version of each annotation.
 
-    Without those that were skipped or deleted.
+    Those that were skipped or deleted are left out.
     """
     last = {one.place: one for one in submitted}.values()
     return [one for one in last if one.text is not None and not one.deleted]

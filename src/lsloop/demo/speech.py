@@ -39,7 +39,7 @@ def pitch(speaker: str, seed: int) -> float:
 def say(text: str, voice: float, rng: Generator) -> NDArray[np.int16]:
     """Speak `text` at pitch `voice`: 16 kHz mono.
 
-    One to two seconds for a sentence.
+    A sentence takes one to two seconds.
     """
     lengths = (RATE * rng.uniform(*LETTER, len(text))).astype(int)
     chords = np.array([_chord(letter) for letter in text])
@@ -56,7 +56,8 @@ def say(text: str, voice: float, rng: Generator) -> NDArray[np.int16]:
 def _chord(letter: str) -> tuple[float, float, float, float, float]:
     """Return the chord of a letter.
 
-    Lower note and upper note in hertz, the lower one's bend at the start and at the end, loudness.
+    These are lower note and upper note in hertz, the lower one's bend at the start and at the end, and
+    loudness.
     """
     if letter == " ":
         return (0, 0, 1, 1, 0)

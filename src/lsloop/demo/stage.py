@@ -57,7 +57,7 @@ def alone(studio_env: Path) -> Iterator[list[str]]:
 def _settings() -> set[str]:
     """List every name that the environment may set.
 
-    Except for the one that only says where Label Studio is installed.
+    The one that only says where Label Studio is installed is left out.
     """
     fields = config.Environment.model_fields.items()
     aliases = (getattr(field.validation_alias, "choices", None) or [name] for name, field in fields)

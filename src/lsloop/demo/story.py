@@ -60,7 +60,7 @@ class Score:
 class Agreement:
     """Tasks that several people answered.
 
-    How far they agree, and how many did not enough.
+    It says how far they agree, and how many did not enough.
     """
 
     tasks: int
@@ -123,7 +123,7 @@ def score(
 ) -> Score:
     """Score an annotator by every version that was submitted.
 
-    Beside what lsloop `measured` of them.
+    The score stands beside what lsloop `measured` of them.
     """
     own = [one for one in submitted if one.annotator == annotator.email]
     last, answers = {one.place: one for one in own}.values(), standing(own)
@@ -146,7 +146,7 @@ def score(
 def error_rate(written: Sequence[tuple[str, str]]) -> float:
     """Compute the word error rate of texts, each beside what was really said.
 
-    0 when there are none.
+    It is 0 when there are none.
     """
     import jiwer
 

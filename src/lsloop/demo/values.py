@@ -1,6 +1,6 @@
 """Promises of lsloop about answers and values.
 
-Nothing twice, nothing lost, nothing changed, everything explained.
+Nothing is there twice, nothing is lost or changed, and everything is explained.
 """
 
 from collections.abc import Iterable, Iterator
@@ -124,7 +124,7 @@ def _unaccounted(world: World, seen: Seen) -> Iterator[str]:
 def _speaking(world: World, seen: Seen, task: Any) -> list[Submission]:
     """Return the answers that decide a task.
 
-    Those to its adjudication, else its own if they are enough and agree.
+    These are those to its adjudication, else its own if they are enough and agree.
     """
     asked = {row.task_key for row in seen.tasks if row.adjudicates == task.task_key}
     answers = standing(world.submitted)

@@ -61,7 +61,10 @@ def _text(path: Path) -> str:
 
 
 def add_remote(project_dir: Path, name: str, url: str) -> None:
-    """Have `dvc push` and `pull` use this remote. Raises LsloopError."""
+    """Have `dvc push` and `pull` use this remote.
+
+    Raises LsloopError.
+    """
     _checked(project_dir, *_DVC, "remote", "add", "--quiet", "--force", "--default", name, url)
 
 
@@ -198,7 +201,10 @@ def repro(project_dir: Path, stage: str) -> str:
 
 
 def _dvc(project_dir: Path, *words: str) -> str:
-    """Run DVC; what it said. Raises LsloopError with its last words."""
+    """Run DVC; what it said.
+
+    Raises LsloopError with its last words.
+    """
     found = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     done = _logged(project_dir, *words, PATH=found)  # the `lsloop` of dvc.yaml is this one
     if done.returncode and "rwlock" in (done.stdout + done.stderr).lower() and locks.release(project_dir):

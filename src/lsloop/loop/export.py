@@ -28,7 +28,7 @@ def export(
 ) -> steps_export.Exported:
     """Bring data/reviewed (or `target`) up to what people accepted.
 
-    Without a task type for all of them.
+    Without a task type it does so for all of them.
     """
     shares = config.params.export
     wanted = steps_export.Wanted(

@@ -16,7 +16,10 @@ from lsloop.task_types import Kind
 
 
 def resolved(config: Config, task_type: str) -> tuple[str, TaskType, Kind]:
-    """The name, the settings and the kind of a task type. Raises UsageError."""
+    """The name, the settings and the kind of a task type.
+
+    Raises UsageError.
+    """
     name, settings = config.task_type(task_type)
     if settings.kind in task_types.names() or config.params.task_types[name].kind:
         _refuse_own_names(name, settings)

@@ -25,8 +25,8 @@ def model_in_use(ledger: Ledger, config: Config, task_type: str, named: str | No
 def models_to_ask(ledger: Ledger, config: Config, task_type: str, named: str | None = None) -> list[Model]:
     """Return the models that may answer for a task type.
 
-    The one named, else the promoted one, else a base of params.yaml. Of several bases the first that can be
-    used answers.
+    That is the one named, else the promoted one, else a base of params.yaml. Of several bases the first that
+    can be used answers.
     """
     name, _, _ = resolved(config, task_type)
     wanted = config.model(name)
@@ -52,7 +52,7 @@ def load_model(ledger: Ledger, config: Config, task_type: str, model: Model) -> 
 def models_in_order(ledger: Ledger, config: Config, task_type: str) -> list[Model]:
     """List the models that can answer for a task type, the best first.
 
-    The promoted one, what it replaced, and the base.
+    These are the promoted one, what it replaced, and the base.
     """
     name, _, _ = resolved(config, task_type)
     known = {one.version: one for one in versions.listed(ledger, name)}
@@ -140,7 +140,7 @@ def _version(config: Config, models: list[Model], asked: Asking) -> str | None:
 def placed(config: Config, called: str) -> str:
     """Resolve where a model is.
 
-    A folder of the project, fetched if DVC tracks it and it is not here; else a hub's id.
+    It is a folder of the project, fetched if DVC tracks it and it is not here, or else a hub's id.
     """
     dvc.fetch(config.project_dir, called)
     return config.model_path(called)

@@ -1,6 +1,6 @@
 """Answers that come in, by a pull or an event, and what follows from them.
 
-Scores, decisions, revisions, trainings.
+What follows are scores, decisions, revisions and trainings.
 """
 
 from collections.abc import Collection, Sequence
@@ -131,7 +131,7 @@ class Accepted:
 def accept(ledger: Ledger, config: Config, task_type: str) -> Accepted:
     """Score, settle and decide what is in the ledger.
 
-    Also while Label Studio does not answer. Raises UsageError.
+    This works also while Label Studio does not answer. Raises UsageError.
     """
     there = pushed(ledger, config, task_type)
     return _accepted(ledger, config, there, court_of(config, there))
@@ -229,7 +229,7 @@ class Court:
     def judge(self, transaction: Transaction, keys: Sequence[UUID] | None) -> list[UUID]:
         """Score, then compare; return the other tasks to be settled anew for it.
 
-        Without keys, all probes.
+        Without keys it scores all probes.
         """
         more = self.examiner.judge(transaction, keys) if self.examiner else []
         self.jury.judge(transaction, [*(keys or ()), *more])
@@ -238,7 +238,7 @@ class Court:
     def examine_all(self, ledger: Ledger, there: Project) -> annotations.Received:
         """Score what was answered without scoring or before its reference was set.
 
-        Without scoring: while it was switched off.
+        The former is what was answered while scoring was switched off.
         """
         if self.examiner is None:
             gold.scoring_is_off(ledger, there)

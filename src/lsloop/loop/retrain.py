@@ -26,7 +26,7 @@ def retrain(
 ) -> retraining.Done:
     """Fine-tune on what was exported, and use the result if it is better.
 
-    Better on the frozen test split.
+    It must be better on the frozen test split.
     """
     name, _, _ = resolved(config, task_type)
     commit = dvc.head(config.project_dir)

@@ -1,6 +1,6 @@
 """Measures of a media file, from its header: how large or long it is.
 
-And whether it can be shown to people at all.
+They also say whether it can be shown to people at all.
 """
 
 import os

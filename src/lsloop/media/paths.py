@@ -26,7 +26,7 @@ class BadPath(ValueError):
 class Found(NamedTuple):
     """Media file that was found.
 
-    Its path in the raw data as the disk spells it, where it really lies, and how it was last seen.
+    It has its path in the raw data as the disk spells it, where it really lies, and how it was last seen.
     """
 
     path: str

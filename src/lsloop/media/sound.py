@@ -1,6 +1,6 @@
 """Amount of sound in a file: what can be decoded of it.
 
-Whatever it is called and whatever its header says.
+That holds whatever it is called and whatever its header says.
 """
 
 from pathlib import Path

@@ -1,6 +1,6 @@
 """Doctor: the whole way proven with a canary, check by check.
 
-From PostgreSQL to Label Studio and back.
+The way goes from PostgreSQL to Label Studio and back.
 """
 
 import time
@@ -146,7 +146,7 @@ def _playable(ledger: Ledger | None, config: Config) -> str:
 def _opened(ledger: Ledger | None, studio: LabelStudio | None, config: Config) -> str:
     """Fetch the recording of one open task of each task type.
 
-    By the very link that is in the task.
+    It is fetched by the very link that is in the task.
     """
     if not (ledger and studio):
         raise Skipped("needs the ledger and Label Studio")

@@ -196,7 +196,7 @@ def _attend(now: Now, stop: threading.Event) -> None:
 async def _work(now: Now, names: Collection[str], stop: threading.Event) -> None:
     """Run one worker per queue.
 
-    So a training of hours does not keep an export waiting.
+    This way a training of hours does not keep an export waiting.
     """
     from procrastinate import PsycopgConnector
 
@@ -233,7 +233,7 @@ async def _worker(app: Any, name: str) -> None:
 
 
 async def _begin_again(app: Any) -> None:
-    """Begin jobs of workers that died again.
+    """Begin anew the jobs of workers that died.
 
     Without it they would run without end, and hold their lock.
     """

@@ -158,7 +158,7 @@ def _put_settings(saved: Path, target: Path, done: Restored) -> None:
 def _put_state(saved: Path, here: Path) -> None:
     """Put back the secrets, so that links and webhooks go on.
 
-    Of the running stack only the ports, which may be free again.
+    Of the running stack it puts back only the ports, which may be free again.
     """
     for name in ("secret", "api_token"):
         if (saved / name).is_file() and not (here / name).exists():

@@ -1,6 +1,6 @@
 """Rounds of the whole loop, written down part by part.
 
-predict → push → wait for people → pull → export → retrain.
+The parts are predict → push → wait for people → pull → export → retrain.
 
 Killed anywhere, the next call goes on with the part that was not done. Each part may be begun again: predict
 goes on where it was, push sends what the round still lacks, retrain goes on from its last checkpoint.
@@ -161,7 +161,7 @@ class _Round:
     def export(self) -> Part:
         """Export by the stages of dvc.yaml where DVC is at work.
 
-        So the model's data is known to it.
+        This makes the model's data known to it.
         """
         project = self.config.project_dir
         if (project / "dvc.yaml").is_file() and dvc.is_in_use(project):

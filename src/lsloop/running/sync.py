@@ -1,6 +1,6 @@
 """One cycle of everything that keeps the loop moving.
 
-dvc pull → ingest → pull → accept → push.
+The steps are dvc pull → ingest → pull → accept → push.
 
 One cycle at a time on a ledger, whoever starts it and wherever. A step that fails keeps none of the others
 from their work; what came of each is written down as soon as it is known.
@@ -96,7 +96,7 @@ class Wanted:
 def cycle(wanted: Wanted, *, every: float | None = None) -> Cycle:
     """Run a cycle, unless another is at work or a recent one succeeded.
 
-    Recent: it began less than `every` seconds ago.
+    A recent one began less than `every` seconds ago.
 
     Asked to stop, it ends after the step it is at. Raises Unreachable when PostgreSQL does not answer.
     """
@@ -247,7 +247,7 @@ def _push(wanted: Wanted, task_type: str) -> Came:
 def _export(wanted: Wanted) -> Came:
     """Export what people accepted into data/reviewed, by the stages of dvc.yaml.
 
-    So `dvc push` finds it.
+    There `dvc push` finds it.
     """
     if not (wanted.config.project_dir / "dvc.yaml").is_file():
         raise Skipped("there is no dvc.yaml")

@@ -1,6 +1,6 @@
 """API at /api: conflicts, listed and decided, and what there is to count.
 
-For who holds the token.
+It is for who holds the token.
 """
 
 import re

@@ -1,6 +1,6 @@
 """Lookup from the path in a media link to an open file.
 
-A regular file of the raw data, or nothing.
+It finds a regular file of the raw data, or nothing.
 """
 
 import os
@@ -15,7 +15,9 @@ _FLAGS = os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # a FIFO mu
 
 
 def open_media(raw_dir: Path, also: Sequence[Path], path: str) -> BinaryIO | None:
-    """Open `path`, relative to `raw_dir`. None unless it is a regular file there.
+    """Open `path`, relative to `raw_dir`.
+
+    None unless it is a regular file there.
 
     A symbolic link may lead elsewhere in `raw_dir` or into one of the folders in `also` (DVC's cache, when it
     links rather than copies), and nowhere else.

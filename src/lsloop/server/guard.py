@@ -64,7 +64,7 @@ def check_token(headers: Mapping[str, str], token: str) -> None:
 def actor(headers: Mapping[str, str]) -> str:
     """Name who acts, as the header X-Actor says (UTF-8).
 
-    Else `api`, who holds the token. Raises Problem (422).
+    Without it that is `api`, who holds the token. Raises Problem (422).
     """
     given = headers.get(ACTOR)
     if given is None:
@@ -87,7 +87,7 @@ def answer(document: Any, status: int = 200) -> Response:
 def explain(app: FastAPI) -> None:
     """Answer whatever goes wrong in JSON: `error` and `fix`.
 
-    What happened, and what to do.
+    They say what happened, and what to do.
     """
     app.exception_handler(LsloopError)(_failed)
     app.exception_handler(RequestValidationError)(_invalid)
@@ -152,8 +152,9 @@ class Headers:
 class Limits:
     """Middleware that answers a body over BODY with 413.
 
-    Whether or not its length was told first; over `larger[path]` where `may(path, headers)` says so. A body
-    is held until all of it is there, so that no handler begins on one that turns out to be too large.
+    It does so whether or not the length was told first. The bound is `larger[path]` where `may(path,
+    headers)` says so. A body is held until all of it is there, so that no handler begins on one that turns
+    out to be too large.
     """
 
     def __init__(

@@ -15,7 +15,7 @@ T = TypeVar("T")
 class Pulse:
     """Check of PostgreSQL by `ping`, which returns, or raises LsloopError.
 
-    One question at a time, however many want to know.
+    It asks one question at a time, however many want to know.
     """
 
     def __init__(self, ping: Callable[[], None], patience: float = 2) -> None:

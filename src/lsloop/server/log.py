@@ -1,6 +1,6 @@
 """Access log, for -v: method, path and status.
 
-Never the query, which holds signatures.
+It never has the query, which holds signatures.
 """
 
 import logging

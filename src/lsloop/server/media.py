@@ -42,7 +42,7 @@ def respond(file: BinaryIO, name: str, request: Mapping[str, str], *, head: bool
 def _type(file: BinaryIO, name: str) -> str:
     """Tell the type by the content.
 
-    So a browser shows what bears a wrong suffix.
+    This way a browser shows what bears a wrong suffix.
     """
     try:
         return type_of(name, os.pread(file.fileno(), HEAD, 0))
@@ -98,7 +98,10 @@ def _headers(found: os.stat_result, name: str) -> dict[str, str]:
 
 
 def _has_it(request: Mapping[str, str], headers: Mapping[str, str], modified: float) -> bool:
-    """Tell whether the browser's copy is today's. A tag counts more than a time."""
+    """Tell whether the browser's copy is today's.
+
+    A tag counts more than a time.
+    """
     if tags := request.get("if-none-match"):
         return tags.strip() == "*" or headers["etag"] in (
             tag.strip().removeprefix("W/") for tag in tags.split(",")
@@ -110,7 +113,7 @@ def _has_it(request: Mapping[str, str], headers: Mapping[str, str], modified: fl
 def _range_counts(request: Mapping[str, str], headers: Mapping[str, str]) -> bool:
     """Tell whether a range may be sent.
 
-    Not when the browser holds a part of an older file.
+    It may not when the browser holds a part of an older file.
     """
     return request.get("if-range") in (None, headers["etag"], headers["last-modified"])
 

@@ -81,7 +81,7 @@ class Timing:
 class LedgerCounts:
     """Counts of the ledger for the registry.
 
-    One question at a time, however many ask and however long it takes.
+    It asks one question at a time, however many ask and however long it takes.
     """
 
     def __init__(self, read: Callable[[], Counts], clock: Callable[[], float] = time.monotonic) -> None:

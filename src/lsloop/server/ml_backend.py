@@ -221,7 +221,7 @@ def _ask_for_training(backends: Backends, task_type: str) -> int:
 def _predict(backends: Backends, task_type: str, seat: Seat, asked: dict[str, Any]) -> list[dict[str, Any]]:
     """Answer with a result for each task, in order.
 
-    An empty one, with the reason in the log, where there is no prediction.
+    The result is empty, with the reason in the log, where there is no prediction.
     """
     tasks, state = asked["tasks"], seat.state
     assert state.loaded is not None
@@ -263,7 +263,10 @@ def _asking(backends: Backends, task_type: str, asked: dict[str, Any]) -> Asking
 
 
 def _parsed(body: bytes) -> dict[str, Any]:
-    """The request as an object; its tasks, if any, are a list. Raises Problem (400)."""
+    """The request as an object; its tasks, if any, are a list.
+
+    Raises Problem (400).
+    """
     try:
         found = orjson.loads(body)
     except orjson.JSONDecodeError:
@@ -288,7 +291,7 @@ def _name(task: Any) -> str:
 def _hints(asked: dict[str, Any]) -> dict[str, Any]:
     """Read what somebody who asks from the page says of the recording.
 
-    Its language, and words to expect.
+    That is its language, and words to expect.
     """
     params = asked.get("params")
     context = params.get("context") if isinstance(params, dict) else None

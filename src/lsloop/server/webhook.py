@@ -58,7 +58,10 @@ def add(app: FastAPI, hook: Hook) -> None:
 
 
 def brings(headers: Mapping[str, str], secret: str) -> bool:
-    """Tell whether a request brings the secret. Takes as long whatever it brings."""
+    """Tell whether a request brings the secret.
+
+    Takes as long whatever it brings.
+    """
     given = headers.get(HEADER, "").encode(errors="replace")
     return hmac.compare_digest(given, secret.encode())
 
@@ -71,7 +74,10 @@ def check_secret(headers: Mapping[str, str], secret: str) -> None:
 
 
 def parsed(body: bytes) -> dict[str, Any]:
-    """The event as an object. Raises Problem (400)."""
+    """The event as an object.
+
+    Raises Problem (400).
+    """
     try:
         found = orjson.loads(body)
     except orjson.JSONDecodeError:

@@ -1,4 +1,6 @@
-"""Whom PostgreSQL runs as. It refuses to run as root, and containers mostly are root.
+"""Whom PostgreSQL runs as.
+
+It refuses to run as root, and containers mostly are root.
 
 As root, the first of these that works: a user namespace in which root is called 1000, or nobody (files keep
 their owner, and any folder of root's can be reached), else the project folder's owner, else `nobody`.

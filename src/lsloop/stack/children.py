@@ -98,7 +98,10 @@ def spawn(
 
 
 def wait_until(ready: Callable[[], bool], child: Child, seconds: float) -> None:
-    """Return when `ready()`. Raises Failed if `child` ends or time runs out."""
+    """Return when `ready()`.
+
+    Raises Failed if `child` ends or time runs out.
+    """
     deadline = time.monotonic() + seconds
     while not ready():
         if child.process.poll() is not None:

@@ -45,7 +45,7 @@ def read(path: Path) -> str:
 def clear_half_made(folder: Path) -> None:
     """Remove what writes that were killed left in a folder.
 
-    Only while nobody else writes there.
+    Call it only while nobody else writes there.
     """
     for left in folder.glob(f".*{HALF}*"):
         left.unlink(missing_ok=True)

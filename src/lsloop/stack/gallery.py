@@ -44,7 +44,10 @@ def templates(env: Path) -> dict[str, Template]:
 
 
 def template(env: Path, name: str) -> Template:
-    """The template called so, by its name or its title. Raises UsageError."""
+    """The template called so, by its name or its title.
+
+    Raises UsageError.
+    """
     found = templates(env)
     titles = {one.title.lower(): one for one in found.values()}
     if known := found.get(name) or titles.get(name.lower()):

@@ -45,7 +45,10 @@ class Keeper:
         self.gave_up = False
 
     def look(self) -> None:
-        """Do what is due now. Never waits for the service."""
+        """Do what is due now.
+
+        Never waits for the service.
+        """
         if self.gave_up:
             return
         child, now = self._service.child, time.monotonic()
@@ -77,7 +80,7 @@ class Keeper:
     def _ended(self, how: str, now: float) -> None:
         """Clear away what is left of it; decide whether and when it starts again.
 
-        Say so.
+        Say what was decided.
         """
         if self._service.child:
             children.stop([self._service.child])

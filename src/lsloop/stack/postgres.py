@@ -73,7 +73,10 @@ def start(data: Path, port: int, log: Path, account: accounts.Account | None = N
 
 
 def wait_until_ready(child: Child, data: Path, seconds: float = START_SECONDS) -> None:
-    """Return when the server takes connections. Raises Failed."""
+    """Return when the server takes connections.
+
+    Raises Failed.
+    """
     children.wait_until(lambda: is_ready(child, data), child, seconds)
 
 
@@ -139,7 +142,7 @@ def _run(command: list[str], account: accounts.Account, given: str = "") -> None
 def clear_leftover(data: Path) -> bool:
     """End what a crash left running on `data`; return whether there was any.
 
-    Only when nobody else runs it. Its lock file goes too: another process may have its pid by now, and
+    Call it only when nobody else runs it. Its lock file goes too: another process may have its pid by now, and
     PostgreSQL would refuse to start.
     """
     import psutil

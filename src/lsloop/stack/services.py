@@ -1,6 +1,6 @@
 """Services of the stack, in the order they are started.
 
-And what each needs from the one before.
+Each needs something from the one before.
 """
 
 import os
@@ -26,7 +26,7 @@ LOG_BYTES = 10_000_000
 class Service:
     """One service: how to start it on a port, and how to tell that it answers there.
 
-    And how long that may take.
+    It also says how long that may take.
     """
 
     name: str

@@ -62,7 +62,10 @@ def last_backup(here: Path) -> dict[str, Any] | None:
 
 
 def update(here: Path, **changes: Any) -> dict[str, Any]:
-    """Change some of what `stack.json` says. Only the one who holds the folder may."""
+    """Change some of what `stack.json` says.
+
+    Only the one who holds the folder may.
+    """
     found = read(here) | changes
     files.write(here / FILE, json.dumps(found, indent=2) + "\n")
     return found
@@ -95,7 +98,7 @@ def _taken(lock: TextIO) -> bool:
 def running(here: Path) -> dict[str, Any]:
     """Return what `stack.json` says when all of the stack answers.
 
-    Empty while it starts and when it is down.
+    It is empty while the stack starts and when it is down.
     """
     found = read(here)
     return found if found.get("ready") and supervisor(here) else {}
@@ -110,7 +113,7 @@ def supervisor(here: Path) -> Any:
 def last_supervisor(here: Path) -> Any:
     """Find the supervisor, also where `stack.json` was lost or damaged under it.
 
-    Else nobody could stop it any more.
+    Otherwise nobody could stop it any more.
     """
     if found := supervisor(here):
         return found
@@ -123,7 +126,7 @@ def last_supervisor(here: Path) -> Any:
 def record(here: Path, name: str, pid: int, stop_signal: int) -> None:
     """Write down a process.
 
-    So a later `up` or `down` can end it if this one cannot.
+    A later `up` or `down` can then end it if this one cannot.
     """
     pids = read(here).get("pids", {})
     update(here, pids=pids | {name: children.identity(pid) | {"signal": int(stop_signal)}})

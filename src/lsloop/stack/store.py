@@ -19,7 +19,8 @@ Counts = dict[str, int]
 def copy(data: Path, target: Path) -> Counts:
     """Copy a store that may be in use, whole as of one moment.
 
-    With what lies beside it. Returns how many rows it has. Raises LsloopError where the copy is damaged.
+    What lies beside it is copied, too. Returns how many rows it has. Raises LsloopError where the copy is
+    damaged.
     """
     target.mkdir(parents=True, exist_ok=True)
     with (

@@ -1,6 +1,6 @@
 """Label Studio of the project's own.
 
-gunicorn on 127.0.0.1 over a SQLite store in one folder.
+It is gunicorn on 127.0.0.1 over a SQLite store in one folder.
 """
 
 import json
@@ -48,7 +48,7 @@ GUNICORN = {
 class Admin:
     """Account to sign in with.
 
-    On the page (email, password) and in the API (`Authorization: Token …`).
+    It serves the page (email, password) and the API (`Authorization: Token …`).
     """
 
     email: str
@@ -92,7 +92,10 @@ def start(env: Path, data: Path, port: int, log: Path) -> Child:
 
 
 def wait_until_ready(child: Child, port: int, seconds: float = START_SECONDS) -> None:
-    """Return when the server answers. Raises Failed."""
+    """Return when the server answers.
+
+    Raises Failed.
+    """
     children.wait_until(lambda: is_ready(port), child, seconds)
 
 

@@ -146,7 +146,10 @@ def _installing() -> dict[str, str]:
 
 
 def _run(what: str, command: list[str], log: Path, cwd: Path, env: dict[str, str]) -> None:
-    """Run a step to its end, its output in `log`. Raises Failed."""
+    """Run a step to its end, its output in `log`.
+
+    Raises Failed.
+    """
     child = children.spawn(what, command, log, cwd, env)
     try:
         code = child.process.wait()

@@ -16,7 +16,10 @@ from lsloop.stack.studio_env import Say
 
 @dataclass(frozen=True)
 class Running:
-    """A stack that answers. `signals` are those that asked it to stop."""
+    """A stack that answers.
+
+    `signals` are those that asked it to stop.
+    """
 
     here: Path
     services: list[Service]
@@ -75,7 +78,7 @@ def _stop(here: Path, started: list[Service]) -> None:
 def _stoppable() -> Iterator[list[int]]:
     """Have SIGTERM and SIGHUP raise KeyboardInterrupt, as SIGINT does.
 
-    Unless they were ignored (nohup). They are kept, too.
+    They do not if they were ignored (nohup). The signals are kept, too.
     """
     numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = {number: signal.getsignal(number) for number in numbers}

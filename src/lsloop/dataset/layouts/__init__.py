@@ -44,8 +44,8 @@ class Layout(Protocol):
     def unit(self, entry: dict[str, Any]) -> str | None:
         """Return where a sample goes, relative to the folder of its task type.
 
-        None: nowhere. From `sample_id`, `arrival`, `split` and `gold` of its index entry: the others need not
-        be there.
+        None means nowhere. It follows from `sample_id`, `arrival`, `split` and `gold` of its index entry: the
+        others need not be there.
         """
 
     # A layout with `CONVERTED` needs results, and what it wrote is then converted to that: see
@@ -64,7 +64,10 @@ def names() -> list[str]:
 
 
 def load(name: str) -> Layout:
-    """The layout called `name`. Raises UsageError."""
+    """The layout called `name`.
+
+    Raises UsageError.
+    """
     if name not in names():
         raise UsageError(f"There is no export format {name!r}.", f"Use one of: {', '.join(names())}.")
     return cast(Layout, importlib.import_module(f"{__name__}.{name}"))
@@ -73,7 +76,7 @@ def load(name: str) -> Layout:
 def converted(layout: Layout) -> str | None:
     """Return the format that Label Studio's converter makes of each unit.
 
-    Empty: none, but results are wanted; None: neither.
+    Empty means none, but results are wanted; None means neither.
     """
     found: str | None = getattr(layout, "CONVERTED", None)
     return found

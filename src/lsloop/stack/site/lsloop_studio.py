@@ -1,6 +1,6 @@
 """Label Studio as lsloop runs it, in Label Studio's own environment.
 
-Never in lsloop's. gunicorn serves `lsloop_studio:application`; `python -m lsloop_studio` brings the store's
+It never runs in lsloop's. gunicorn serves `lsloop_studio:application`; `python -m lsloop_studio` brings the store's
 tables up to date.
 """
 
