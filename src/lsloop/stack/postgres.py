@@ -142,8 +142,8 @@ def _run(command: list[str], account: accounts.Account, given: str = "") -> None
 def clear_leftover(data: Path) -> bool:
     """End what a crash left running on `data`; return whether there was any.
 
-    Call it only when nobody else runs it. Its lock file goes too: another process may have its pid by now, and
-    PostgreSQL would refuse to start.
+    Call it only when nobody else runs it. Its lock file goes too: another process may have its pid by now,
+    and PostgreSQL would refuse to start.
     """
     import psutil
 

@@ -1,7 +1,7 @@
 """Label Studio as lsloop runs it, in Label Studio's own environment.
 
-It never runs in lsloop's. gunicorn serves `lsloop_studio:application`; `python -m lsloop_studio` brings the store's
-tables up to date.
+It never runs in lsloop's. gunicorn serves `lsloop_studio:application`; `python -m lsloop_studio` brings the
+store's tables up to date.
 """
 
 import gc
