@@ -8,7 +8,8 @@ CREATE OR REPLACE FUNCTION plain_path(p_path text) RETURNS text LANGUAGE plpgsql
 BEGIN
     IF p_path ~ '^/|/$|(^|/)\.\.(/|$)|\\|[[:cntrl:]]' THEN
         PERFORM refuse(format('media %s is no path of a file inside data/raw', to_json(p_path)),
-                       'Name it relative to data/raw, with forward slashes, without "..", control characters or a slash at the end.');
+                       'Name it relative to data/raw, with forward slashes, without "..", '
+                       'control characters or a slash at the end.');
     END IF;
     RETURN nullif(array_to_string(ARRAY(
         SELECT part FROM unnest(string_to_array(p_path, '/')) WITH ORDINALITY p(part, place)
@@ -101,7 +102,8 @@ CREATE OR REPLACE TRIGGER sample_has_children AFTER UPDATE ON samples FOR EACH R
 CREATE OR REPLACE FUNCTION refuse_delete() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM refuse(format('sample %s is not deleted: people may have worked on it', OLD.external_id),
-                   'Mark it: UPDATE samples SET deleted_at = now() WHERE …; it is sent to nobody then, and what was said stays.');
+                   'Mark it: UPDATE samples SET deleted_at = now() WHERE …; it is sent to nobody then, '
+                   'and what was said stays.');
     RETURN NULL;
 END $$;
 CREATE OR REPLACE TRIGGER samples_are_kept BEFORE DELETE ON samples FOR EACH ROW

@@ -16,5 +16,6 @@ SELECT 'ingest', '', 'sample', s.sample_id::text, s.sample_id, s.external_id, ''
   FROM samples s WHERE s.media_problem IS NOT NULL AND s.deleted_at IS NULL
 UNION ALL
 SELECT 'events', '', 'event', e.event_id::text, NULL, NULL, '', NULL, NULL, coalesce(e.error, 'given up'),
-       '`lsloop events --retry` tries it again.', e.attempts, e.received_at, coalesce(e.finished_at, e.received_at)
+       '`lsloop events --retry` tries it again.', e.attempts, e.received_at,
+       coalesce(e.finished_at, e.received_at)
   FROM events e WHERE e.state = 'failed';
