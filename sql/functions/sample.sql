@@ -60,7 +60,9 @@ CREATE OR REPLACE FUNCTION with_upstream(
 DECLARE
     v_old jsonb := coalesce(v.upstream, v.fields);
     v_changed text[] := changed_fields(v_old, p_fields);
-    v_media_changed boolean := v.media_md5 IS DISTINCT FROM p_media_md5;
+    -- Of two files of which nothing is known, another path is another file.
+    v_media_changed boolean := v.media_md5 IS DISTINCT FROM p_media_md5
+        OR p_media_md5 IS NULL AND v.media_path IS DISTINCT FROM p_media_path;
     v_field text;
 BEGIN
     IF v_changed = '{}' AND NOT v_media_changed THEN

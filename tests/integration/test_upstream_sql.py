@@ -163,6 +163,17 @@ def test_a_new_recording_by_sql_goes_round_again(office: Office, crawler: Crawle
     )
 
 
+def test_another_recording_is_one_also_where_nothing_is_known_of_either(
+    office: Office, crawler: Crawler
+) -> None:
+    crawler("INSERT INTO samples (external_id, fields, media_path) VALUES ('new', '{}', 'first.wav')")
+    asked = "SELECT sync_version, field_versions ->> 'media' AS media FROM samples WHERE external_id = 'new'"
+    crawler("UPDATE samples SET media_path = './first.wav' WHERE external_id = 'new'")
+    assert tuple(office.rows(asked)[0]) == (1, None)
+    crawler("UPDATE samples SET media_path = 'second.wav' WHERE external_id = 'new'")
+    assert tuple(office.rows(asked)[0]) == (2, "2")
+
+
 def test_a_new_sample_by_sql_is_as_an_ingest_would_have_it(office: Office, crawler: Crawler) -> None:
     decomposed = unicodedata.normalize("NFD", "mẫu")
     crawler("INSERT INTO samples (external_id, fields, media_path) VALUES (%s, %s, './x//y.wav')",
