@@ -71,3 +71,7 @@ def test_many_tasks_in_a_row_that_cannot_be_listed_stop_no_other(world: World) -
     assert len(problems.listed(world.ledger, task_type=TRANSCRIPT)[0]) == len(there) - 2
     world.push()
     assert tasks.count(world.studio, world.ls_project_id) == len(there)
+    readable = {one["id"] for one in tasks.some(world.studio, world.ls_project_id)}
+    assert readable == {there[-2]["id"], there[-1]["id"]}, (
+        "whose project it is can be told from what can be read"
+    )

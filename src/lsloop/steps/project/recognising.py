@@ -273,8 +273,7 @@ _MARKED = re.compile(r"kept by lsloop \(([0-9a-f-]{36})\)")
 
 def _holds_samples_of(ledger: Ledger, studio: LabelStudio, ls_project_id: int) -> bool:
     """Return whether tasks in a project are of samples of this ledger."""
-    page = next(tasks.above(studio, ls_project_id, 0), None)
-    told = [str(task.get("data", {}).get("sample_id")) for task in page.tasks] if page else []
+    told = [str(task.get("data", {}).get("sample_id")) for task in tasks.some(studio, ls_project_id)]
     return adopting.knows_any(ledger, told)
 
 
