@@ -20,6 +20,7 @@ from lsloop.ledger import Ledger, connect
 from lsloop.loop.job import resolved
 from lsloop.models import Job, choosing
 from lsloop.server.ml_backend import Backends
+from media_files import content
 from predicting import ingest, rows
 from serving import serving
 from world import wait_until
@@ -102,7 +103,7 @@ def project(folder: Path, database_url: str, **params: Any) -> config.Config:
     settings = config.load(folder)
     settings.raw_dir.mkdir(parents=True)
     for name in ("a", "bc"):
-        (settings.raw_dir / f"{name}.png").write_bytes(name.encode())
+        (settings.raw_dir / f"{name}.png").write_bytes(content(f"{name}.png"))
     lines = [json.dumps({"external_id": name, "media": f"{name}.png"}) for name in ("a", "bc")]
     (settings.raw_dir / "metadata.jsonl").write_text("\n".join(lines), encoding="utf-8")
     return settings
