@@ -72,9 +72,7 @@ What `lsloop templates` lists: the label configs of Label Studio's own gallery, 
 
     lsloop init --task-type NAME --template TEMPLATE
 
-*Reads* are the sample fields that an annotator is shown (`media`: the media file), *writes* those that an \
-answer sets,
-*measure* how an answer is held against gold and against other answers, *predictions* whether a \
-model may answer all of
-it. How answers look and are compared: [jobs](guides/jobs.md). Made by `make templates`; a test holds
-that it is up to date."""
+*Reads* are the sample fields that an annotator is shown (`media`: the media file), *writes* those that an
+answer sets, *measure* how an answer is held against gold and against other answers, *predictions* whether a
+model may answer all of it. How answers look and are compared: [jobs](guides/jobs.md). Made by
+`make templates`; a test holds that it is up to date."""
