@@ -8,11 +8,12 @@ from uuid import UUID
 
 import pytest
 
-from lsloop import task_types
+from lsloop import resources, task_types
 from lsloop.commands import main
 from lsloop.ledger import Ledger, gold
 from lsloop.ledger.accuracy import Reference
 from lsloop.steps import accuracy
+from lsloop.values import agreement
 from office import Office
 
 TRANSCRIPT = "transcript_correction"
@@ -29,6 +30,9 @@ def office(ledger: Ledger) -> Office:
     for name, text in HEARD.items():
         found.answer(name, text)
     found.receive(*HEARD)
+    found.rows(
+        "UPDATE projects SET label_config = :xml RETURNING 1", xml=resources.template(TRANSCRIPT, Path())
+    )
     return found
 
 
@@ -104,9 +108,11 @@ def test_a_file_is_measured_and_its_bad_lines_are_named(
     ]  # fmt: skip
     (folder / "said.jsonl").write_text("\n".join(lines), encoding="utf-8")
     found = told(folder, capsys, "--predictions", "said.jsonl", code=1)
-    assert [line.split(":")[0] for line in found["problems"]] == [f"line {number}" for number in (5, 6, 7, 8)]
+    assert sorted(line.split(":")[0] for line in found["problems"]) == [
+        f"line {number}" for number in (3, 5, 6, 7, 8, 9)
+    ]
     by_version = {one["version"]: one for one in found["versions"]}
-    assert (by_version["given"]["missing"], by_version["other"]["missing"]) == (1, 2)
+    assert (by_version["given"]["missing"], by_version["other"]["missing"]) == (2, 2)
     assert by_version["given"]["exact"]["value"] == pytest.approx(1 / 3, abs=1e-6)
     assert main(["-C", str(folder), "accuracy", "-t", TRANSCRIPT, "--predictions", "none.jsonl"]) == 2
 
@@ -127,4 +133,20 @@ def test_a_choice_among_a_few_has_a_confusion_and_kappa() -> None:
     assert found.fields == {"verdict": 0.8, "stars": 0.8}
     by_chance = (6 * 5 + 4 * 4) / 100
     assert found.kappa["verdict"] == pytest.approx((0.8 - by_chance) / (1 - by_chance), abs=1e-6)
-    assert accuracy.kappa([("a", "a"), ("a", "a")]) is None
+    assert agreement.cohen_kappa([("a", "a"), ("a", "a")]) is None
+
+
+def test_an_answer_that_cannot_be_held_against_anything_stops_no_other(
+    folder: Path, office: Office, capsys: pytest.CaptureFixture[str]
+) -> None:
+    predict(office, "v1", a="xin chào bạn")
+    for name, value in (("b", '{"transcript": ["a list"]}'), ("c", '{"transcript": {"text": 1}}')):
+        office.rows(
+            """INSERT INTO predictions (sample_id, task_type, model_version, value, sync_version)
+               SELECT sample_id, :task_type, 'v1', CAST(:value AS jsonb), sync_version
+                 FROM samples WHERE external_id = :name RETURNING 1""",
+            task_type=TRANSCRIPT, value=value, name=name,
+        )  # fmt: skip
+    (one,) = told(folder, capsys)["versions"]
+    assert (one["missing"], one["errors"]) == (2, [6, 9])
+    assert one["exact"]["value"] == pytest.approx(1 / 3, abs=1e-6)

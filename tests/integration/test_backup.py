@@ -1,6 +1,8 @@
 """`lsloop backup` and `lsloop restore`: what people did is there again, and nothing is sent twice."""
 
 import json
+import os
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -18,7 +20,7 @@ from lsloop.errors import LsloopError, UsageError
 from lsloop.labelstudio import client, tasks
 from lsloop.ledger import saving
 from lsloop.running import backup, restore
-from lsloop.stack import state
+from lsloop.stack import files, state, store, studio_env
 from office import Office
 from projects import Project, gone, wait_for
 from world import transcript
@@ -63,7 +65,8 @@ def test_a_backup_is_put_back_elsewhere_row_for_row(folder: Path, tmp_path: Path
     ]
     other = tmp_path / "other"
     before = restore.restore(done.path, other, dry_run=True, say=silent)
-    assert (before.rows, (other / ".lsloop" / "postgres").exists()) == (done.rows, False)
+    assert (before.rows, before.has_studio, other.exists()) == (done.rows, False, False)
+    other.mkdir()
     (other / "params.yaml").write_text("task_types: {}\n")
     found = restore.restore(done.path, other, dry_run=False, say=silent)
     assert (found.rows, found.kept) == (done.rows, ["params.yaml"])
@@ -109,7 +112,7 @@ def test_a_damaged_backup_is_named_and_leaves_what_was(folder: Path, tmp_path: P
     ) as told:
         restore.restore(path, other, dry_run=False, say=silent)
     assert path.name in told.value.problem
-    left = {one.name for one in (other / ".lsloop").iterdir()}
+    left = {one.name for one in (other / ".lsloop").iterdir()} if other.exists() else set()
     assert left <= {".gitignore", "up.lock"}, "nothing half restored is left"
 
 
@@ -125,6 +128,51 @@ def test_a_full_disk_is_named_and_the_older_backups_stay(folder: Path, tmp_path:
         assert "Error: " in full.stderr
         assert "lsloop itself failed" not in full.stderr
         assert list(kept.iterdir()) == [first]
+
+
+def test_two_backups_at_once_and_what_a_killed_one_left(folder: Path, tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (kept / f"{files.WORK}of a killed one").mkdir()
+    with files.work_folder(kept) as at_work:
+        (at_work / "part").write_text("half")
+        done = backup.make(config.load(folder), kept, None, silent)
+        assert (at_work / "part").read_text() == "half", "somebody else's work stays"
+    assert list(kept.iterdir()) == [done.path]
+
+
+def test_no_file_of_the_project_stops_a_backup_or_a_restore(folder: Path, tmp_path: Path) -> None:
+    templates = folder / "label_studio_templates"
+    templates.mkdir()
+    odd = os.fsdecode(b"odd \xff.xml")
+    (templates / odd).write_text("<View/>")
+    (templates / "to nowhere.xml").symlink_to("nowhere")
+    done = backup.make(config.load(folder), tmp_path / "kept", None, silent)
+    (folder / "params.yaml").write_text("task_types: {}\n")
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "params.yaml").write_text("a key: [that is cut off")
+    found = restore.restore(done.path, other, dry_run=False, say=silent)
+    assert (other / "label_studio_templates" / odd).read_text() == "<View/>"
+    assert found.kept == ["params.yaml"]
+
+
+def test_label_studios_store_is_copied_and_a_damaged_or_full_one_is_named(tmp_path: Path) -> None:
+    data = tmp_path / "a ?#% folder"
+    (data / "media" / "upload").mkdir(parents=True)
+    (data / "media" / "upload" / "page.png").write_bytes(b"a page")
+    with closing(sqlite3.connect(data / studio_env.STORE)) as made:
+        made.execute("CREATE TABLE task (id int)")
+        made.executemany("INSERT INTO task VALUES (?)", [(number,) for number in range(3)])
+        made.commit()
+    assert store.copy(data, tmp_path / "copy") == {"task": 3}
+    assert (tmp_path / "copy" / "media" / "upload" / "page.png").read_bytes() == b"a page"
+    (tmp_path / "taken" / studio_env.STORE).mkdir(parents=True)
+    with pytest.raises(LsloopError, match="could not be copied to"):
+        store.copy(data, tmp_path / "taken")
+    (data / studio_env.STORE).write_bytes(b"SQLite format 3\0" + bytes(5000))
+    with pytest.raises(LsloopError, match=r"could not be copied|is damaged"):
+        store.copy(data, tmp_path / "again")
 
 
 def test_the_oldest_go_when_so_many_are_kept(folder: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from lsloop.commands import main
-from lsloop.ledger import Ledger
+from lsloop.ledger import Ledger, predictions
 from office import Office
 from world import transcript
 
@@ -67,7 +67,7 @@ def test_values_and_results_come_in_once_and_the_same_again_changes_nothing(
         {"external_id": "clip 3", "value": {"transcript": "một"}}, line("clip 4", "đầu"), line("clip 4", "cuối"),
     ]  # fmt: skip
     first = brought(folder, capsys, *lines, version="v9")
-    assert (first["lines"], first["new"], first["failed"]) == (6, 5, 0)
+    assert (first["new"], first["failed"]) == (5, 0)
     expected = [
         ("clip 0", "asr", "xin chào"), ("clip 1", "asr", "tôi đi"), ("clip 2", "other", "hẹn gặp"), ("clip 3", "v9", "một"),
         ("clip 4", "asr", "cuối"),
@@ -80,15 +80,33 @@ def test_values_and_results_come_in_once_and_the_same_again_changes_nothing(
 
 
 POISON: dict[str, Any] = {
-    "no JSON": "{", "a list": "[1]", "a number": "7", "half a character": '{"external_id": "clip 1", "value": "\ud83d"}',
-    "no sample": line("nobody", "x"), "no name": {"model_version": "v", "value": {}}, "a name of 1": line("x", "y") | {
-        "external_id": 1}, "no version": {"external_id": "clip 1", "value": {"transcript": "x"}}, "neither": {
-        "external_id": "clip 1", "model_version": "v"}, "both": line("clip 1", "x", result=[]), "a text": line("clip 1", "x")
-    | {"value": "x"}, "another field": line("clip 1", "x") | {"value": {"words": 3}}, "no text": line("clip 1", "x") | {
-        "value": {"transcript": ["x"]}}, "a score in words": line("clip 1", "x", score="high"), "a score of true": line(
-        "clip 1", "x", score=True), "no such control": {"external_id": "clip 1", "model_version": "v", "result": [
-            {"from_name": "no", "to_name": "such", "type": "x", "value": {}}]}, "NUL": line("clip 1", "a\x00b"),
-}  # fmt: skip
+    "no JSON": "{",
+    "a list": "[1]",
+    "a number": "7",
+    "half a character": '{"external_id": "clip 1", "value": "\ud83d"}',
+    "no sample": line("nobody", "x"),
+    "no name": {"model_version": "v", "value": {}},
+    "a name of 1": line("x", "y") | {"external_id": 1},
+    "NUL in the name": line("clip\x001", "x"),
+    "NUL in the version": line("clip 1", "x") | {"model_version": "v\x00"},
+    "NUL in the source": line("clip 1", "x", source="\x00"),
+    "NUL in the text": line("clip 1", "a\x00b"),
+    "no version": {"external_id": "clip 1", "value": {"transcript": "x"}},
+    "a version of 2": line("clip 1", "x") | {"model_version": 2},
+    "neither value nor result": {"external_id": "clip 1", "model_version": "v"},
+    "both": line("clip 1", "x", result=[]),
+    "a text": line("clip 1", "x") | {"value": "x"},
+    "another field": line("clip 1", "x") | {"value": {"words": 3}},
+    "a list for a text": line("clip 1", "x") | {"value": {"transcript": ["x"]}},
+    "a score in words": line("clip 1", "x", score="high"),
+    "a score of true": line("clip 1", "x", score=True),
+    "an endless score": '{"external_id": "clip 1", "model_version": "v", "value": {"transcript": "x"}, "score": 1e999}',
+    "no such control": {
+        "external_id": "clip 1",
+        "model_version": "v",
+        "result": [{"from_name": "no", "to_name": "such", "type": "x", "value": {}}],
+    },
+}
 
 
 def test_what_cannot_be_taken_is_named_by_its_line_and_the_others_come_in(
@@ -112,3 +130,30 @@ def test_two_samples_of_one_name_are_told_apart_by_their_source(
     found = brought(folder, capsys, line("clip 0", "x"), line("clip 0", "y", source="other"), code=1)
     assert (found["new"], len(found["problems"])) == (1, 1)
     assert "several samples" in found["problems"][0]
+
+
+def test_a_packed_file_that_is_cut_off_brings_in_what_is_there(
+    folder: Path, ledger: Ledger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = "".join(json.dumps(line(f"clip {number}", f"text {number}")) + "\n" for number in range(6))
+    packed = gzip.compress(lines.encode())
+    (folder / "cut.jsonl.gz").write_bytes(packed[:-9])
+    args = ["-C", str(folder), "predictions", "import", "cut.jsonl.gz", "-t", TRANSCRIPT, "--json"]
+    assert main(args) == 1
+    (found,) = json.loads(capsys.readouterr().out)["files"].values()
+    assert "cut off or damaged from here on" in found["problems"][-1]
+    assert len(said(ledger)) == found["new"] > 0
+
+
+def test_a_sample_is_found_by_the_index_however_many_there_are(folder: Path, ledger: Ledger) -> None:
+    """A piece of lines must not read all samples: the whole file would take the square of their number."""
+    with ledger.transaction() as transaction:
+        transaction.run(
+            """INSERT INTO samples (source, external_id, fields)
+               SELECT 'many', 'many ' || n, '{}' FROM generate_series(1, 20000) n"""
+        )
+        transaction.run("ANALYZE samples")
+        read = "SELECT sum(seq_tup_read) FROM pg_stat_xact_user_tables WHERE relname = 'samples'"
+        before = transaction.value(read)
+        found = transaction.rows(predictions.NAMED_SQL, names=["many 7", "clip 1"], sources=[None, None])
+        assert (len(found), transaction.value(read) - before) == (2, 0)

@@ -33,9 +33,9 @@ def accuracy(
 ) -> None:
     """Show how right each model version is, in the measures of the job, with 95 % intervals.
 
-    An answer that is missing is wrong. A line of FILE is {"external_id": "…", "value": {"field": …}} with, if
-    you like, a "model_version". --json has the confusion of every field with few values, and each group.
-    People who began from a model's answer tend to leave it as it is: gold says more than what they accepted.
+    An answer that is missing is wrong. FILE is as for `lsloop predictions import`, and nothing of it is kept.
+    --json has the confusion of every field with few values, and each group. People who began from a model's
+    answer tend to leave it as it is: gold says more than what they accepted.
 
     Example:
       lsloop accuracy -t transcript_correction
@@ -47,18 +47,15 @@ def accuracy(
     if path is not None and not path.is_file():
         raise UsageError(f"There is no file {path}.", "Give a file of JSON lines.")
     with opened_ledger(call.config) as ledger:
-        if path is None:
-            found = loop.accuracy(ledger, call.config, task_type, against=against, version=version)
-        else:
-            with path.open("rb") as lines:
-                found = loop.accuracy(ledger, call.config, task_type, against=against, lines=lines)
-    call.out.result({"against": against, **vars(found)}, *_shown(found, against))
-    for problem in found.problems[:5]:
-        call.out.warn(f"{problem}.")
-    if found.problems:
-        call.out.warn(
-            f"{counted(len(found.problems), 'line')} of the file could not be taken; the others were."
+        found, left_out = loop.accuracy(
+            ledger, call.config, task_type, against=against, version=version, path=path
         )
+    document = {"against": against, **vars(found), "failed": left_out.failed, "problems": left_out.problems}
+    call.out.result(document, *_shown(found, against))
+    for problem in left_out.problems[:5]:
+        call.out.warn(f"{problem}.")
+    if left_out.failed:
+        call.out.warn(f"{counted(left_out.failed, 'line')} of the file could not be taken; the others were.")
         raise typer.Exit(1)
 
 

@@ -85,7 +85,7 @@ def restore(
     rows = [
         ("made", f"{done.made_at} by lsloop {done.version}"),
         ("ledger", f"{_rows(done.rows)}, in {done.ledger}"),
-        ("Label Studio", done.label_studio),
+        ("Label Studio", "the embedded one, as saved" if done.has_studio else "not in it; where it was"),
         *(("written", name) for name in done.written),
         *(("kept as it was", f"{name}; the one of the backup is beside it") for name in done.kept),
     ]

@@ -480,6 +480,16 @@ def load(project_dir: Path) -> Config:
     return Config(project_dir, read_params(project_dir), environment, stack, tuple(odd))
 
 
+def read_environment(project_dir: Path) -> Environment:
+    """Read what the environment and `.env` say, whatever the other settings are.
+
+    Raises UsageError naming the file, the key and what is wrong.
+    """
+    environment, _ = _environment(project_dir.resolve())
+    secrecy.learn(_secrets(environment, {}))
+    return environment
+
+
 _STACK_SECRETS = ("stack label_studio_password", "stack label_studio_api_key", "stack secret")
 
 

@@ -68,26 +68,49 @@ def samples(ledger: Ledger, ids: Sequence[UUID]) -> dict[UUID, Sample]:
     return {row.sample_id: Sample(**row._mapping) for row in rows}
 
 
+# The sources are few: with each of them the index of (source, external_id) is asked.
+NAMED_SQL = f"""
+    WITH RECURSIVE every AS (
+        SELECT min(source) AS source FROM samples UNION ALL
+        SELECT (SELECT min(s.source) FROM samples s WHERE s.source > e.source)
+          FROM every e WHERE e.source IS NOT NULL)
+    SELECT n.name, n.source AS wanted, {", ".join(f"s.{one}" for one in _SAMPLE.split(", "))}
+      FROM unnest(CAST(:names AS text[]), CAST(:sources AS text[])) n(name, source)
+      JOIN every e ON e.source = coalesce(n.source, e.source)
+      JOIN samples s ON s.source = e.source AND s.external_id = n.name
+     WHERE s.deleted_at IS NULL"""
+"""The samples of external ids, each with a source or NULL for any."""
+
+
 def named(
     ledger: Ledger, names: Sequence[tuple[str, str | None]]
 ) -> dict[tuple[str, str | None], list[Sample]]:
     """The samples of these names.
 
-    A name is a `sample_id` or an external id, with its source or None for any.
+    A name is a `sample_id`, or an external id with its source, or with None for any source.
     """
     with ledger.transaction() as transaction:
         rows = transaction.rows(
-            f"""SELECT n.name, n.source, {", ".join(f"s.{one}" for one in _SAMPLE.split(", "))}
-                 FROM unnest(CAST(:names AS text[]), CAST(:sources AS text[])) n(name, source)
-                 JOIN samples s ON (s.external_id = n.name OR CAST(s.sample_id AS text) = n.name)
-                  AND (n.source IS NULL OR s.source = n.source) AND s.deleted_at IS NULL""",
+            NAMED_SQL,
             names=[name for name, _ in names], sources=[source for _, source in names],
         )  # fmt: skip
     found: dict[tuple[str, str | None], list[Sample]] = {}
     for row in rows:
         sample = Sample(**{name: row._mapping[name] for name in _SAMPLE.split(", ")})
-        found.setdefault((row.name, row.source), []).append(sample)
+        found.setdefault((row.name, row.wanted), []).append(sample)
+    by_id = samples(ledger, [made for name, _ in names if (made := _uuid(name))])
+    for key in names:
+        one = by_id.get(_uuid(key[0]) or _NOBODY)
+        if one and one not in found.get(key, []):
+            found.setdefault(key, []).append(one)
     return found
+
+
+def _uuid(name: str) -> UUID | None:
+    try:
+        return UUID(name)
+    except ValueError:
+        return None
 
 
 def bring_in(ledger: Ledger, task_type: str, said: Sequence[tuple[Sample, Prediction]]) -> tuple[int, int]:

@@ -1,12 +1,19 @@
-"""Accuracy of the answers of models, of one task type."""
+"""How right the answers of models are, of one task type."""
 
-from collections.abc import Iterable
+from pathlib import Path
+from uuid import UUID
 
 from lsloop.config import Config
 from lsloop.ledger import Ledger
 from lsloop.ledger.accuracy import Against
 from lsloop.loop.job import resolved
+from lsloop.loop.predict import asking
+from lsloop.records import Value
 from lsloop.steps import accuracy as step
+from lsloop.steps import imported
+
+GIVEN = "given"
+"""The model version of a line of a file that names none."""
 
 
 def accuracy(
@@ -16,11 +23,18 @@ def accuracy(
     *,
     against: Against = "accepted",
     version: str | None = None,
-    lines: Iterable[bytes] | None = None,
-) -> step.Measured:
-    """Measure how right each model version is, the best first.
+    path: Path | None = None,
+) -> tuple[step.Measured, imported.Imported]:
+    """Measure how right each model version is.
 
-    See `steps.accuracy.of_versions`.
+    It is measured by the ledger's predictions, or by those of the file at `path`, which are not written
+    down. What could not be taken of the file is returned, too.
     """
     name, _, kind = resolved(config, task_type)
-    return step.of_versions(ledger, name, kind, against, version=version, lines=lines)
+    left_out, given = imported.Imported(), None
+    if path is not None:
+        given = dict[str, dict[UUID, Value]]()
+        for _, said in imported.answers(ledger, asking(ledger, config, name), path, GIVEN, left_out.refuse):
+            for sample, made in said:
+                given.setdefault(made.model_version, {})[sample.sample_id] = made.value
+    return step.of_versions(ledger, name, kind, against, version=version, given=given), left_out

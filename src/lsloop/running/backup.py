@@ -7,17 +7,15 @@ Studio after it: a task that came between is one that Label Studio has and the l
 next push or pull adopts.
 """
 
+import json
 import shutil
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-
-import orjson
 
 from lsloop import __version__, ledger
 from lsloop.config import Config
@@ -60,9 +58,8 @@ def make(config: Config, target: Path, keep: int | None, say: Say) -> Backup:
     Raises LsloopError; then there is no new file, and the old ones are as they were.
     """
     began = datetime.now(UTC)
-    target.mkdir(mode=0o700, parents=True, exist_ok=True)
     name = f"{config.project_dir.resolve().name}-{began:%Y%m%dT%H%M%SZ}{ENDING}"
-    with _folder(target) as work, named_if_full(target):
+    with _named_if_full(target), files.work_folder(_made(target)) as work:
         parts = work / "parts"
         parts.mkdir()
         say("Saving the ledger")
@@ -73,7 +70,7 @@ def make(config: Config, target: Path, keep: int | None, say: Say) -> Backup:
             "made_at": began.isoformat(), "lsloop": __version__, "migrations": migrations.shipped(),
             "ledger": digests, "label_studio": studio, "parts": _hashed(parts),
         }  # fmt: skip
-        (parts / PARTS).write_bytes(orjson.dumps(about, option=orjson.OPT_INDENT_2))
+        (parts / PARTS).write_text(json.dumps(about, indent=2))  # names of files need not be UTF-8
         half = work / name
         say("Packing")
         _pack(parts, half)
@@ -90,35 +87,26 @@ def make(config: Config, target: Path, keep: int | None, say: Say) -> Backup:
     return done
 
 
+def _made(target: Path) -> Path:
+    target.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return target
+
+
 def _write_down(config: Config, done: Backup) -> None:
     about = {"path": str(done.path.resolve()), "made_at": done.made_at.isoformat(), "bytes": done.bytes}
     state.prepare(config.state_dir)
-    files.write(config.state_dir / state.BACKUP, orjson.dumps(about).decode())
+    files.write(config.state_dir / state.BACKUP, json.dumps(about))
 
 
 @contextmanager
-def _folder(target: Path) -> Iterator[Path]:
-    """Make a folder beside the backups that goes with the block.
-
-    Folders of backups that were killed go, too.
-    """
-    for left in target.glob(".half-made-*"):
-        shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=".half-made-", dir=target) as name:
-        yield Path(name)
-
-
-@contextmanager
-def named_if_full(target: Path) -> Iterator[None]:
-    """Turn errors of a disk that is full or cannot be written into LsloopError.
-
-    It names the folder.
-    """
+def _named_if_full(target: Path) -> Iterator[None]:
+    """Name the folder of the backups where the disk is full or may not be written."""
     try:
         yield
     except OSError as error:
+        what = ": ".join(str(part) for part in (error.filename, error.strerror or error) if part)
         raise LsloopError(
-            f"{target} cannot be written: {error.strerror or error}.",
+            f"The backup could not be written to {target}: {what}.",
             "Make room or choose another folder; what was there before is as it was.",
         ) from error
 

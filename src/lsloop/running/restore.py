@@ -3,6 +3,7 @@
 It goes over nothing that exists.
 """
 
+import json
 import os
 import shutil
 import tarfile
@@ -13,8 +14,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import orjson
 
 from lsloop import config
 from lsloop.config import STATE as STATE_FOLDER
@@ -36,7 +35,8 @@ ASIDE = ".from-backup"
 class Restored:
     """Report of what was put where.
 
-    `kept` are settings that were there already and differ; those of the backup lie beside them.
+    `ledger` says in which database; `has_studio` whether Label Studio came, too. `kept` are settings that
+    were there already and differ; those of the backup lie beside them.
     """
 
     target: Path
@@ -44,7 +44,7 @@ class Restored:
     version: str
     rows: dict[str, int]
     ledger: str
-    label_studio: str
+    has_studio: bool
     written: list[str] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     dry_run: bool = False
@@ -58,33 +58,59 @@ def restore(file: Path, target: Path, *, dry_run: bool, say: Callable[[str], Non
     Raises UsageError where a ledger or a Label Studio is there already, LsloopError for a damaged file.
     """
     here = target / STATE_FOLDER
-    _refuse_occupied(here, target)
-    target.mkdir(parents=True, exist_ok=True)
-    state.prepare(here)
-    with state.held(here), _folder(here) as work:
+    if not file.is_file():
+        raise UsageError(f"There is no backup {file}.", "`lsloop backup` makes one.")
+    with _place(here, dry_run) as work:
+        _refuse_occupied(here, target)
         say("Unpacking, and looking whether it is whole")
         about = unpacked(file, work)
-        environment = config.load(target if (target / ".env").is_file() else _settings(work)).environment
-        own = environment.database_url.get_secret_value() if environment.database_url else None
-        if own and not saving.is_empty(own):
-            place = address.read(own).place
-            raise UsageError(
-                f"The database at {place} is not empty.",
-                "Set DATABASE_URL in .env to an empty one, or empty it by hand.",
-            )
-        has_studio = about["label_studio"] is not None and not environment.label_studio_url
-        done = Restored(
-            target, about["made_at"], about["lsloop"],
-            {table: digest[0] for table, digest in about["ledger"].items()},
-            address.read(own).place if own else "the embedded PostgreSQL",
-            "the embedded one, as saved" if has_studio else "not in the backup; it is where it was",
-            dry_run=dry_run,
-        )  # fmt: skip
+        done, own = _planned(about, target, work, dry_run)
         if not dry_run:
-            _put(work, here, about, own, has_studio, say)
+            _put(work, here, about, own, done.has_studio, say)
             _put_settings(_settings(work), target, done)
             _put_state(work / STATE, here)
     return done
+
+
+@contextmanager
+def _place(here: Path, dry_run: bool) -> Iterator[Path]:
+    """A folder to unpack in, beside where its content goes.
+
+    Nobody else runs or restores the stack meanwhile. A dry run leaves nothing behind, not even the state
+    folder.
+    """
+    if dry_run:
+        with tempfile.TemporaryDirectory() as name:
+            yield Path(name)
+        return
+    state.prepare(here)
+    with state.held(here), files.work_folder(here) as work:
+        yield work
+
+
+def _planned(about: dict[str, Any], target: Path, work: Path, dry_run: bool) -> tuple[Restored, str | None]:
+    """The report of what goes where, and the URL of the database for the ledger.
+
+    The URL is the one that the settings name; None for the embedded PostgreSQL.
+    Raises UsageError where that database is not empty.
+    """
+    environment = config.read_environment(target if (target / ".env").is_file() else _settings(work))
+    own = environment.database_url.get_secret_value() if environment.database_url else None
+    if own and not saving.is_empty(own):
+        raise UsageError(
+            f"The database at {address.read(own).place} is not empty.",
+            "Set DATABASE_URL in .env to an empty one, or empty it by hand.",
+        )
+    done = Restored(
+        target,
+        about["made_at"],
+        about["lsloop"],
+        {table: digest[0] for table, digest in about["ledger"].items()},
+        address.read(own).place if own else "the embedded PostgreSQL",
+        about["label_studio"] is not None and not environment.label_studio_url,
+        dry_run=dry_run,
+    )
+    return done, own
 
 
 def _refuse_occupied(here: Path, target: Path) -> None:
@@ -96,15 +122,6 @@ def _refuse_occupied(here: Path, target: Path) -> None:
             "Restore with --into another folder; or stop the stack with `lsloop down`, "
             "and move .lsloop away.",
         )
-
-
-@contextmanager
-def _folder(here: Path) -> Iterator[Path]:
-    """A folder that goes with the block; so do those of restores that were killed."""
-    for left in here.glob(".restoring-*"):
-        shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=".restoring-", dir=here) as name:
-        yield Path(name)
 
 
 def _settings(work: Path) -> Path:
@@ -177,11 +194,9 @@ def unpacked(file: Path, folder: Path) -> dict[str, Any]:
     try:
         with tarfile.open(file, "r:gz") as packed:
             packed.extractall(folder, filter="data")
-        about: dict[str, Any] = orjson.loads((folder / PARTS).read_bytes())
+        about: dict[str, Any] = json.loads((folder / PARTS).read_bytes())
         told = {name: part["sha256"] for name, part in about["parts"].items()}
     except FileNotFoundError as error:
-        if not file.exists():
-            raise UsageError(f"There is no backup {file}.", "`lsloop backup` makes one.") from error
         raise _damaged(file, f"it has no {PARTS}") from error
     except (
         tarfile.TarError,

@@ -1,10 +1,16 @@
 """Small files that must be whole or absent, and that nobody else may read."""
 
+import contextlib
+import fcntl
 import os
+import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 HALF = ".half-made-"
+WORK = ".at-work-"
 
 
 def write(path: Path, text: str) -> None:
@@ -57,3 +63,30 @@ def keep(path: Path, new: str) -> str:
         return found
     write(path, new)
     return new
+
+
+@contextmanager
+def work_folder(parent: Path) -> Iterator[Path]:
+    """Make a folder in `parent` that goes with the block.
+
+    Folders that killed processes left there go, too; one that somebody is at work in stays.
+    """
+    for left in parent.glob(f"{WORK}*"):
+        with contextlib.suppress(OSError), _locked(left):
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=WORK, dir=parent) as name, _locked(Path(name)):
+        yield Path(name)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold a folder's lock; the kernel lets go when the process ends.
+
+    Raises OSError where somebody else holds it.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)

@@ -2,7 +2,7 @@
 
 import shutil
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 from lsloop.errors import LsloopError
@@ -23,18 +23,37 @@ def copy(data: Path, target: Path) -> Counts:
     damaged.
     """
     target.mkdir(parents=True, exist_ok=True)
+    try:
+        _copy_store(data, target)
+    except sqlite3.Error as error:
+        raise LsloopError(
+            f"Label Studio's store could not be copied to {target}: {error}.", "Make room, then run again."
+        ) from error
+    for name in BESIDE:
+        if (data / name).is_dir():
+            shutil.copytree(data / name, target / name, dirs_exist_ok=True, copy_function=_copy_if_there)
+        elif (data / name).is_file():
+            shutil.copy2(data / name, target / name)
+    return look_through(target)
+
+
+def _copy_store(data: Path, target: Path) -> None:
     with (
-        closing(sqlite3.connect(f"file:{data / STORE}?mode=ro", uri=True, timeout=60)) as source,
+        closing(sqlite3.connect(_read_only(data), uri=True, timeout=60)) as source,
         closing(sqlite3.connect(target / STORE)) as copied,
     ):
         source.backup(copied)
         copied.execute("PRAGMA journal_mode = DELETE")  # one file, nothing beside it
-    for name in BESIDE:
-        if (data / name).is_dir():
-            shutil.copytree(data / name, target / name, dirs_exist_ok=True)
-        elif (data / name).is_file():
-            shutil.copy2(data / name, target / name)
-    return look_through(target)
+
+
+def _copy_if_there(source: str, target: str) -> None:
+    """Copy a file; one that was deleted meanwhile is missed by nobody."""
+    with suppress(FileNotFoundError):
+        shutil.copy2(source, target)
+
+
+def _read_only(data: Path) -> str:
+    return f"{(data / STORE).absolute().as_uri()}?mode=ro"  # a path may hold ? and #
 
 
 def look_through(data: Path) -> Counts:
@@ -43,7 +62,7 @@ def look_through(data: Path) -> Counts:
     Raises LsloopError where SQLite finds the store damaged.
     """
     try:
-        with closing(sqlite3.connect(f"file:{data / STORE}?mode=ro", uri=True)) as store:
+        with closing(sqlite3.connect(_read_only(data), uri=True)) as store:
             (said,) = store.execute("PRAGMA integrity_check(1)").fetchone()
             if said != "ok":
                 raise sqlite3.DatabaseError(said)

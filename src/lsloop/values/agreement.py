@@ -3,6 +3,7 @@
 Pure; 1 is full agreement, and measures of two answers are symmetric.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import combinations
 from typing import Literal, TypeVar
@@ -143,6 +144,18 @@ def alpha(units: Sequence[tuple[Sequence[int], int]], level: Literal["nominal", 
     return float(krippendorff.alpha(value_counts=counts, value_domain=domain, level_of_measurement=level))
 
 
+def cohen_kappa(pairs: Sequence[tuple[str, str]]) -> float | None:
+    """Cohen's kappa of two who each gave every unit a category.
+
+    None where chance alone would have them agree. Cohen, "A coefficient of agreement for nominal scales",
+    Educational and Psychological Measurement 20 (1960).
+    """
+    ours, theirs = Counter(a for a, _ in pairs), Counter(b for _, b in pairs)
+    by_chance = float(sum(ours[category] * theirs[category] for category in ours)) / len(pairs) ** 2
+    seen = sum(a == b for a, b in pairs) / len(pairs)
+    return None if by_chance == 1 else round((seen - by_chance) / (1 - by_chance), 6)
+
+
 def mean_pairwise(answers: Sequence[Answer], agree: Callable[[Answer, Answer], float]) -> float | None:
     """The mean agreement of all pairs of answers to one task.
 
@@ -176,8 +189,13 @@ def mean_interval(scores: Sequence[float], seed: int = 0, resamples: int = 2000)
         raise ValueError("There are no scores to take an interval of.")
     import numpy
 
-    picks = numpy.random.default_rng(seed).integers(len(scores), size=(resamples, len(scores)))
-    low, high = numpy.quantile(numpy.asarray(scores)[picks].mean(axis=1), [0.025, 0.975])
+    numbers, chance = numpy.asarray(scores), numpy.random.default_rng(seed)
+    at_once = max(1, 2_000_000 // len(scores))  # resamples: memory must not grow with the ledger
+    means = [
+        numbers[chance.integers(len(scores), size=(min(at_once, resamples - done), len(scores)))].mean(axis=1)
+        for done in range(0, resamples, at_once)
+    ]
+    low, high = numpy.quantile(numpy.concatenate(means), [0.025, 0.975])
     return float(low), float(high)
 
 
