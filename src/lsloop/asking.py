@@ -232,7 +232,7 @@ class Asking:
             return list(interface.check_predictions(self.job.label_config, shown))
         except UsageError:
             raise
-        except Exception as error:
+        except Exception as error:  # the SDK fails for one of them: which one is found below
             if len(shown) == 1:
                 return [[_sentence(error)]]
         return [problems for one in shown for problems in self._misfits([one])]

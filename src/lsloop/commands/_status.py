@@ -97,12 +97,13 @@ def _ledger(counts: Mapping[str, Mapping[str, int]]) -> Iterator[str]:
     """A line for each kind of thing: how many, and of which sort."""
     for kind, row in counts.items():
         said = [f"{row[kind]:,}"] if kind in row else []
-        said += [f"{count:,} {_sort(sort)}" for sort, count in row.items() if sort != kind and count]
+        said += [f"{count:,} {_sort(sort, count)}" for sort, count in row.items() if sort != kind and count]
         yield f"  {kind:<12}  {', '.join(said) or 'none'}"
 
 
-def _sort(name: str) -> str:
-    return name.replace("_", " ").replace("label studio", "Label Studio")
+def _sort(name: str, count: int) -> str:
+    words = name.replace("_", " ").replace("label studio", "Label Studio")
+    return "annotator" if words == "annotators" and count == 1 else words
 
 
 def _models(models: list[dict[str, Any]], now: datetime) -> Table:

@@ -1,5 +1,6 @@
 """`lsloop backup` and `lsloop restore`: people's work in one file, and back from it."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -83,7 +84,7 @@ def restore(
         call.path(file), call.path(into) if into else call.project, dry_run=dry_run, say=call.out.note
     )
     rows = [
-        ("made", f"{done.made_at} by lsloop {done.version}"),
+        ("made", f"{datetime.fromisoformat(done.made_at):%Y-%m-%d %H:%M} UTC by lsloop {done.version}"),
         ("ledger", f"{_rows(done.rows)}, in {done.ledger}"),
         ("Label Studio", "the embedded one, as saved" if done.has_studio else "not in it; where it was"),
         *(("written", name) for name in done.written),

@@ -12,6 +12,8 @@ from lsloop.commands._call import Call
 from lsloop.commands._output import Table
 from lsloop.stack import gallery, services
 
+SHOWN = 1  # fields of a template that people are told; some have dozens
+
 COLUMNS = ("template", "group", "reads", "writes", "measure", "predictions")
 
 
@@ -39,8 +41,8 @@ def templates(
         one = gallery.template(env, name)
         return call.out.result(asdict(one) | _described(one), one.config.rstrip())
     found = [asdict(one) | _described(one) for one in gallery.templates(env).values()]
-    rows = list(map(_row, found))
-    return call.out.result({"templates": found}, _page(rows) if markdown else Table(COLUMNS, rows))
+    shown = [_page(list(map(_row, found)))] if markdown else _tables(found)
+    return call.out.result({"templates": found}, *shown)
 
 
 def _described(one: gallery.Template) -> dict[str, Any]:
@@ -50,6 +52,24 @@ def _described(one: gallery.Template) -> dict[str, Any]:
 def _row(one: dict[str, Any]) -> tuple[str, ...]:
     reads, writes = ", ".join(one["reads"]), ", ".join(one["writes"])
     return one["name"], one["group"], reads, writes, one["measure"], "yes" if one["predictions"] else "no"
+
+
+def _tables(found: Sequence[dict[str, Any]]) -> list[str | Table]:
+    """A table for each group; --json names all that a template reads and writes."""
+    parts: list[str | Table] = []
+    for group in dict.fromkeys(one["group"] for one in found):
+        rows = [
+            (one["name"], _few(one["reads"]), _few(one["writes"]), one["measure"].rpartition(" ")[2])
+            for one in found
+            if one["group"] == group
+        ]
+        parts.append(Table(("template", "reads", "writes", "errors in"), rows, title=group))
+    return parts
+
+
+def _few(names: Sequence[str]) -> str:
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
 
 
 def _page(rows: Sequence[tuple[str, ...]]) -> str:

@@ -60,6 +60,7 @@ def restore(file: Path, target: Path, *, dry_run: bool, say: Callable[[str], Non
     here = target / STATE_FOLDER
     if not file.is_file():
         raise UsageError(f"There is no backup {file}.", "`lsloop backup` makes one.")
+    _refuse_occupied(here, target)  # and once more below, when nobody else is at it
     with _place(here, dry_run) as work:
         _refuse_occupied(here, target)
         say("Unpacking, and looking whether it is whole")
