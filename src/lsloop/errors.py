@@ -61,10 +61,6 @@ class Entangled(LsloopError):
     """
 
 
-class LockLost(LsloopError):
-    """Another worker holds this sample."""
-
-
 class SchemaMismatch(UsageError):
     """The program and the ledger's schema are of different versions."""
 

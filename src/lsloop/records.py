@@ -172,10 +172,6 @@ class Reviewed:
     ] = ()  # as Label Studio would hold it; only where the layout asks for it
 
     @property
-    def is_gold(self) -> bool:
-        return bool(self.document["gold"])
-
-    @property
     def media_suffix(self) -> str:
         """The suffix of the media file in small letters (`.wav`).
 

@@ -111,22 +111,6 @@ def time_errors(answer: Iterable[Span], reference: Iterable[Span]) -> tuple[int,
     return wrong, total
 
 
-def nominal_alpha(units: Iterable[Iterable[str]]) -> float | None:
-    """Krippendorff's alpha of categories.
-
-    One inner sequence of answers per unit, single answers ignored. None where it is undefined: fewer than two
-    different categories. Krippendorff, "Content Analysis", second edition (2004), chapter 11.
-    """
-    answered = [unit for unit in map(list, units) if len(unit) > 1]
-    categories = sorted({category for unit in answered for category in unit})
-    if len(categories) < 2:
-        return None
-    import krippendorff
-
-    counts = [[unit.count(category) for category in categories] for unit in answered]
-    return float(krippendorff.alpha(value_counts=counts, level_of_measurement="nominal"))
-
-
 def alpha(units: Sequence[tuple[Sequence[int], int]], level: Literal["nominal", "ordinal"]) -> float | None:
     """Krippendorff's alpha of units given as counts of answers.
 

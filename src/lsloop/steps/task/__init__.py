@@ -12,6 +12,7 @@ from itertools import chain
 from uuid import UUID
 
 from lsloop.config import Push
+from lsloop.errors import Refused
 from lsloop.labelstudio import ml, projects
 from lsloop.labelstudio.client import LabelStudio
 from lsloop.ledger import Ledger, gold
@@ -132,7 +133,10 @@ def _show_predictions(ledger: Ledger, studio: LabelStudio, project: Project) -> 
                 f"people are shown pre-annotations of {now}, as chosen in Label Studio; "
                 f"most open tasks have {version}"
             ]
-        projects.update(studio, project.ls_project_id, model_version=version)
+        try:
+            projects.use_model_version(studio, project.ls_project_id, version)
+        except Refused as refusal:  # the tasks are there; only what people are shown first is another version
+            return [refusal.problem.rstrip(".")]
     if written != version:
         ledger_projects.shows(ledger, project, version)
     return []
