@@ -10,7 +10,9 @@ SELECT round_id, task_type, series, number, of_rounds, wanted, started_by, start
 
 -- Since a round began: how many tasks were sent, besides how many probes, and how many answers were accepted,
 -- to tasks of any round. Now: how many tasks wait for people, and how many of those for an adjudication that
--- was not sent yet. name: progress
+-- was not sent yet.
+
+-- name: progress
 SELECT (SELECT count(*) FROM tasks t
          WHERE t.task_type = r.task_type AND t.claimed_at >= r.started_at AND NOT t.is_gold_probe
            AND t.adjudicates IS NULL
@@ -30,7 +32,9 @@ SELECT (SELECT count(*) FROM tasks t
   FROM rounds r WHERE r.round_id = :round_id;
 
 -- What the model proposed and what people made of it, for each answer to a task that was sent since a round
--- began. name: answers
+-- began.
+
+-- name: answers
 SELECT p.value AS shown, a.value AS given
   FROM rounds r
   JOIN tasks t
