@@ -4,6 +4,9 @@ BIN := .venv/bin
 # One Label Studio environment for the demo, the tests and the benchmarks; the first use makes it.
 export LSLOOP_STUDIO_ENV ?= $(CURDIR)/.lsloop/studio
 
+# Where bytecode is not kept, each of the many commands that tests start compiles lsloop anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test test-random check picture templates soak bench bench-active clean
 
 help:  ## show this list
