@@ -27,14 +27,7 @@ LANGUAGE sql STABLE AS $$
     SELECT s.* FROM samples s
      WHERE s.deleted_at IS NULL AND NOT s.is_gold_standard
        AND (s.only_task_type IS NULL OR s.only_task_type = p_task_type)
-       AND (SELECT true FROM tasks t
-             WHERE t.sample_id = s.sample_id AND t.task_type = p_task_type AND NOT t.is_gold_probe
-               AND (t.is_live
-                    OR (t.state IN ('accepted', 'resolved') OR t.state = 'parked' AND t.gone_at IS NULL)
-                       AND (s.field_versions = '{}'
-                            OR NOT changed_since(s.field_versions, p_reads,
-                                                 greatest(t.sync_version, t.settled_version)))
-                       AND (t.reads = '{media}' OR NOT source_moved(t, s))) LIMIT 1) IS NOT TRUE
+       AND (SELECT true FROM taking(s, p_task_type, p_reads) LIMIT 1) IS NOT TRUE
        AND (SELECT true FROM locks l
              WHERE l.sample_id = s.sample_id AND l.released_at IS NULL
                AND (l.task_type IS NULL OR l.task_type = p_task_type)
@@ -95,14 +88,15 @@ DECLARE
     v_id uuid;
     v_held integer := 0;
 BEGIN
+    IF p_among IS NULL AND p_order = 'oldest' THEN
+        RETURN QUERY SELECT * FROM hold_oldest(p_task_type, p_reads, p_limit, p_after);
+        RETURN;
+    END IF;
     CASE
     WHEN p_among IS NOT NULL THEN
         OPEN v_line FOR SELECT e.sample_id FROM eligible(p_task_type, p_reads) e
                          WHERE e.sample_id = ANY (p_among)
                          ORDER BY array_position(p_among, e.sample_id);
-    WHEN p_order = 'oldest' THEN
-        OPEN v_line FOR SELECT e.sample_id FROM eligible(p_task_type, p_reads) e
-                         WHERE e.arrival >= p_after ORDER BY e.arrival;
     WHEN p_order = 'priority' THEN
         OPEN v_line FOR SELECT e.sample_id FROM eligible(p_task_type, p_reads) e
                          ORDER BY e.priority DESC, e.arrival;
@@ -157,6 +151,11 @@ BEGIN
     SELECT claimed.task_key, chosen.place, (chosen.s).arrival FROM claimed
       JOIN chosen ON (chosen.s).sample_id = claimed.sample_id
      ORDER BY chosen.place;
+    IF p_order = 'oldest' AND p_among IS NULL THEN
+        PERFORM move_front(p_task_type, p_reads, p_after, CASE
+            WHEN cardinality(v_held) < p_limit THEN (SELECT max(s.arrival) FROM samples s)
+            ELSE (SELECT max(s.arrival) FROM samples s WHERE s.sample_id = ANY (v_held)) END);
+    END IF;
 END $$;
 
 -- The locks of claimed tasks; apart from claim_tasks, because it must see the expired locks as released.
