@@ -1,23 +1,15 @@
 """`lsloop demo` as a user runs it: whole, on its own PostgreSQL and Label Studio."""
 
 import json
-import statistics
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
 from lsloop import config
 from lsloop.commands import main
 
 pytestmark = pytest.mark.studio
-
-
-def answer_times(url: str, count: int) -> list[float]:
-    """Seconds until each answer, over one kept connection, as a browser asks."""
-    with httpx.Client(trust_env=False) as browser:
-        return [browser.get(url).elapsed.total_seconds() for _ in range(count)]
 
 
 @pytest.fixture
@@ -99,7 +91,6 @@ def test_a_kept_demo_runs_on_until_it_is_stopped(
         assert report["place"]["label_studio_url"] == f"{stack['label_studio_url']}/projects/1/data"
         assert report["place"]["label_studio_password"] == stack["label_studio_password"]
         assert main(["-C", "kept", "pull", "--json", "--quiet"]) == 0
-        assert statistics.median(answer_times(f"{stack['server_url']}/media/nothing", 20)) < 0.03
     finally:
         main(["-C", "kept", "down"])
     assert not config.load(elsewhere / "kept").stack["ready"]
