@@ -18,6 +18,7 @@ import pytest
 import projects
 from lsloop.stack import ports
 from projects import Project, gone, kill, taken_port, wait_for
+from services import Postgres
 
 ELSEWHERE = {"LABEL_STUDIO_URL": "http://127.0.0.1:9", "LABEL_STUDIO_API_KEY": "none"}
 
@@ -96,6 +97,22 @@ def test_services_elsewhere_that_do_not_answer_are_told_with_what_to_do(
     assert (again.returncode, "already running" in again.stdout) == (0, True)
     assert "AUDIO_SERVER_URL is set (http://127.0.0.1:9), and nothing answers there" in again.stderr
     assert f"lsloop serves them itself at {project.stack['server_url']}" in again.stderr
+
+
+def test_a_database_that_no_ledger_can_be_in_is_told_before_anything_starts(
+    new_project: Project, postgres: Postgres
+) -> None:
+    postgres.execute(
+        "CREATE DATABASE in_ascii ENCODING 'SQL_ASCII' LOCALE 'C' LOCALE_PROVIDER libc TEMPLATE template0"
+    )
+    for how in ("up", "--detach"):
+        done = new_project.lsloop(
+            "up", *([how] if how != "up" else []), DATABASE_URL=postgres.url("in_ascii")
+        )
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "is in SQL_ASCII, which cannot hold every text" in done.stderr
+        assert not new_project.processes()
+    postgres.execute("DROP DATABASE in_ascii WITH (FORCE)")
 
 
 def test_down_ends_all_and_commands_say_so(new_project: Project) -> None:

@@ -9,7 +9,7 @@ from lsloop import config, stack
 from lsloop.commands import _folder
 from lsloop.commands._call import Call
 from lsloop.commands._output import Table
-from lsloop.errors import LsloopError
+from lsloop.errors import LsloopError, SchemaMismatch, UsageError
 
 DetachOpt = Annotated[bool, typer.Option("--detach", "-d", help="Return when all of it answers; it runs on.")]
 
@@ -32,7 +32,9 @@ def up(ctx: typer.Context, detach: DetachOpt = False) -> None:
     settings = call.config  # what is wrong with them is told here, not in the log of a background process
     if stack.running(call.project, call.out.note):
         _tell(call, "already running")
-    elif detach:
+        return
+    _refuse_unfit(settings)
+    if detach:
         stack.detach(call.project, call.out.note)
         _tell(call, "running in the background")
     else:
@@ -49,6 +51,16 @@ def down(ctx: typer.Context) -> None:
     stack.mend(call.project)
     stopped = stack.down(call.project)
     call.out.result({"stopped": stopped}, "Stopped." if stopped else "Nothing was running here.")
+
+
+def _refuse_unfit(settings: config.Config) -> None:
+    """Raise UsageError where no ledger can be kept in the database that DATABASE_URL names.
+
+    Nothing was started then. One that lacks only an upgrade, or that does not answer yet, is warned of.
+    """
+    error = _database_fails(settings)
+    if isinstance(error, UsageError) and not isinstance(error, SchemaMismatch):
+        raise error
 
 
 def _stay(call: Call, settings: config.Config) -> None:
@@ -118,6 +130,11 @@ def _warn_of_what_is_elsewhere(call: Call, now: config.Config) -> None:
 
     They are not started here; the warning says so, and what to do.
     """
+    if now.environment.database_url and (error := _database_fails(now)):
+        call.out.warn(
+            "DATABASE_URL is set, so no PostgreSQL was started here, and that one cannot be used: "
+            f"{error.problem} {error.fix}"
+        )
     if now.environment.label_studio_url and (problem := _label_studio_fails(now)):
         call.out.warn(
             "LABEL_STUDIO_URL is set, so no Label Studio was started here, "
@@ -131,6 +148,17 @@ def _warn_of_what_is_elsewhere(call: Call, now: config.Config) -> None:
             "recordings will not play. Take it out of"
             f" .env or the environment: lsloop serves them itself at {now.stack['server_url']}."
         )
+
+
+def _database_fails(now: config.Config) -> LsloopError | None:
+    from lsloop import ledger
+
+    if now.environment.database_url:
+        try:
+            ledger.connect(now.database_url).close()
+        except LsloopError as error:
+            return error
+    return None
 
 
 def _label_studio_fails(now: config.Config) -> str:
