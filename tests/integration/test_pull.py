@@ -6,6 +6,7 @@ from lsloop import loop
 from lsloop.config import Pull
 from lsloop.errors import UsageError
 from lsloop.labelstudio import tasks
+from lsloop.progress import Progress
 from world import TRANSCRIPT, World, clips, transcript
 
 
@@ -192,6 +193,12 @@ def test_a_dry_run_tells_what_would_come_in_and_changes_nothing(pushed: World) -
     assert pushed.pull(dry_run=True).received.added == 1
     assert pushed.rows("SELECT * FROM annotations") == []
     assert pushed.pull().received.outcomes == {"accepted": 1}
+    for name in ("clip-002", "clip-003"):
+        pushed.annotate(pushed.tasks()[name], "heard")
+    told = list[int]()
+    totals = list[int]()
+    again = pushed.pull(dry_run=True, progress=Progress(totals.append, told.append))
+    assert (again.received.added, sum(told), totals[-1]) == (2, 2, 2)
 
 
 def test_many_pages_are_all_read(world: World) -> None:

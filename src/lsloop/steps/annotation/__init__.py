@@ -13,7 +13,7 @@ at.
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -77,7 +77,7 @@ def pull(
             tasks.newest(studio, there), timedelta(seconds=params.overlap_seconds), params.batch,
         )  # fmt: skip
         for pages in lookout.parts(everything=full):
-            taking.take(pages, expect, advance)
+            taking.take(taking.unread(pages) if dry_run else pages, expect, advance)
         taking.take_again()
         if not dry_run:
             meet_twins(pulled.received.twins)
@@ -133,6 +133,8 @@ class _Taking:
     writer: Writer
     batch: int
     read: set[int] = field(default_factory=set)
+    told: int = 0  # tasks of which `advance` was told, of so many that `expect` was told of
+    total: int = 0
 
     def take(
         self,
@@ -147,13 +149,15 @@ class _Taking:
         overtaken: list[int] = []
         for _ in range(TRIES):
             overtaken = []
-            for number, (page, received) in enumerate(self._both_at_once(pages)):
-                if number == 0:
-                    expect(page.remaining)
+            for page, received in self._both_at_once(pages):
+                if self.told + page.remaining > self.total:  # each part knows only its own
+                    self.total = self.told + page.remaining
+                    expect(self.total)
                 self.read.update(task["id"] for task in page.tasks)
                 self.reader.pulled.received.include(received)
                 overtaken += received.overtaken
                 advance(len(page.tasks))
+                self.told += len(page.tasks)
             if not overtaken:
                 return
             pages = tasks.of_ids(self.studio, _there(self.project), sorted(set(overtaken)), self.batch)
@@ -161,6 +165,16 @@ class _Taking:
         raise Entangled(
             f"{many} changed in the ledger each time they were read from Label Studio.", "Run it again."
         )
+
+    def unread(self, pages: Iterator[Page]) -> Iterator[Page]:
+        """The pages without what was read already.
+
+        Each part of a pull is what the ledger has otherwise; in a dry run, which writes nothing, the earlier
+        parts are that, too.
+        """
+        for page in pages:
+            new = [task for task in page.tasks if task["id"] not in self.read]
+            yield replace(page, tasks=new, remaining=page.remaining - len(page.tasks) + len(new))
 
     def due_again(self) -> list[int]:
         """Some of the tasks that were set aside and not read by this pull.
