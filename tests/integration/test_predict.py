@@ -236,6 +236,19 @@ def test_jobs_share_a_backlog_and_are_queued_once(
     assert len(model_versions(ledger)) == 10
 
 
+def test_a_job_that_no_model_can_do_is_not_queued(
+    config: Config, ledger: Ledger, capsys: pytest.CaptureFixture[str]
+) -> None:
+    params = config.project_dir / "params.yaml"
+    params.write_text(f"task_types: {{{TRANSCRIPT}: {{}}}}\n")
+    command = ["-C", str(config.project_dir), "predict", "-t", TRANSCRIPT, "--background"]
+    assert commands.main(command) == 2
+    said = capsys.readouterr().err
+    assert f"There is no model for {TRANSCRIPT}." in said
+    assert f"models.{TRANSCRIPT}.base in params.yaml" in said
+    assert rows(ledger, "SELECT 1 FROM lsloop_jobs.procrastinate_jobs") == []
+
+
 def test_claims_of_the_living_are_passed_over_and_nobody_waits(office_ledger: Office) -> None:
     ledger, backlog = office_ledger.ledger, Backlog(TRANSCRIPT, ("media",), "m")
     with predictions.worker(ledger, backlog) as one:

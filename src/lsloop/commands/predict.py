@@ -73,6 +73,7 @@ def _queue(
     """One job for each of so many workers."""
     name, _ = call.config.task_type(task_type)
     with opened_ledger(call.config) as ledger:
+        loop.models_that_answer(ledger, call.config, name, model)
         since = predictions.now(ledger).isoformat() if again else None
     if limit is not None:
         limit = -(-limit // workers)

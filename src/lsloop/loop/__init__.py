@@ -16,7 +16,9 @@ from lsloop.loop.setup import attach_model, inspect, inspect_model, setup, task_
 from lsloop.loop.job import kinds_of, links_to
 
 # A model proposes.
-from lsloop.loop.predict import asking, import_predictions, load_model, model_in_use, models_in_order, predict
+from lsloop.loop.predict import (
+    asking, import_predictions, load_model, model_in_use, models_in_order, models_that_answer, predict,
+)  # fmt: skip
 
 # Samples go out, each exactly once.
 from lsloop.loop.job import media
@@ -55,6 +57,7 @@ __all__ = [
     "media",
     "model_in_use",
     "models_in_order",
+    "models_that_answer",
     "plan_push",
     "predict",
     "process_events",

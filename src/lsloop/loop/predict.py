@@ -36,6 +36,18 @@ def models_to_ask(ledger: Ledger, config: Config, task_type: str, named: str | N
     return _bases(config, name, [named] if named else wanted.bases)
 
 
+def models_that_answer(
+    ledger: Ledger, config: Config, task_type: str, named: str | None = None
+) -> list[Model]:
+    """Return `models_to_ask`; raise UsageError where there is none."""
+    if models := models_to_ask(ledger, config, task_type, named):
+        return models
+    raise UsageError(
+        f"There is no model for {task_type}.",
+        f"Name one with --model, or as models.{task_type}.base in params.yaml; `lsloop retrain` makes one.",
+    )
+
+
 def _bases(config: Config, name: str, places: list[str]) -> list[Model]:
     return [Model(config.model_path(place), None, config.model(name).predicting) for place in places]
 
@@ -92,12 +104,7 @@ def predict(
     What it said before `since` does not count.
     """
     name, _, kind = resolved(config, task_type)
-    models = models_to_ask(ledger, config, name, model)
-    if not models:
-        raise UsageError(
-            f"There is no model for {name}.",
-            f"Name one with --model, or as models.{name}.base in params.yaml; `lsloop retrain` makes one.",
-        )
+    models = models_that_answer(ledger, config, name, model)
     asked = asking(ledger, config, name)
     backlog = predictions.Backlog(name, kind.READS, "", since)
 
