@@ -11,7 +11,7 @@ import pytest
 from faults import proxy
 from faults.proxy import Exchange, Fault, Proxy, nth
 from lsloop.errors import LsloopError, Refused, Unauthorised, Uncertain, Unreachable, UsageError
-from lsloop.labelstudio import client, credentials, people, tasks
+from lsloop.labelstudio import client, credentials, identity, people, tasks
 from lsloop.labelstudio.client import LabelStudio
 from services import Studio
 
@@ -202,6 +202,14 @@ def test_a_server_that_sends_us_elsewhere_is_named(between: Proxy, labels: Label
     between.on("GET", WHOAMI, moved)
     with pytest.raises(UsageError, match=r"https://labels\.example\.org/api/\."):
         people.whoami(labels)
+
+
+def test_the_address_of_a_page_is_not_that_of_label_studio(studio: Studio) -> None:
+    with client.connect(f"{studio.url}/projects", studio.token) as connection:
+        for ask in (people.whoami, identity.told):
+            with pytest.raises(UsageError, match=r"There is no Label Studio at .*/projects: ") as refused:
+                ask(connection)
+            assert "without the path of one of its pages" in refused.value.fix
 
 
 @pytest.mark.parametrize("kind", ["legacy", "personal"])

@@ -17,7 +17,10 @@ def told(studio: LabelStudio) -> str | None:
     """
     try:
         found = studio.get("api/organizations/")
-    except (NotFound, Unauthorised):
+    except NotFound:
+        people.whoami(studio)  # raises where this is no Label Studio at all
+        return None
+    except Unauthorised:
         return None
     if isinstance(found, list) and len(found) > 1:
         active = people.whoami(studio).get("active_organization")

@@ -6,14 +6,24 @@ from typing import Any
 
 import httpx
 
-from lsloop.errors import Refused, Unreachable
+from lsloop.errors import Refused, Unreachable, UsageError
 from lsloop.labelstudio import answers
+from lsloop.labelstudio.answers import NotFound
 from lsloop.labelstudio.client import LabelStudio
 
 
 def whoami(studio: LabelStudio) -> dict[str, Any]:
-    """The account behind the token: id, email, username, …"""
-    return dict(studio.get("api/current-user/whoami"))
+    """The account behind the token: id, email, username, …
+
+    Raises UsageError where the URL is not that of a Label Studio, as with the path of one of its pages.
+    """
+    try:
+        return dict(studio.get("api/current-user/whoami"))
+    except NotFound as error:
+        raise UsageError(
+            f"There is no Label Studio at {studio.url}: {error.problem}",
+            "Correct LABEL_STUDIO_URL: the address of Label Studio itself, without the path of one of its pages.",
+        ) from error
 
 
 def names(studio: LabelStudio) -> dict[int, str]:
