@@ -12,6 +12,7 @@ from pathlib import Path
 from lsloop.errors import UsageError
 
 _OURS = re.compile(rb"""^(?:\{\s*)?["']?task_types["']?\s*:""", re.MULTILINE)
+_EMPTY = "Put it back (`git checkout params.yaml`), or delete it: `lsloop init` writes one with every setting."
 _LOOKED_AT = 1_000_000  # bytes; a larger params.yaml is not ours
 
 
@@ -55,6 +56,8 @@ def not_a_project(start: Path) -> UsageError:
             f"The lsloop project above this folder belongs to another user: {found}.",
             f"If you trust its settings, name it: -C {found}.",
         )
+    if found := next((folder for folder in _upwards(start) if _is_empty(folder / "params.yaml")), None):
+        return UsageError(f"{found / 'params.yaml'} is empty.", _EMPTY)
     return UsageError(
         f"Not an lsloop project: {start.resolve()}, nor any folder above it.",
         "Go to your project folder or name it with -C, or make one with `lsloop init DIR`.",
@@ -62,8 +65,19 @@ def not_a_project(start: Path) -> UsageError:
 
 
 def _projects(start: Path) -> Iterator[Path]:
+    return (folder for folder in _upwards(start) if _is_project(folder))
+
+
+def _upwards(start: Path) -> tuple[Path, ...]:
     whole = start.resolve()
-    return (folder for folder in (whole, *whole.parents) if _is_project(folder))
+    return (whole, *whole.parents)
+
+
+def _is_empty(file: Path) -> bool:
+    try:
+        return file.stat().st_size <= _LOOKED_AT and not file.read_bytes().strip()
+    except OSError:  # not there, or not for us to read
+        return False
 
 
 def _may_be_followed(found: Path, start: Path) -> bool:

@@ -49,6 +49,19 @@ def test_the_nearest_project_counts_and_what_others_call_params_does_not(tmp_pat
     assert _folder.project(deep) == deep
 
 
+def test_a_params_yaml_that_is_empty_is_named_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "params.yaml").write_text("\n \n")
+    deep = inside(tmp_path)
+    asked = (_folder.project, deep), (_folder.of_a_stack, tmp_path)
+    for ask, folder in asked:
+        with pytest.raises(UsageError, match=r"params\.yaml is empty\.") as refused:
+            ask(folder)
+        assert "git checkout params.yaml" in refused.value.fix
+    (tmp_path / "params.yaml").unlink()
+    assert main(["-C", str(tmp_path), "init", "--quiet"]) == 0
+    assert _folder.project(deep) == tmp_path
+
+
 def test_outside_a_project_commands_are_refused_but_for_those_that_need_none(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
