@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from lsloop import config, resources
 from lsloop.commands import main
-from lsloop.config import dotenv
+from lsloop.config import dotenv, environment
 from lsloop.errors import UsageError
 
-NAMES = set(config._names())
+NAMES = set(environment.variables())
 
 
 @pytest.fixture(autouse=True)

@@ -9,30 +9,61 @@ A service that is not configured is the embedded one; where that runs stands in 
 import hashlib
 import hmac
 import json
-import os
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any
 from urllib.parse import urlsplit
 
-from pydantic import (
-    AliasChoices,
-    BaseModel,
-    ConfigDict,
-    Field,
-    SecretStr,
-    ValidationError,
-    field_validator,
-    model_validator,
+from lsloop import secrecy
+from lsloop.config import weburl
+from lsloop.config.environment import NO_WEBHOOK, Environment, found_in, read_environment, secrets_of
+from lsloop.config.sections import (
+    ALIASES,
+    Conflicts,
+    Events,
+    Export,
+    Gold,
+    Lock,
+    Media,
+    Model,
+    Params,
+    Pull,
+    Push,
+    Retrain,
+    Sync,
+    TaskType,
+    read_params,
 )
-from pydantic_settings import BaseSettings, SettingsConfigDict
-
-from lsloop import resources, secrecy
-from lsloop.config import address, dotenv, misfits, weburl, yamlfile
 from lsloop.errors import UsageError
-from lsloop.records import Order
+
+__all__ = [
+    "ALIASES",
+    "API_TOKEN",
+    "ML_USER",
+    "NO_WEBHOOK",
+    "STATE",
+    "WEBHOOKS",
+    "Config",
+    "Conflicts",
+    "Environment",
+    "Events",
+    "Export",
+    "Gold",
+    "Lock",
+    "Media",
+    "Model",
+    "Params",
+    "Pull",
+    "Push",
+    "Retrain",
+    "Sync",
+    "TaskType",
+    "load",
+    "read_environment",
+    "read_params",
+    "read_stack",
+]  # fmt: skip
 
 STATE = ".lsloop"
 
@@ -41,197 +72,9 @@ ML_USER = "lsloop"
 
 API_TOKEN = "api_token"  # noqa: S105  # the name of its file in the state folder
 
-NO_WEBHOOK = "none"
-"""LSLOOP_WEBHOOK_URL where Label Studio is not to tell what people do."""
-
 WEBHOOKS = ("/webhook", "/v1/webhooks/label-studio")
 """Where the server takes events; LSLOOP_WEBHOOK_URL may end in one of them, or in the path that the server
 is under."""
-
-ALIASES = {"transcript_verification": "transcript_correction"}
-"""Names of task types that the field also uses."""
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Conflicts(_Section):
-    """Strategy for a change under an annotator's hands; `open`: people decide.
-
-    It says what is done by itself.
-
-    `text` is about what they corrected: whoever listened confirmed the words they left standing, too. `media`
-    is about what they judged from: the recording, or the text that they translated.
-    """
-
-    text: Literal["open", "human_wins", "crawler_wins", "merged", "pending_reflow"] = "human_wins"
-    media: Literal["open", "human_wins", "crawler_wins", "pending_reflow"] = "pending_reflow"
-
-
-class TaskType(_Section):
-    """One labelling job.
-
-    `template` is its label config; it defaults to the job's name.
-
-    `kind` is the code that understands its answers; where there is none, what the label config says. `reads`
-    then names the sample field (or `media`) of a variable, `writes` the sample field of a control, where they
-    are not the same.
-    """
-
-    title: str = Field(default="", max_length=50)  # Label Studio's limit
-    kind: str = ""
-    template: str = ""
-    overlap: int = Field(default=1, ge=1, le=20)
-    agreement: float = Field(default=0.9, ge=0, le=1)
-    gold_floor: float = Field(default=0.6, ge=0, le=1)
-    conflicts: Conflicts = Conflicts()
-    reads: dict[str, str] = Field(default_factory=dict)
-    writes: dict[str, str] = Field(default_factory=dict)
-    sync_push: bool = False
-
-
-class Push(_Section):
-    limit: int = Field(default=500, ge=1)
-    batch: int = Field(default=500, ge=1, le=5000)
-    order: Order = "oldest"
-    random_share: float = Field(default=0.1, ge=0, le=1)
-    settle_seconds: float = Field(default=20, ge=0)
-    refresh: int = Field(default=500, ge=0)
-    loading_seconds: float = Field(default=30, ge=0)
-
-
-class Pull(_Section):
-    batch: int = Field(default=1000, ge=1, le=5000)
-    overlap_seconds: float = Field(default=300, ge=0)
-    skips: int = Field(default=3, ge=1)
-
-
-class Events(_Section):
-    tries: int = Field(default=10, ge=1)
-    keep_days: float = Field(default=7, ge=0)
-
-
-class Sync(_Section):
-    """Settings of a cycle of `lsloop sync`.
-
-    It sends samples of a task type while fewer than `backlog` of its tasks wait for annotators.
-    """
-
-    backlog: int = Field(default=1000, ge=0)
-
-
-class Lock(_Section):
-    minutes: float = Field(default=30, gt=0)
-    abandoned_days: float = Field(default=14, gt=0)
-
-
-class Gold(_Section):
-    ratio: float = Field(default=0.05, ge=0, lt=1)
-    window: int = Field(default=5, ge=1)
-
-
-class Export(_Section):
-    """Shares of the groups that new samples fall into; the rest is for training.
-
-    Groups are speakers, videos or pages.
-    """
-
-    validation: float = Field(default=0.1, ge=0, lt=1)
-    test: float = Field(default=0.1, ge=0, lt=1)
-
-    @model_validator(mode="after")
-    def _leaves_something_to_train_on(self) -> Self:
-        if self.validation + self.test >= 1:
-            raise ValueError("validation and test together must be less than 1")
-        return self
-
-
-class Media(_Section):
-    url_days: float = Field(default=60, gt=0)
-
-
-class Model(_Section):
-    """Model of a task type.
-
-    `training` and `predicting` are the model family's own settings.
-
-    `base` is a folder of the project (DVC may track it), the id of a model on a hub, or what a family calls
-    it; of a list, the first that can be used answers.
-    """
-
-    base: str | list[str] | None = None
-    start: Literal["promoted", "base"] = "promoted"
-    seed: int = Field(default=0, ge=0, lt=2**32)
-    minimum_test: int = Field(default=20, ge=2)
-    keep: int = Field(default=3, ge=1)
-    training: dict[str, Any] = Field(default_factory=dict)
-    predicting: dict[str, Any] = Field(default_factory=dict)
-
-    @field_validator("base", mode="before")
-    @classmethod
-    def _is_text_or_texts(cls, given: Any) -> Any:
-        if all(isinstance(one, str) for one in (given if isinstance(given, list) else [given or ""])):
-            return given
-        raise ValueError("it must be a text, or a list of texts")
-
-    @property
-    def bases(self) -> list[str]:
-        """The bases, the first choice first; empty where there is none."""
-        return [one for one in (self.base if isinstance(self.base, list) else [self.base]) if one]
-
-
-class Retrain(_Section):
-    """Number of accepted annotations that call for a training.
-
-    Each of `milestones` calls once, then `every` so many (0: never).
-    """
-
-    milestones: list[int] = [100, 500, 1000, 5000, 10_000]
-    every: int = Field(default=10_000, ge=0)
-
-
-class Params(_Section):
-    """`params.yaml`."""
-
-    task_types: dict[str, TaskType] = Field(default_factory=dict)
-    push: Push = Push()
-    pull: Pull = Pull()
-    events: Events = Events()
-    sync: Sync = Sync()
-    lock: Lock = Lock()
-    gold: Gold = Gold()
-    export: Export = Export()
-    media: Media = Media()
-    models: dict[str, Model] = Field(default_factory=dict)
-    retrain: Retrain = Retrain()
-
-
-class Environment(BaseSettings):
-    """Environment and `.env`.
-
-    The names are the ones labelling teams already have in their `.env` files.
-    """
-
-    model_config = SettingsConfigDict(extra="ignore", env_ignore_empty=True)
-
-    database_url: SecretStr | None = None
-    label_studio_url: str | None = None
-    label_studio_api_key: SecretStr | None = None
-    media_url: str | None = Field(
-        default=None, validation_alias=AliasChoices("MEDIA_URL", "AUDIO_SERVER_URL")
-    )
-    ls_project_transcript: int | None = None
-    ls_project_translation: int | None = None
-    ls_project_segmentation: int | None = None
-    sync_interval_minutes: float = Field(default=5, gt=0)
-    gold_sample_ratio: float | None = Field(default=None, ge=0, lt=1)
-    skip_gold_validation: bool = False
-    lsloop_secret: SecretStr | None = None
-    lsloop_api_token: SecretStr | None = None
-    lsloop_webhook_url: str | None = None
-    lsloop_webhook_secret: SecretStr | None = None
-    lsloop_studio_env: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -475,44 +318,9 @@ def load(project_dir: Path) -> Config:
     Raises UsageError naming the file, the key and what is wrong.
     """
     project_dir = project_dir.resolve()
-    (environment, odd), stack = _environment(project_dir), read_stack(project_dir)
-    secrecy.learn(_secrets(environment, stack))
+    (environment, odd), stack = found_in(project_dir), read_stack(project_dir)
+    secrecy.learn(secrets_of(environment, stack))
     return Config(project_dir, read_params(project_dir), environment, stack, tuple(odd))
-
-
-def read_environment(project_dir: Path) -> Environment:
-    """Read what the environment and `.env` say, whatever the other settings are.
-
-    Raises UsageError naming the file, the key and what is wrong.
-    """
-    environment, _ = _environment(project_dir.resolve())
-    secrecy.learn(_secrets(environment, {}))
-    return environment
-
-
-_STACK_SECRETS = ("stack label_studio_password", "stack label_studio_api_key", "stack secret")
-
-
-def _secrets(environment: Environment, stack: dict[str, Any]) -> Iterator[str]:
-    """Yield what must never be told.
-
-    Of a URL that nobody can read that is all of it, and what may be the password.
-    """
-    values = {name: value for name, value in environment if value} | {
-        f"stack {name}": stack[name] for name in stack
-    }
-    proxies = {name: url for name, url in os.environ.items() if name.lower().endswith("_proxy")}
-    for name, value in (values | proxies).items():
-        text = value.get_secret_value() if isinstance(value, SecretStr) else str(value)
-        if name.endswith("database_url"):
-            try:
-                yield from address.read(text).secrets
-            except UsageError:
-                yield text
-        elif isinstance(value, SecretStr) or name in _STACK_SECRETS:
-            yield text
-        if "://" in text and "@" in text:
-            yield text.rpartition("@")[0].partition("://")[2].partition(":")[2]
 
 
 def read_stack(project_dir: Path) -> dict[str, Any]:
@@ -531,99 +339,3 @@ def read_stack(project_dir: Path) -> dict[str, Any]:
             f"{STATE}/stack.json holds no settings.", "Run `lsloop down` and `lsloop up` to write it anew."
         )
     return found
-
-
-def read_params(project_dir: Path) -> Params:
-    """The project folder's own params.yaml, else the shipped one.
-
-    Raises UsageError.
-    """
-    own = project_dir / "params.yaml"
-    path = own if dotenv.is_there(own) else resources.path("params.yaml")
-    found, lines = yamlfile.read(path)
-    try:
-        return Params.model_validate(_without_nothing(found))
-    except ValidationError as error:
-        keys, words = misfits.first(error, _known(Params))
-        line = next((lines[keys[:n]] for n in range(len(keys), 0, -1) if keys[:n] in lines), None)
-        where = path.name if line is None else f"{path.name}, line {line}"
-        raise UsageError(f"{where}: {words}.", f"Correct {path} and run again.") from error
-
-
-def _without_nothing(found: dict[str, Any]) -> dict[str, Any]:
-    """Leave out sections that are empty, as their lines are all comments.
-
-    A task type or a model may have no settings of its own.
-    """
-    inner = {name: found[name] for name in ("task_types", "models") if isinstance(found.get(name), dict)}
-    named = {
-        name: {key: {} if one is None else one for key, one in section.items()}
-        for name, section in inner.items()
-    }
-    return {name: value for name, value in (found | named).items() if value is not None}
-
-
-def _known(section: type[BaseModel]) -> set[str]:
-    """All names of settings in a section and below it."""
-    found = set(section.model_fields)
-    for field in section.model_fields.values():
-        for kind in (field.annotation, *getattr(field.annotation, "__args__", ())):
-            if isinstance(kind, type) and issubclass(kind, BaseModel):
-                found |= _known(kind)
-    return found
-
-
-def _names() -> dict[str, str]:
-    """Map what the environment calls the settings to our names.
-
-    Its names are in capitals, ours are those of the fields.
-    """
-    aliases = {"MEDIA_URL": "media_url", "AUDIO_SERVER_URL": "media_url"}
-    return aliases | {name.upper(): name for name in Environment.model_fields}
-
-
-def _environment(project_dir: Path) -> tuple[Environment, list[str]]:
-    """The environment, over `.env`; and what is odd about that file."""
-    path, names = project_dir / ".env", _names()
-    there = dotenv.given_in(os.environ, names)
-    found = dotenv.read(path, set(names), there)
-    over = {names[name] for name in there}
-    more: dict[str, Any] = {name: value for name, value in found.values.items() if names[name] not in over}
-    try:
-        made = Environment(
-            **{name if names[name] == "media_url" else names[name]: value for name, value in more.items()}
-        )
-        return _with_addresses(made), [*found.odd, *_open_to_others(path, found)]
-    except ValidationError as error:
-        keys, _ = misfits.first(error)
-        name = str(keys[0]).upper()
-        where = f"{path}, line {found.lines[name]}: {name}" if name in more else f"{name} in the environment"
-        _, words = misfits.first(error, called=where)
-        raise UsageError(f"{words}.", "Correct it and run again.") from error
-
-
-def _with_addresses(environment: Environment) -> Environment:
-    """Read every address with one parser.
-
-    What it cannot be is refused by the name of its setting.
-    """
-    changed: dict[str, str] = {}
-    for name, shown in (("label_studio_url", "LABEL_STUDIO_URL"), ("media_url", "AUDIO_SERVER_URL")):
-        if given := getattr(environment, name):
-            changed[name] = weburl.checked(shown, given)
-    given = (environment.lsloop_webhook_url or "").strip()
-    if given and given.lower() != NO_WEBHOOK:
-        changed["lsloop_webhook_url"] = weburl.checked("LSLOOP_WEBHOOK_URL", given, query=True)
-    elif given:
-        changed["lsloop_webhook_url"] = NO_WEBHOOK
-    return environment.model_copy(update=changed)
-
-
-def _open_to_others(path: Path, found: dotenv.Found) -> list[str]:
-    secret = [name for name, value in found.values.items() if name.endswith(_SECRET) or "@" in value]
-    if not secret or not dotenv.is_open(path):
-        return []
-    return [f"Other users of this machine may read {path}, which holds {secret[0]}: chmod 600 {path}"]
-
-
-_SECRET = ("_KEY", "_SECRET", "_TOKEN")
