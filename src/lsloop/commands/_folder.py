@@ -12,7 +12,9 @@ from pathlib import Path
 from lsloop.errors import UsageError
 
 _OURS = re.compile(rb"""^(?:\{\s*)?["']?task_types["']?\s*:""", re.MULTILINE)
-_EMPTY = "Put it back (`git checkout params.yaml`), or delete it: `lsloop init` writes one with every setting."
+_EMPTY = (
+    "Put it back (`git checkout params.yaml`), or delete it: `lsloop init` writes one with every setting."
+)
 _LOOKED_AT = 1_000_000  # bytes; a larger params.yaml is not ours
 
 

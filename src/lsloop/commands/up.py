@@ -54,7 +54,7 @@ def down(ctx: typer.Context) -> None:
 
 
 def _refuse_unfit(settings: config.Config) -> None:
-    """Raise UsageError where no ledger can be kept in the database that DATABASE_URL names.
+    """Raise UsageError where DATABASE_URL names a database that can keep no ledger.
 
     Nothing was started then. One that lacks only an upgrade, or that does not answer yet, is warned of.
     """

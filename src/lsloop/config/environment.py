@@ -1,4 +1,4 @@
-"""Environment and `.env`: addresses, numbers of projects, and what must never be told."""
+"""Environment and `.env`: addresses, project numbers, and what must never be told."""
 
 import os
 from collections.abc import Iterator
