@@ -58,9 +58,12 @@ def main(base: str, data: str, out: str, seed: int, steps: int) -> None:
     trainer = transformers.Trainer(
         model=transformers.AutoModelForCTC.from_pretrained(base, ctc_zero_infinity=True),
         args=transformers.TrainingArguments(
-            output_dir=out, max_steps=steps, per_device_train_batch_size=SETTINGS["batch_size"], seed=seed, data_seed=seed,
-            learning_rate=SETTINGS["learning_rate"], lr_scheduler_type=SETTINGS["scheduler"], save_total_limit=2,
-            save_steps=SETTINGS["save_steps"], logging_steps=SETTINGS["log_steps"], remove_unused_columns=False,
+            output_dir=out, max_steps=steps, per_device_train_batch_size=SETTINGS["batch_size"], seed=seed,
+            data_seed=seed,
+            learning_rate=SETTINGS["learning_rate"], lr_scheduler_type=SETTINGS["scheduler"],
+            save_total_limit=2,
+            save_steps=SETTINGS["save_steps"], logging_steps=SETTINGS["log_steps"],
+            remove_unused_columns=False,
             use_cpu=True, report_to=[], disable_tqdm=True,
         ),
         data_collator=collate,

@@ -20,15 +20,18 @@ from lsloop.steps import sample
 SOUND_SECONDS, RATE = 1, 16_000
 
 ACCEPT = """
-    INSERT INTO tasks (sample_id, task_type, project_id, ls_task_id, state, sync_version, reads, writes, base, claimed_by,
+    INSERT INTO tasks (sample_id, task_type, project_id, ls_task_id, state, sync_version, reads, writes,
+                       base, claimed_by,
                        opened_at, sent_at)
     SELECT s.sample_id, '{task_type}', {project_id}, s.arrival, 'accepted', 1, '{{media}}', '{{transcript}}',
            snapshot(s, '{{media,transcript}}'), 'fill', now(), now()
       FROM samples s;
-    INSERT INTO annotations (server, ls_annotation_id, task_key, ls_task_id, annotator, result, value, result_hash,
+    INSERT INTO annotations (server, ls_annotation_id, task_key, ls_task_id, annotator, result, value,
+                             result_hash,
                              was_cancelled, ground_truth, lead_time, ls_created_at, ls_updated_at)
     SELECT 'bench', ls_task_id, task_key, ls_task_id, 'annotator-' || ls_task_id % 30, '[]',
-           jsonb_build_object('transcript', 'xin chào cuộc họp ' || ls_task_id), ls_task_id::text, false, false, 5,
+           jsonb_build_object('transcript', 'xin chào cuộc họp ' || ls_task_id), ls_task_id::text, false,
+           false, 5,
            now(), now()
       FROM tasks;
     SELECT write_revisions(array_agg(t.task_key), array_agg(a.annotation_id), array_agg(a.value), 'human'),

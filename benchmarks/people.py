@@ -39,16 +39,20 @@ FILL = """
     INSERT INTO samples (external_id, fields, media_path, media_md5)
     SELECT 'clip-' || n, jsonb_build_object('transcript', 'xin chào meeting ' || n), n || '.wav', md5(n::text)
       FROM generate_series(1, {samples}) n;
-    INSERT INTO tasks (sample_id, task_type, project_id, ls_task_id, state, sync_version, reads, writes, base, claimed_by,
+    INSERT INTO tasks (sample_id, task_type, project_id, ls_task_id, state, sync_version, reads, writes,
+                       base, claimed_by,
                        opened_at, sent_at)
     SELECT s.sample_id, '{task_type}', {project_id}, s.arrival,
-           CASE WHEN s.arrival % 20 < 13 THEN 'accepted' WHEN s.arrival % 20 < 19 THEN 'open' ELSE 'conflicted' END, 1,
+           CASE WHEN s.arrival % 20 < 13 THEN 'accepted' WHEN s.arrival % 20 < 19 THEN 'open'
+           ELSE 'conflicted' END, 1,
            '{{media}}', '{{transcript}}', snapshot(s, '{{media,transcript}}'), 'fill', now(), now()
       FROM samples s WHERE s.arrival <= {tasks};
-    INSERT INTO annotations (server, ls_annotation_id, task_key, ls_task_id, annotator, result, value, result_hash,
+    INSERT INTO annotations (server, ls_annotation_id, task_key, ls_task_id, annotator, result, value,
+                             result_hash,
                              was_cancelled, ground_truth, lead_time, ls_created_at, ls_updated_at)
     SELECT 'bench', ls_task_id, task_key, ls_task_id, 'annotator-' || ls_task_id % 30, '[]',
-           jsonb_build_object('transcript', 'xin chào cuộc họp ' || ls_task_id), ls_task_id::text, false, false, 5,
+           jsonb_build_object('transcript', 'xin chào cuộc họp ' || ls_task_id), ls_task_id::text, false,
+           false, 5,
            now(), now()
       FROM tasks WHERE state <> 'open';
     SELECT write_revisions(array_agg(t.task_key), array_agg(a.annotation_id), array_agg(a.value), 'human'),
@@ -59,9 +63,11 @@ FILL = """
       FROM tasks t, writing_of_ours(true) WHERE t.sample_id = s.sample_id AND t.state = 'conflicted';
     UPDATE tasks SET state = 'open' WHERE state = 'conflicted';
     SELECT open_conflict(t, s, a, moved_fields(t, s, a.value))
-      FROM tasks t JOIN samples s USING (sample_id) JOIN annotations a USING (task_key) WHERE t.state = 'open';
+      FROM tasks t JOIN samples s USING (sample_id) JOIN annotations a USING (task_key)
+      WHERE t.state = 'open';
     INSERT INTO locks (sample_id, task_type, locked_by, task_key, released_at)
-    SELECT sample_id, task_type, 'label_studio', task_key, CASE WHEN state = 'accepted' THEN now() END FROM tasks
+    SELECT sample_id, task_type, 'label_studio', task_key,
+           CASE WHEN state = 'accepted' THEN now() END FROM tasks
     ON CONFLICT DO NOTHING;
     ANALYZE;
 """

@@ -133,7 +133,9 @@ def write_metadata(path: Path, count: int, **fields: str) -> None:
             row = {
                 "external_id": f"clip-{number:07}",
                 "transcript": f"ok team, hôm nay mình có meeting lúc {number} giờ, nhớ gửi report trước nhé",
-                "translation": f"ok team, today we have a meeting at {number}, remember to send the report first",
+                "translation": (
+                    f"ok team, today we have a meeting at {number}, remember to send the report first"
+                ),
                 "group": f"speaker-{number % 500}",
                 "priority": number % 3,
                 **{name: text.format(number=number) for name, text in fields.items()},
@@ -147,7 +149,8 @@ def _fill(place: Place, task_type_names: list[str]) -> None:
     with place.ledger.transaction() as transaction:
         transaction.run(
             """INSERT INTO predictions (sample_id, task_type, model_version, value, score, sync_version)
-               SELECT sample_id, task_type, :model, jsonb_build_object('transcript', fields ->> 'transcript' || ' ạ',
+               SELECT sample_id, task_type, :model, jsonb_build_object('transcript',
+                      fields ->> 'transcript' || ' ạ',
                           'quality_flags', '[]'::jsonb, 'confidence', NULL, 'notes', ''), :score, sync_version
                  FROM samples, unnest(CAST(:names AS text[])) task_type""".replace("::", r"\:\:"),
             model=MODEL, score=SCORE, names=task_type_names,

@@ -9,7 +9,10 @@ from rich.console import Console
 from rich.text import Text
 
 HERE = Path(__file__).parent
-ACTS = r"world|stack|ingest|push|annotate|crawl|webhook|pull|release|rethink|decide|check|hold out|dvc|pool|round \d+"
+ACTS = (
+    r"world|stack|ingest|push|annotate|crawl|webhook|pull|release|rethink|decide|check|hold"
+    r" out|dvc|pool|round \d+"
+)
 
 
 def main() -> None:

@@ -54,7 +54,8 @@ class Office:
         """Submit an annotation; it reaches the ledger with the next `pull`. Answers its id."""
         made = next(self._ids)
         given = Annotation(
-            made, annotator, [{"id": "r", "value": value}], value, None, False, False, 1.0, self._now(), self._now()
+            made, annotator, [{"id": "r", "value": value}], value, None, False, False, 1.0, self._now(),
+            self._now()
         )  # fmt: skip
         self._change(number, [*self._tasks[number].annotations, replace(given, **fields)])
         return made

@@ -26,8 +26,10 @@ TEMPLATE = "migrated"
 
 # The files that take longest, from two minutes down to ten seconds (`pytest --durations=0` tells them).
 LONGEST = (
-    "test_demo.py", "test_gallery.py", "test_stack_up.py", "test_loop_model.py", "test_stack_up_studio.py", "test_dvc.py",
-    "test_training_runs.py", "test_retrain.py", "test_doctor.py", "test_postgres_gone.py", "test_real_input.py",
+    "test_demo.py", "test_gallery.py", "test_stack_up.py", "test_loop_model.py", "test_stack_up_studio.py",
+    "test_dvc.py",
+    "test_training_runs.py", "test_retrain.py", "test_doctor.py", "test_postgres_gone.py",
+    "test_real_input.py",
     "test_server_streaming.py", "test_stack_environment.py", "test_stack_studio.py", "test_pull_faults.py",
     "test_retrain_dvc.py", "test_gold_commands.py", "test_backup.py", "test_sync.py",
     "test_retrain_jobs.py", "test_export_killed.py", "test_rounds.py", "test_events_at_random.py",

@@ -140,9 +140,11 @@ DRAWN = (
     "chat",
 )
 LABELS = {
-    "rectanglelabels": "rectangle", "polygonlabels": "polygon", "keypointlabels": "keypoint", "ellipselabels": "ellipse",
+    "rectanglelabels": "rectangle", "polygonlabels": "polygon", "keypointlabels": "keypoint",
+    "ellipselabels": "ellipse",
     "brushlabels": "brush", "bitmasklabels": "bitmask", "vectorlabels": "vector", "ocrlabels": "page",
-    "hypertextlabels": "html", "paragraphlabels": "paragraphs", "timeserieslabels": "series", "timelinelabels": "frames",
+    "hypertextlabels": "html", "paragraphlabels": "paragraphs", "timeserieslabels": "series",
+    "timelinelabels": "frames",
 }  # fmt: skip
 
 
@@ -168,7 +170,8 @@ def _where(shape: str, kind: str, chance: random.Random) -> Item:
         "ellipse": {"x": x, "y": y, "radiusX": wide, "radiusY": high, "rotation": 0},
         "brush": {"format": "rle", "rle": [chance.randint(0, 255) for _ in range(9)]},
         "bitmask": {"imageDataURL": f"data:image/png;base64,{first}"},
-        "vector": {"vertices": [{"id": "a", "x": x, "y": y}, {"id": "b", "x": x + wide, "y": y}], "closed": False},
+        "vector": {"vertices": [{"id": "a", "x": x, "y": y}, {"id": "b", "x": x + wide, "y": y}],
+        "closed": False},
         "videorectangle": {"framesCount": 120, "duration": LENGTH, "sequence": [
             {"frame": frame, "enabled": True, **box, "time": frame / 24} for frame in (first + 1, last + 1)]},
         "html": {"start": path, "end": path, "startOffset": first, "endOffset": last, "text": "chào",

@@ -32,11 +32,14 @@ def said(value: Any, score: Any = 0.5) -> Guess:
 
 
 _ODD: list[Any] = [
-    {"transcript": 7}, {"transcript": ["a"]}, {"transcript": {}}, {"transcript": True}, {"transcript": "a\0b"},
+    {"transcript": 7}, {"transcript": ["a"]}, {"transcript": {}}, {"transcript": True},
+    {"transcript": "a\0b"},
     {"transcript": "a\ud800"}, {"transcript": "a", "quality_flags": 7},
     {"transcript": "a", "quality_flags": ["no such flag"]},
-    {"transcript": "a", "confidence": 99}, {"transcript": "a", "confidence": "x"}, {"transcript": "a", "notes": 2**70},
-    {"transcript": "a", "extra": 2**70}, {"transcript": "a", "extra": object()}, {"transcript": "a", "extra": "\0"},
+    {"transcript": "a", "confidence": 99}, {"transcript": "a", "confidence": "x"},
+    {"transcript": "a", "notes": 2**70},
+    {"transcript": "a", "extra": 2**70}, {"transcript": "a", "extra": object()},
+    {"transcript": "a", "extra": "\0"},
     [], "text", 7, {1: 2},
 ]  # fmt: skip
 

@@ -152,6 +152,7 @@ class Office:
             "locks": self.rows("SELECT * FROM locks WHERE released_at IS NULL ORDER BY lock_id"),
             "annotations": self.rows("SELECT * FROM annotations ORDER BY annotation_id"),
             "conflicts": self.rows(
-                "SELECT conflict_id, task_key, base, ours, theirs, moved, status FROM conflicts ORDER BY conflict_id"
+                "SELECT conflict_id, task_key, base, ours, theirs, moved, status FROM conflicts ORDER BY"
+                " conflict_id"
             ),
         }

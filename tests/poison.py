@@ -33,16 +33,20 @@ NAMES = (
 )
 WRONG = {
     "null": "null", "true": "true", "a number": "7", "a long number": BIG,
-    "1e999": "1e999", "-1e300": "-1e300", "NaN": "NaN", "text": '"text"', "an empty list": "[]", "a list": "[1, null, []]",
-    "an object": '{"a": {"b": 1}}', "NUL": '"a\\u0000b"', "half a pair": '"\\ud83d"', "turned pair": '"\\udc00\\ud800"',
+    "1e999": "1e999", "-1e300": "-1e300", "NaN": "NaN", "text": '"text"', "an empty list": "[]",
+    "a list": "[1, null, []]",
+    "an object": '{"a": {"b": 1}}', "NUL": '"a\\u0000b"', "half a pair": '"\\ud83d"',
+    "turned pair": '"\\udc00\\ud800"',
     "300 deep": "[" * 300 + "]" * 300,
 }  # fmt: skip
 NO_JSON = {"an endless number": "1" * 5000, "5000 deep": "[" * 5000 + "]" * 5000, "cut off": '{"a": [1, '}
 """What makes the whole document unreadable."""
 TEXTS = {
-    "NUL": "a\\u0000b", "half a pair": "xin \\ud83d chào", "low half": "\\udc41", "controls": "\\u0001\\u0002\\u001b[31m",
+    "NUL": "a\\u0000b", "half a pair": "xin \\ud83d chào", "low half": "\\udc41",
+    "controls": "\\u0001\\u0002\\u001b[31m",
     "bidi": "\\u202eabc\\u2066", "a million": "x" * 1_000_000, "a million lines": "x\\n" * 300_000,
-    "combining": "e" + "\\u0301" * 5000, "not a character": "\\uffff\\ufffe", "quotes": "'; DROP TABLE samples; -- \\\\\\\"",
+    "combining": "e" + "\\u0301" * 5000, "not a character": "\\uffff\\ufffe",
+    "quotes": "'; DROP TABLE samples; -- \\\\\\\"",
     "copy": "\\\\.\\n\\\\N\\t", "percent": "%s %(a)s :name $1 {0}",
 }  # fmt: skip
 
@@ -59,7 +63,8 @@ def region(name: str = "transcription", text: str = "heard", **raw: str) -> str:
 def answers() -> list[Poison]:
     """Annotations that are wrong in every field, and results that are wrong in every place."""
     fields = (
-        "id", "result", "was_cancelled", "ground_truth", "lead_time", "completed_by", "updated_by", "created_at",
+        "id", "result", "was_cancelled", "ground_truth", "lead_time", "completed_by", "updated_by",
+        "created_at",
         "updated_at", "task",
     )  # fmt: skip
     made = [Poison(f"{field} is {name}", field, text) for field in fields for name, text in WRONG.items()]
@@ -104,18 +109,26 @@ def bodies() -> dict[str, bytes]:
     """Bodies of a webhook that are no event, or hold what no column takes."""
     found = {f"a body that is {name}": text.encode() for name, text in (WRONG | NO_JSON).items()}
     found |= {
-        f"an event whose annotation is {name}": f'{{"action": "ANNOTATION_CREATED", "annotation": {text}}}'.encode()
+        f"an event whose annotation is {name}": (
+            f'{{"action": "ANNOTATION_CREATED", "annotation": {text}}}'.encode()
+        )
         for name, text in WRONG.items()
     }
     found |= {
         f"an event whose action is {name}": f'{{"action": {text}}}'.encode() for name, text in WRONG.items()
     }
     for name, text in WRONG.items():
-        about = f'{{"action": "ANNOTATION_CREATED", "annotation": {{"id": 1, "task": 1}}, "project": {{"id": {text}}}}}'
+        about = (
+            '{"action": "ANNOTATION_CREATED", "annotation": {"id": 1, "task": 1}, "project": {"id":'
+            f" {text}}}}}"
+        )
         found[f"an event whose project is {name}"] = about.encode()
     return found | {
-        "nothing": b"", "not UTF-8": b'{"action": "\xff\xfe"}', "cut off": b'{"action": "ANNOT', "two": b"{}{}",
-        "UTF-16": '{"action": "x"}'.encode("utf-16"), "a BOM": b'\xef\xbb\xbf{"action": "x"}', "only NUL": b"\x00" * 50,
+        "nothing": b"", "not UTF-8": b'{"action": "\xff\xfe"}', "cut off": b'{"action": "ANNOT',
+        "two": b"{}{}",
+        "UTF-16": '{"action": "x"}'.encode("utf-16"), "a BOM": b'\xef\xbb\xbf{"action": "x"}',
+        "only NUL": b"\x00" * 50,
         "the same key a thousand times": b"{" + b", ".join([b'"action": "x"'] * 1000) + b"}",
-        "objects 300 deep": b'{"a":' * 300 + b"1" + b"}" * 300, "objects 3000 deep": b'{"a":' * 3000 + b"1" + b"}" * 3000,
+        "objects 300 deep": b'{"a":' * 300 + b"1" + b"}" * 300,
+        "objects 3000 deep": b'{"a":' * 3000 + b"1" + b"}" * 3000,
     }  # fmt: skip

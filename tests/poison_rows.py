@@ -80,7 +80,8 @@ def _texts() -> Iterator[Poison]:
     """Values that a task type of a new project reads or writes as text."""
     for field in ("transcript", "translation"):
         for kind, value in {
-            "number": 7, "float": 0.5, "true": True, "false": False, "list": ["xin chào"], "object": {"text": "x"},
+            "number": 7, "float": 0.5, "true": True, "false": False, "list": ["xin chào"],
+            "object": {"text": "x"},
             "nested": [[["x"]]], "zero": 0,
         }.items():  # fmt: skip
             yield _row(f"{field} is a {kind}", f"{field} is nothing that", **{field: value})
@@ -156,13 +157,15 @@ def _names() -> Iterator[Poison]:
 def _media() -> Iterator[Poison]:
     for name, path, reason in (
         ("missing", "nowhere.wav", "cannot be read"), ("missing folder", "no/where.wav", "cannot be read"),
-        ("empty", "empty.wav", "is empty"), ("folder", "folder.wav", "is not a file"), ("fifo", "fifo.wav", "is not a file"),
+        ("empty", "empty.wav", "is empty"), ("folder", "folder.wav", "is not a file"),
+        ("fifo", "fifo.wav", "is not a file"),
         ("socket", "socket.wav", "is not a file"), ("root", ".", "is not a file"),
         ("absolute", "/etc/passwd", "a path inside"),
         ("up", "../outside/secret.wav", "a path inside"), ("up and down", "sub/../good.wav", "a path inside"),
         ("backslash", "back\\slash.wav", "a path inside"), ("windows", "C:\\good.wav", "a path inside"),
         ("slash at the end", "good.wav/", "names a folder"), ("folder with slash", "sub/", "names a folder"),
-        ("below a file", "good.wav/x", "cannot be read"), ("url", "https://example.com/good.wav", "cannot be read"),
+        ("below a file", "good.wav/x", "cannot be read"),
+        ("url", "https://example.com/good.wav", "cannot be read"),
         ("line break", "line\nbreak.wav", "line break"), ("tab", "tab\t.wav", "control character"),
         ("line separator", "u2028\u2028.wav", "line break"), ("capitals", "GOOD.wav", "cannot be read"),
         ("blank", " good.wav", "cannot be read"), ("long", "x" * 300 + ".wav", "cannot be read"),

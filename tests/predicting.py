@@ -61,7 +61,8 @@ def project(
     }
     (folder / "params.yaml").write_text(yaml.safe_dump(settings))
     (folder / config.STATE).mkdir()
-    known = {"server_url": "http://127.0.0.1:8000", "secret": "a secret of the tests", "label_studio_url": "http://ls.invalid",
+    known = {"server_url": "http://127.0.0.1:8000", "secret": "a secret of the tests",
+    "label_studio_url": "http://ls.invalid",
              "label_studio_api_key": "token"}  # fmt: skip
     (folder / config.STATE / "stack.json").write_text(json.dumps({**known, **stack}))
     return config.load(folder)

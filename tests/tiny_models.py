@@ -54,7 +54,8 @@ def whisper(folder: Path, texts: list[str], std: float = 0.06) -> Path:
     transformers.set_seed(0)
     model = transformers.WhisperForConditionalGeneration(
         transformers.WhisperConfig(
-            vocab_size=len(tokenizer), num_mel_bins=80, d_model=96, init_std=std, encoder_layers=1, decoder_layers=1,
+            vocab_size=len(tokenizer), num_mel_bins=80, d_model=96, init_std=std, encoder_layers=1,
+            decoder_layers=1,
             encoder_attention_heads=4, decoder_attention_heads=4, encoder_ffn_dim=192, decoder_ffn_dim=192,
             max_source_positions=100, max_target_positions=48, decoder_start_token_id=start, pad_token_id=end,
             bos_token_id=end, eos_token_id=end, suppress_tokens=[], begin_suppress_tokens=[],
@@ -121,8 +122,10 @@ def marian(folder: Path, rows: list[Row]) -> Path:
     vocabulary = {"</s>": 0, "<unk>": 1}
     for side, name in (("source", "transcript"), ("target", "translation")):
         sentencepiece.SentencePieceTrainer.train(
-            sentence_iterator=iter([row[name] for row in rows]), model_prefix=str(folder / side), vocab_size=120,
-            model_type="unigram", character_coverage=1.0, hard_vocab_limit=False, bos_id=-1, eos_id=0, unk_id=1,
+            sentence_iterator=iter([row[name] for row in rows]), model_prefix=str(folder / side),
+            vocab_size=120,
+            model_type="unigram", character_coverage=1.0, hard_vocab_limit=False, bos_id=-1, eos_id=0,
+            unk_id=1,
             minloglevel=2,
         )  # fmt: skip
         (folder / f"{side}.model").rename(folder / f"{side}.spm")
@@ -137,9 +140,11 @@ def marian(folder: Path, rows: list[Row]) -> Path:
     )
     transformers.set_seed(0)
     config = transformers.MarianConfig(
-        vocab_size=len(vocabulary), d_model=96, init_std=0.06, encoder_layers=1, decoder_layers=1, dropout=0.0,
+        vocab_size=len(vocabulary), d_model=96, init_std=0.06, encoder_layers=1, decoder_layers=1,
+        dropout=0.0,
         encoder_attention_heads=4, decoder_attention_heads=4, encoder_ffn_dim=192, decoder_ffn_dim=192,
-        max_position_embeddings=64, pad_token_id=pad, decoder_start_token_id=pad, eos_token_id=0, bos_token_id=None,
+        max_position_embeddings=64, pad_token_id=pad, decoder_start_token_id=pad, eos_token_id=0,
+        bos_token_id=None,
         forced_eos_token_id=0, scale_embedding=True,
     )  # fmt: skip
     model = transformers.MarianMTModel(config)
@@ -182,7 +187,8 @@ def frames(folder: Path) -> Path:
     config = transformers.Wav2Vec2Config(
         hidden_size=64, num_hidden_layers=1, num_attention_heads=4, intermediate_size=128, conv_dim=(32,) * 5,
         conv_stride=(5, 4, 4, 2, 2), conv_kernel=(10, 8, 8, 4, 4), feat_extract_norm="layer", conv_bias=True,
-        do_stable_layer_norm=True, num_conv_pos_embeddings=15, num_conv_pos_embedding_groups=4, mask_time_prob=0.0,
+        do_stable_layer_norm=True, num_conv_pos_embeddings=15, num_conv_pos_embedding_groups=4,
+        mask_time_prob=0.0,
         layerdrop=0.0, hidden_dropout=0.0, attention_dropout=0.0, feat_proj_dropout=0.0,
         num_labels=len(FRAME_LABELS), id2label=dict(enumerate(FRAME_LABELS)),
         label2id={label: number for number, label in enumerate(FRAME_LABELS)},

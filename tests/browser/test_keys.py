@@ -23,7 +23,8 @@ from serving import SECRET, serving
 pytestmark = [pytest.mark.browser, pytest.mark.studio]
 
 FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync",
     "--no-first-run", "--mute-audio", "--autoplay-policy=no-user-gesture-required",
 ]  # fmt: skip
 LATER = 4_000_000_000

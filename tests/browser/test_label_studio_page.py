@@ -18,7 +18,8 @@ from world import World
 pytestmark = [pytest.mark.browser, pytest.mark.studio]
 
 FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync",
     "--no-first-run",
 ]  # fmt: skip
 LATER = 4_000_000_000
@@ -26,7 +27,10 @@ IMAGES = """<View><Image name="image" value="$image"/>
 <RectangleLabels name="box" toName="image"><Label value="cat"/></RectangleLabels></View>"""
 SHOWN = "() => [...document.images].some(i => i.naturalWidth === 64 && i.naturalHeight === 48)"
 HACKED = "window.hacked = top.hacked = 1"
-HOSTILE = f"</p><script>{HACKED}</script><img src=x onerror=\"{HACKED}\"><svg onload='{HACKED}'>\"'><b id=ours>bold</b>"
+HOSTILE = (
+    f"</p><script>{HACKED}</script><img src=x onerror=\"{HACKED}\"><svg onload='{HACKED}'>\"'><b"
+    " id=ours>bold</b>"
+)
 
 
 @pytest.fixture(scope="module")

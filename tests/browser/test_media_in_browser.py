@@ -20,7 +20,8 @@ pytestmark = pytest.mark.browser
 
 LATER = 4_000_000_000
 FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync",
     "--no-first-run", "--mute-audio", "--autoplay-policy=no-user-gesture-required",
 ]  # fmt: skip
 

@@ -23,7 +23,8 @@ from world import transcript, wait_until
 pytestmark = [pytest.mark.browser, pytest.mark.studio]
 
 FLAGS = [
-    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync",
+    "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync",
     "--no-first-run", "--mute-audio", "--autoplay-policy=no-user-gesture-required",
 ]  # fmt: skip
 
@@ -41,7 +42,8 @@ VI, EN = '<voice xml:lang="vi">{}</voice>', '<voice xml:lang="en">{}</voice>'
 SENTENCES = {
     "vi-1": (VI.format("Hôm nay trời đẹp quá"), "hôm nay trời đẹp quá", "hôm nay trời đẹp qua"),
     "vi-2": (VI.format("Chúng ta đi ăn phở nhé"), "chúng ta đi ăn phở nhé", "chúng ta đi ăn phổ nhé"),
-    "en-1": (EN.format("See you at the meeting tomorrow"), "see you at the meeting tomorrow", "sea you at the meeting"),
+    "en-1": (EN.format("See you at the meeting tomorrow"), "see you at the meeting tomorrow",
+    "sea you at the meeting"),
     "cs-1": (
         VI.format("Em đã gửi") + EN.format("the report") + VI.format("cho anh rồi ạ"),
         "em đã gửi the report cho anh rồi ạ", "em đã gửi đơ ri pọt cho anh rồi ạ",

@@ -49,7 +49,8 @@ def check_sent_once(world: World, task_type: str = TRANSCRIPT, samples: int | No
     assert [name for name, count in times.items() if count > 1] == [], "twice in Label Studio"
     assert len(times) == (len(names) if samples is None else samples), "missing in Label Studio"
     known = world.rows(
-        "SELECT task_key, ls_task_id, state, sample_id FROM tasks WHERE task_type = :t AND state <> 'cancelled'",
+        "SELECT task_key, ls_task_id, state, sample_id FROM tasks WHERE task_type = :t AND state <>"
+        " 'cancelled'",
         t=task_type,
     )
     assert {(str(row.task_key), row.ls_task_id, str(row.sample_id)) for row in known} == {

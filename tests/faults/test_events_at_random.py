@@ -34,10 +34,14 @@ CLIPS = 4
 NUMBERS = itertools.count(1)
 
 SAME = {
-    "samples": "SELECT external_id, fields, array(SELECT jsonb_object_keys(held) ORDER BY 1) FROM samples ORDER BY 1",
+    "samples": (
+        "SELECT external_id, fields, array(SELECT jsonb_object_keys(held) ORDER BY 1) FROM samples ORDER BY 1"
+    ),
     "tasks": "SELECT task_key, ls_task_id, state, gone_at IS NULL, skips, waits_for FROM tasks ORDER BY 1",
-    "annotations": """SELECT ls_annotation_id, task_key, value, was_cancelled, ground_truth, annotator FROM annotations
-                       WHERE deleted_at IS NULL ORDER BY 1""",
+    "annotations": (
+        """SELECT ls_annotation_id, task_key, value, was_cancelled, ground_truth, annotator FROM annotations
+                       WHERE deleted_at IS NULL ORDER BY 1"""
+    ),
     "locks": "SELECT sample_id, task_key FROM locks WHERE released_at IS NULL ORDER BY 1, 2",
     "conflicts": "SELECT task_key, status FROM conflicts ORDER BY 1, 2",
 }

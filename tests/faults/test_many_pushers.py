@@ -72,7 +72,10 @@ def test_a_lock_taken_while_a_push_makes_its_choice_is_seen(empty: World) -> Non
                     "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
                 )
             )
-            locked = "SELECT success FROM samples, lock_sample_for_annotation(sample_id, 'crawler') WHERE external_id = :id"
+            locked = (
+                "SELECT success FROM samples, lock_sample_for_annotation(sample_id, 'crawler') WHERE"
+                " external_id = :id"
+            )
             assert empty.value(locked, id="clip-002")
         assert push.result().sent == 1
     promises.check_sent_once(empty, samples=1)

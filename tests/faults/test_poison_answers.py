@@ -63,7 +63,8 @@ class Wire:
 
     def _annotation(self, ls_task_id: int, raw: dict[str, str], with_result: bool) -> dict[str, Any]:
         made: dict[str, Any] = {
-            "id": 1000 + ls_task_id, "task": ls_task_id, "result": transcript(f"heard {ls_task_id}"), "was_cancelled": False,
+            "id": 1000 + ls_task_id, "task": ls_task_id, "result": transcript(f"heard {ls_task_id}"),
+            "was_cancelled": False,
             "ground_truth": False, "lead_time": 2.0, "completed_by": 1, "updated_by": 1,
             "created_at": "2026-11-21T00:52:32.575064Z", "updated_at": "2026-11-21T00:52:32.575064Z",
         }  # fmt: skip

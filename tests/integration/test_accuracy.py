@@ -103,8 +103,10 @@ def test_a_file_is_measured_and_its_bad_lines_are_named(
     lines = [
         json.dumps({"external_id": "a", "value": {"transcript": "xin chào bạn"}}),
         json.dumps({"external_id": "b", "prediction": {"transcript": "tôi"}, "model_version": "other"}),
-        json.dumps({"external_id": "nobody", "value": {"transcript": "?"}}), "", "{", "[]", '{"external_id": 1}',
-        json.dumps({"external_id": "c", "value": "text"}), json.dumps({"external_id": "c", "value": {"transcript": 7}}),
+        json.dumps({"external_id": "nobody", "value": {"transcript": "?"}}), "", "{", "[]",
+        '{"external_id": 1}',
+        json.dumps({"external_id": "c", "value": "text"}),
+        json.dumps({"external_id": "c", "value": {"transcript": 7}}),
     ]  # fmt: skip
     (folder / "said.jsonl").write_text("\n".join(lines), encoding="utf-8")
     found = told(folder, capsys, "--predictions", "said.jsonl", code=1)

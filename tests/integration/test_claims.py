@@ -15,7 +15,8 @@ def names(ledger: Ledger) -> dict[str, str]:
     with ledger.transaction() as transaction:
         rows = transaction.rows(
             """INSERT INTO samples (external_id, fields) SELECT name, '{"transcript": "x"}'
-                 FROM unnest(ARRAY['a', 'b', 'c', 'd', 'e', 'f']) WITH ORDINALITY n(name, place) ORDER BY place
+                 FROM unnest(ARRAY['a', 'b', 'c', 'd', 'e', 'f']) WITH ORDINALITY n(name,
+                             place) ORDER BY place
                RETURNING sample_id, external_id"""
         )
     return {str(row.sample_id): row.external_id for row in rows}

@@ -48,7 +48,8 @@ class Patient:
         assert given.database_url
         settings = {
             "DATABASE_URL": given.database_url.get_secret_value(), "LABEL_STUDIO_URL": self.studio.url,
-            "LABEL_STUDIO_API_KEY": self.studio.token, "AUDIO_SERVER_URL": self.url, "LSLOOP_WEBHOOK_URL": self.url,
+            "LABEL_STUDIO_API_KEY": self.studio.token, "AUDIO_SERVER_URL": self.url,
+            "LSLOOP_WEBHOOK_URL": self.url,
             "LSLOOP_SECRET": SECRET, **changed,
         }  # fmt: skip
         path = self.folder / ".env"
@@ -105,7 +106,10 @@ def patient(
     folder = world.config.project_dir
     (folder / "remote").mkdir()
     (folder / ".dvc" / "tmp").mkdir(parents=True)
-    remote = f"[core]\n    no_scm = True\n    remote = store\n['remote \"store\"']\n    url = {folder / 'remote'}\n"
+    remote = (
+        "[core]\n    no_scm = True\n    remote = store\n['remote \"store\"']\n    url ="
+        f" {folder / 'remote'}\n"
+    )
     (folder / ".dvc" / "config").write_text(remote)
     with serving(world.raw_dir, studio=studio.url, desk=Desk(world.ledger, world.config, "t")) as url:
         hook = {"lsloop_webhook_url": url, "media_url": url}

@@ -61,7 +61,8 @@ def test_every_captured_payload_is_stored_and_looked_at_or_ignored(ledger: Ledge
         transaction.run(
             """INSERT INTO annotations (server, ls_annotation_id, task_key, ls_task_id, annotator, result, result_hash,
                                         was_cancelled, ground_truth, ls_created_at, ls_updated_at)
-               SELECT :server, unnest(ARRAY[12279, 12280]), task_key, ls_task_id, 'an', '[]', '', false, false, now(), now()
+               SELECT :server, unnest(ARRAY[12279, 12280]), task_key, ls_task_id, 'an', '[]', '', false,
+                      false, now(), now()
                  FROM tasks""",
             server=SERVER,
         )  # fmt: skip
@@ -87,7 +88,8 @@ def test_what_is_stored_holds_no_secret_of_the_project(ledger: Ledger) -> None:
 
 
 HOSTILE = (
-    {"task": "1; DROP TABLE tasks"}, {"task": -1}, {"task": 2**70}, {"task": 2**63}, {"task": True}, {"task": None},
+    {"task": "1; DROP TABLE tasks"}, {"task": -1}, {"task": 2**70}, {"task": 2**63}, {"task": True},
+    {"task": None},
     {"task": [[1]]}, "text", 7, [None], [], {"task": {"id": "<b>"}}, {"task": "\0"},
 )  # fmt: skip
 
@@ -156,7 +158,8 @@ def test_what_cannot_be_looked_at_is_tried_ever_later_then_given_up_and_can_be_r
         with ledger.transaction() as transaction:
             waits.append(
                 transaction.value(
-                    "SELECT round(extract(epoch FROM next_try_at - clock_timestamp())) FROM events WHERE error IS NOT NULL"
+                    "SELECT round(extract(epoch FROM next_try_at - clock_timestamp())) FROM events WHERE"
+                    " error IS NOT NULL"
                 )
             )
         due_at_once(ledger)

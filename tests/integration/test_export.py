@@ -40,8 +40,10 @@ def test_the_tree_holds_what_was_accepted_with_its_media_and_who_said_it(project
     accepted_at = answer.pop("accepted_at")
     assert accepted_at.endswith("Z")
     assert answer == {
-        "field": "transcript", "value": "xin chào", "revision": 2, "origin": "human", "annotator": "ann@example.com",
-        "remarks": {"quality_flags": [], "confidence": 4, "notes": ""}, "model_version": None, "sync_version": 1,
+        "field": "transcript", "value": "xin chào", "revision": 2, "origin": "human",
+        "annotator": "ann@example.com",
+        "remarks": {"quality_flags": [], "confidence": 4, "notes": ""}, "model_version": None,
+        "sync_version": 1,
     }  # fmt: skip
     told = project.metadata("c1")
     assert (told["external_id"], told["task_type"], told["answers"]) == ("c1", TRANSCRIPT, {"transcript": 2})

@@ -133,10 +133,12 @@ OUTLINE = region("b", {"points": [[0, 0], [50, 0], [50, 50]], "polygonlabels": [
 }
 WRONG = {
     "coco": [
-        region("a", {**BOX, "x": "10"}), {**region("a", BOX), "original_width": None}, {**region("a", BOX), "value": "x"},
+        region("a", {**BOX, "x": "10"}), {**region("a", BOX), "original_width": None},
+        {**region("a", BOX), "value": "x"},
     ],
     "voc": [OUTLINE, region("a", {k: v for k, v in BOX.items() if k != "width"})],
-    "yolo": [region("a", {**BOX, "x": None}), {**OUTLINE, "value": {"points": "q", "polygonlabels": ["cat"]}}],
+    "yolo": [region("a", {**BOX, "x": None}),
+    {**OUTLINE, "value": {"points": "q", "polygonlabels": ["cat"]}}],
 }  # fmt: skip
 
 

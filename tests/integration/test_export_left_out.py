@@ -80,7 +80,8 @@ def exported(
     project: Project, target: Path, layout: str, kind: Any = transcript_correction
 ) -> steps_export.Part:
     wanted = steps_export.Wanted(
-        target=target, raw_dir=project.config.raw_dir, project_dir=project.config.project_dir, layout=layouts.load(layout),
+        target=target, raw_dir=project.config.raw_dir, project_dir=project.config.project_dir,
+        layout=layouts.load(layout),
         kinds={TRANSCRIPT: kind}, validation=0.1, test=0.1,
     )  # fmt: skip
     return steps_export.export(project.ledger, wanted).task_types[TRANSCRIPT]
@@ -243,7 +244,8 @@ def test_a_full_disk_ends_the_export_and_the_old_one_is_whole(
 def test_speech_in_any_container_has_a_duration_or_is_left_out(project: Project, tmp_path: Path) -> None:
     raw = project.config.raw_dir / "audio"
     kinds: dict[str, dict[str, Any]] = {
-        "a.opus": {"format": "OGG", "subtype": "OPUS"}, "b.oga": {"format": "OGG", "subtype": "VORBIS"}, "c.aiff": {},
+        "a.opus": {"format": "OGG", "subtype": "OPUS"}, "b.oga": {"format": "OGG", "subtype": "VORBIS"},
+        "c.aiff": {},
         "d.au": {}, "e.caf": {}, "f.flac": {}, "g.mp3": {},
     }  # fmt: skip
     for name, options in kinds.items():

@@ -47,12 +47,16 @@ def wrong_keys(document: Any, at: str = "") -> list[str]:
 
 
 COMMANDS = (
-    "status", "ingest", f"push -t {TRANSCRIPT} --dry-run", f"push -t {TRANSCRIPT}", "pull --dry-run", "pull", "setup",
-    "locks", "gold set clip-003 --value {\"transcript\":\"x\"}", "gold set clip-003 none --from-revision", "gold list",
+    "status", "ingest", f"push -t {TRANSCRIPT} --dry-run", f"push -t {TRANSCRIPT}", "pull --dry-run", "pull",
+    "setup",
+    "locks", "gold set clip-003 --value {\"transcript\":\"x\"}", "gold set clip-003 none --from-revision",
+    "gold list",
     "gold report", "annotators", "conflicts list --status all", "conflicts show 1",
     "conflicts resolve --all --strategy merged",
-    "events", "events --retry", "models list", "problems", "export", "export --format jsonl --dry-run", "manifest",
-    "watermark", "sync --interval 5", "sync", "sync-daemon --once", "sync-daemon --status", "db status", "db upgrade",
+    "events", "events --retry", "models list", "problems", "export", "export --format jsonl --dry-run",
+    "manifest",
+    "watermark", "sync --interval 5", "sync", "sync-daemon --once", "sync-daemon --status", "db status",
+    "db upgrade",
     "status", f"predict -t {TRANSCRIPT}", f"retrain -t {TRANSCRIPT}", "doctor", "nonsense",
 )  # fmt: skip
 

@@ -76,9 +76,11 @@ def test_annotators_are_ranked_rightly_and_each_interval_holds_the_true_rate(
 COVERAGE = """
 WITH given AS (SELECT sim, e, w FROM unnest(CAST(:sims AS integer[]), CAST(:errors AS double precision[]),
                                             CAST(:words AS double precision[])) g(sim, e, w)),
-sums AS (SELECT sim, count(*) AS n, sum(e) AS e, sum(w) AS w, sum(e * e) AS e2, sum(e * w) AS both_, sum(w * w) AS w2,
+sums AS (SELECT sim, count(*) AS n, sum(e) AS e, sum(w) AS w, sum(e * e) AS e2, sum(e * w) AS both_,
+                sum(w * w) AS w2,
                 avg(1 - e / w) AS mean, var_samp(1 - e / w) / count(*) AS v FROM given GROUP BY sim),
-bounds AS (SELECT rate_interval(e / w, effective_number(e / w, ratio_variance(n, e, w, e2, both_, w2), n, w, w)) AS words,
+bounds AS (SELECT rate_interval(e / w, effective_number(e / w, ratio_variance(n, e, w, e2, both_, w2), n, w,
+                  w)) AS words,
                   rate_interval(mean, effective_number(mean, v, n, n, w)) AS scores FROM sums)
 SELECT avg((CAST(:rate AS double precision) BETWEEN words[1] AND words[2])::integer) AS words,
        avg((1 - CAST(:rate AS double precision) BETWEEN scores[1] AND scores[2])::integer) AS scores,
@@ -111,7 +113,8 @@ def test_the_interval_of_scores_that_count_no_words_holds_too(office: Office, pr
     scores = numpy.where(rng.random((runs, probes)) < 0.6, 1.0, rng.uniform(0.4, 1, (runs, probes)))
     covered = office.value(
         """SELECT avg((0.88 BETWEEN b[1] AND b[2])::integer) FROM (
-               SELECT rate_interval(avg(x), effective_number(avg(x), var_samp(x) / count(*), count(*), count(*),
+               SELECT rate_interval(avg(x), effective_number(avg(x), var_samp(x) / count(*), count(*),
+                      count(*),
                                                              'infinity')) b
                  FROM unnest(CAST(:sims AS integer[]), CAST(:scores AS double precision[])) g(sim, x)
                 GROUP BY sim) bounds""",
@@ -397,7 +400,8 @@ def test_who_wrote_another_field_of_a_reference_is_measured_by_this_one(office: 
     office.value(
         """INSERT INTO annotations (server, ls_annotation_id, task_key, ls_task_id, annotator, result, result_hash,
                                     was_cancelled, ground_truth, ls_created_at, ls_updated_at, deleted_at)
-           SELECT 'other', 1, task_key, 1, 'chi', '[]', '', false, false, now(), now(), now() FROM tasks RETURNING 1"""
+           SELECT 'other', 1, task_key, 1, 'chi', '[]', '', false, false, now(), now(),
+                  now() FROM tasks RETURNING 1"""
     )
     office.value(
         """INSERT INTO revisions (sample_id, field, version, value, origin, annotation_id, actor)

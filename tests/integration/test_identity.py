@@ -374,7 +374,8 @@ def failing(world: World) -> list[Callable[[], object]]:
         raise Refused("An event that could not be looked at is postponed.")
 
     return [
-        world.pull, partial(world.pull, full=True), world.push, partial(setup, world), partial(setup, world, recreate=True),
+        world.pull, partial(world.pull, full=True), world.push, partial(setup, world),
+        partial(setup, world, recreate=True),
         hear,
         lambda: loop.look(world.ledger, world.studio, world.config, setup_row(world), [1, 2, 3]),
         lambda: world.pull(dry_run=True),

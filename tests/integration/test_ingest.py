@@ -133,7 +133,8 @@ def test_what_people_hold_is_not_overwritten_by_upstream(upstream: Upstream) -> 
     upstream.ingest({"external_id": "a", "transcript": "raw"})
     upstream.rows(
         """WITH v AS (
-               SELECT append_revision(sample_id, 'transcript', fields -> 'transcript', '"human"', 'human', 'p') AS n
+               SELECT append_revision(sample_id, 'transcript', fields -> 'transcript', '"human"', 'human',
+                      'p') AS n
                  FROM samples)
            UPDATE samples SET upstream = fields, fields = '{"transcript": "human"}',
                   held = jsonb_build_object('transcript', v.n) FROM v, writing_of_ours(true) RETURNING 1"""

@@ -24,7 +24,8 @@ KINDS = {
     for name in ("transcript_correction", "translation_review", "audio_segmentation")
 }
 GOOD = {
-    "an escaped NUL that is none": {"transcript": "C:\\u0000"}, "a text with colons": {"transcript": "12:30: x"},
+    "an escaped NUL that is none": {"transcript": "C:\\u0000"},
+    "a text with colons": {"transcript": "12:30: x"},
     "a whole number of 64 bits": {"n": 2**63 - 1, "m": -(2**63)},
     "a hundred levels": {"deep": json.loads("[" * 100 + "]" * 100)},
     "no text": {"transcript": None, "translation": ""}, "a number as a group": {"group": 7},
@@ -108,7 +109,8 @@ def test_what_is_known_of_a_refused_line_is_said_and_its_sample_stays(upstream: 
     assert [(bad.line, bad.name) for bad in done.refused] == [(1, "a")]
     (found,), total = problems.listed(upstream.ledger, sample="a")
     assert (total, found["step"], found["reason"]) == (
-        1, "ingest", "line 1: transcript is nothing that transcript_correction can take: Expected text, got int",
+        1, "ingest",
+        "line 1: transcript is nothing that transcript_correction can take: Expected text, got int",
     )  # fmt: skip
     assert upstream.rows("SELECT fields FROM samples")[0].fields == {"transcript": "one"}
 

@@ -29,7 +29,8 @@ TEMPLATE = """<View><Image name="photo" value="$image"/><Choices name="weather" 
 <Choice value="rain"/><Choice value="sun"/></Choices></View>"""
 
 PACKAGE = '''
-"""A family that answers choices by the length of a sample's name, and a kind that is another one by another name."""
+"""A family that answers choices by the length of a sample's name,
+and a kind that is another one by another name."""
 from pathlib import Path
 
 from lsloop.errors import UsageError

@@ -155,7 +155,8 @@ def test_v_sync_status_tells_who_holds_what(database_url: str, sample: str) -> N
 def test_a_push_passes_over_what_a_crawler_holds(world) -> None:  # type: ignore[no-untyped-def]
     world.ingest(clips(3))
     world.rows(
-        "SELECT l.* FROM samples s, lock_sample_for_annotation(s.sample_id, 'me') l WHERE external_id = 'clip-002'"
+        "SELECT l.* FROM samples s, lock_sample_for_annotation(s.sample_id, 'me') l WHERE external_id ="
+        " 'clip-002'"
     )
     assert world.push().sent == 2
     assert set(world.tasks()) == {"clip-001", "clip-003"}

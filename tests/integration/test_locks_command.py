@@ -56,7 +56,9 @@ def test_each_lock_says_why_it_is_held(office: Office) -> None:
     found = words(office.ledger)
     numbers = {name: task.ls_task_id for name, task in office.there.items()}
     assert found == {
-        "open": f"task {numbers['open']} of project 1 is open in Label Studio, no answer for 0 s, skipped 1 time",
+        "open": (
+            f"task {numbers['open']} of project 1 is open in Label Studio, no answer for 0 s, skipped 1 time"
+        ),
         "disputed": f"conflict 1 about task {numbers['disputed']} of project 1 waits for a decision",
         "held": "held outside Label Studio; expires in 29 min unless it is renewed",
         "expired": "expired 5 min ago without being renewed; whoever asks next gets the sample",

@@ -245,7 +245,8 @@ from lsloop import config, ledger
 from lsloop.server import app, ml_backend
 settings = config.load(Path(sys.argv[1]))
 backends = ml_backend.Backends(ledger.connect(settings.database_url), settings)
-app.create(raw_dir=settings.raw_dir, dvc_cache=None, secret="s", label_studio_url="http://x", ping=lambda: None, ml=backends)
+app.create(raw_dir=settings.raw_dir, dvc_cache=None, secret="s", label_studio_url="http://x",
+ping=lambda: None, ml=backends)
 backends._refresh()
 (state,) = [seat.state for seat in backends.seats.values()]
 assert state.loaded is None and "no model" in state.problem, state

@@ -18,7 +18,8 @@ from world import TRANSCRIPT, config
 
 def version(name: str, task_type: str = TRANSCRIPT) -> Version:
     return Version(
-        version=name, task_type=task_type, path=f"models/{task_type}/{name}", weights="ab" * 6, base="base/model",
+        version=name, task_type=task_type, path=f"models/{task_type}/{name}", weights="ab" * 6,
+        base="base/model",
         base_version=None, data_sha256="cd" * 32, params={"epochs": 3}, seed=7, code_version="0.1.0",
         metrics={"new": {"wer": 0.1}},
     )  # fmt: skip

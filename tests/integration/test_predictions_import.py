@@ -64,12 +64,14 @@ def test_values_and_results_come_in_once_and_the_same_again_changes_nothing(
     lines = [
         line("clip 0", "xin chào", score=0.9, uncertainty=0.1), line("clip 1", "tôi đi"),
         {"external_id": "clip 2", "model_version": "other", "result": transcript("hẹn gặp")}, "",
-        {"external_id": "clip 3", "value": {"transcript": "một"}}, line("clip 4", "đầu"), line("clip 4", "cuối"),
+        {"external_id": "clip 3", "value": {"transcript": "một"}}, line("clip 4", "đầu"),
+        line("clip 4", "cuối"),
     ]  # fmt: skip
     first = brought(folder, capsys, *lines, version="v9")
     assert (first["new"], first["failed"]) == (5, 0)
     expected = [
-        ("clip 0", "asr", "xin chào"), ("clip 1", "asr", "tôi đi"), ("clip 2", "other", "hẹn gặp"), ("clip 3", "v9", "một"),
+        ("clip 0", "asr", "xin chào"), ("clip 1", "asr", "tôi đi"), ("clip 2", "other", "hẹn gặp"),
+        ("clip 3", "v9", "một"),
         ("clip 4", "asr", "cuối"),
     ]  # fmt: skip
     assert said(ledger) == expected
@@ -100,7 +102,9 @@ POISON: dict[str, Any] = {
     "a list for a text": line("clip 1", "x") | {"value": {"transcript": ["x"]}},
     "a score in words": line("clip 1", "x", score="high"),
     "a score of true": line("clip 1", "x", score=True),
-    "an endless score": '{"external_id": "clip 1", "model_version": "v", "value": {"transcript": "x"}, "score": 1e999}',
+    "an endless score": (
+        '{"external_id": "clip 1", "model_version": "v", "value": {"transcript": "x"}, "score": 1e999}'
+    ),
     "no such control": {
         "external_id": "clip 1",
         "model_version": "v",

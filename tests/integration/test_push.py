@@ -107,7 +107,8 @@ def predict(
     with world.ledger.transaction() as transaction:
         transaction.run(
             """INSERT INTO predictions (sample_id, task_type, model_version, value, score, uncertainty, sync_version)
-               SELECT sample_id, 'transcript_correction', :version, jsonb_build_object('transcript', CAST(:text AS text)),
+               SELECT sample_id, 'transcript_correction', :version, jsonb_build_object('transcript',
+                      CAST(:text AS text)),
                       0.7, :uncertainty, sync_version FROM samples WHERE external_id = :id""",
             id=external_id, version=version, text=text, uncertainty=uncertainty,
         )  # fmt: skip

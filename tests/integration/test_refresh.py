@@ -137,7 +137,8 @@ def test_a_change_that_nobody_sees_only_moves_the_base(sent: World) -> None:
     assert sent.tasks()["clip-001"]["updated_at"] == before
     assert (
         sent.value(
-            "SELECT count(*) FROM tasks t JOIN samples s USING (sample_id) WHERE t.sync_version < s.sync_version"
+            "SELECT count(*) FROM tasks t JOIN samples s USING (sample_id) WHERE t.sync_version <"
+            " s.sync_version"
         )
         == 0
     )

@@ -124,7 +124,8 @@ def test_answers_that_do_not_agree_are_decided_while_the_round_waits(
     """By one person more; upstream changes its mind meanwhile, too. No other sample is sent for it."""
     open_conflicts = Conflicts(text="open", media="open")
     config = replace(config, params=config.params.model_copy(update={
-        "task_types": {TRANSCRIPT: TaskType(overlap=2, conflicts=open_conflicts)}, "export": Export(validation=0, test=0.99),
+        "task_types": {TRANSCRIPT: TaskType(overlap=2, conflicts=open_conflicts)},
+        "export": Export(validation=0, test=0.99),
     }))  # fmt: skip
     waited, seen = iter(range(60)), list[int]()
 

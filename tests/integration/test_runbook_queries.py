@@ -27,7 +27,8 @@ def test_what_is_out_what_waits_and_what_is_in_conflict(ledger: Ledger) -> None:
     assert office.rows(PENDING) == []
     office.answer("a", "heard")
     office.answer("b", "skipped", was_cancelled=True)
-    found = {(office.value("SELECT external_id FROM samples WHERE sample_id = :id", id=row.sample_id), *row[1:])
+    found = {(office.value("SELECT external_id FROM samples WHERE sample_id = :id", id=row.sample_id),
+    *row[1:])
              for row in office.rows(PENDING)}  # fmt: skip
     assert found == {("a", "pending", "transcript_correction"), ("b", "in_progress", "transcript_correction")}
     assert {tuple(row) for row in office.rows(VERSIONS)} == {(None, "md5 1", 1)}

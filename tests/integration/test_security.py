@@ -106,8 +106,10 @@ PROTECTED = [
     ("POST", "/api/resolve-conflict/1?resolution=human_wins"),
 ]
 NOT_THE_TOKEN = [
-    "", "Bearer", TOKEN, f"Basic {TOKEN}", f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}", f"Bearer {TOKEN.upper()}",
-    f"Bearer {TOKEN} {TOKEN}", f"Bearer,{TOKEN}", "Token null", "Bearer \xe9", "Bearer ' OR 1=1 --", "Bearer " + "x" * 5000,
+    "", "Bearer", TOKEN, f"Basic {TOKEN}", f"Bearer {TOKEN}x", f"Bearer {TOKEN[:-1]}",
+    f"Bearer {TOKEN.upper()}",
+    f"Bearer {TOKEN} {TOKEN}", f"Bearer,{TOKEN}", "Token null", "Bearer \xe9", "Bearer ' OR 1=1 --",
+    "Bearer " + "x" * 5000,
 ]  # fmt: skip
 
 

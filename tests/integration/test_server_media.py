@@ -134,8 +134,10 @@ def test_media_cannot_be_written(media: Media) -> None:
 @pytest.mark.parametrize(
     ("asked", "start", "stop"),
     [
-        ("bytes=0-0", 0, 1), ("bytes=0-", 0, 1024), ("bytes=100-199", 100, 200), ("bytes=1000-5000", 1000, 1024),
-        ("bytes=-24", 1000, 1024), ("bytes=-5000", 0, 1024), ("bytes=1023-", 1023, 1024), ("Bytes = 5-6", 5, 7),
+        ("bytes=0-0", 0, 1), ("bytes=0-", 0, 1024), ("bytes=100-199", 100, 200),
+        ("bytes=1000-5000", 1000, 1024),
+        ("bytes=-24", 1000, 1024), ("bytes=-5000", 0, 1024), ("bytes=1023-", 1023, 1024),
+        ("Bytes = 5-6", 5, 7),
     ],
 )  # fmt: skip
 def test_a_range_is_answered_with_that_part(media: Media, asked: str, start: int, stop: int) -> None:

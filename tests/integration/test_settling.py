@@ -11,7 +11,8 @@ from lsloop.ledger import Ledger, annotations
 from office import Office
 
 CASES = (
-    "plain", "moved upstream", "skipped", "edited", "answered again", "emptied", "nulled", "without its field",
+    "plain", "moved upstream", "skipped", "edited", "answered again", "emptied", "nulled",
+    "without its field",
 )  # fmt: skip
 VALUES = {"nulled": {"transcript": None, "notes": "?"}, "without its field": {"notes": "nothing to hear"}}
 
@@ -56,7 +57,8 @@ def ended(office: Office, group: str) -> dict[str, Any]:
             office.history(f"{group} {case}"),
             office.rows(
                 """SELECT accepted_hash, settled_version, waits_for, skips, finished_at IS NULL AS unfinished,
-                          (SELECT count(*) FROM locks l WHERE l.task_key = t.task_key AND l.released_at IS NULL) AS locks,
+                          (SELECT count(*) FROM locks l WHERE l.task_key = t.task_key
+                          AND l.released_at IS NULL) AS locks,
                           (SELECT array_agg(reason) FROM revisions r WHERE r.task_key = t.task_key) AS reasons
                      FROM tasks t WHERE task_key = :key""",
                 key=office.there[f"{group} {case}"].task_key,

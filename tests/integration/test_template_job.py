@@ -173,7 +173,10 @@ def test_who_decides_reads_words_and_no_json(job: World, capsys: pytest.CaptureF
 
 
 def test_a_model_is_not_shown_the_field_that_it_is_to_correct() -> None:
-    template = '<View><Text name="t" value="$text"/><Text name="u" value="$about"/><TextArea name="fix" toName="t"/></View>'
+    template = (
+        '<View><Text name="t" value="$text"/><Text name="u" value="$about"/><TextArea name="fix"'
+        ' toName="t"/></View>'
+    )
     kind = task_types.from_template("fixing", template, {"text": "body"}, {"fix": "body"})
     sample = Sample(uuid4(), "s", {"body": "as accepted", "about": "a letter"})
     assert kind.question(sample) == {"sample_id": str(sample.sample_id), "about": "a letter"}

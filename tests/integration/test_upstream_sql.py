@@ -10,22 +10,37 @@ from lsloop.ledger import Ledger
 from office import Office
 
 WAYS = {
-    "the call": """SELECT upsert_sample('crawler', 'a', '{"transcript": "two", "translation": "eins"}', 'a.wav', 'md5 1')""",
+    "the call": (
+        """SELECT upsert_sample('crawler', 'a', '{"transcript": "two", "translation": "eins"}', 'a.wav', 'md5 1')"""
+    ),
     "the field": """UPDATE samples SET fields = fields || '{"transcript": "two"}' WHERE external_id = 'a'""",
-    "the row": """UPDATE samples SET fields = '{"transcript": "two", "translation": "eins"}' WHERE external_id = 'a'""",
-    "with its own count": """UPDATE samples SET fields = jsonb_set(fields, '{transcript}', '"two"'),
-                                    sync_version = sync_version + 1 WHERE external_id = 'a'""",
-    "INSERT … ON CONFLICT": """INSERT INTO samples AS s (source, external_id, fields, media_path, media_md5)
-                               VALUES ('crawler', 'a', '{"transcript": "two", "translation": "eins"}', 'a.wav', 'md5 1')
-                               ON CONFLICT (source, external_id) DO UPDATE SET fields = excluded.fields""",
-    "a whole row, as it was read long ago": """
-        UPDATE samples SET fields = fields || '{"transcript": "two"}', held = '{}', upstream = NULL, field_versions = '{}',
-               sync_version = 1 WHERE external_id = 'a'""",
-    "under a lock": """DO $$ DECLARE v uuid := (SELECT sample_id FROM samples WHERE external_id = 'a'); BEGIN
+    "the row": (
+        """UPDATE samples SET fields = '{"transcript": "two", "translation": "eins"}' WHERE external_id = 'a'"""
+    ),
+    "with its own count": (
+        """UPDATE samples SET fields = jsonb_set(fields, '{transcript}', '"two"'),
+                                    sync_version = sync_version + 1 WHERE external_id = 'a'"""
+    ),
+    "INSERT … ON CONFLICT": (
+        """INSERT INTO samples AS s (source, external_id, fields, media_path, media_md5)
+                               VALUES ('crawler', 'a', '{"transcript": "two", "translation": "eins"}',
+                               'a.wav', 'md5 1')
+                               ON CONFLICT (source, external_id) DO UPDATE SET fields = excluded.fields"""
+    ),
+    "a whole row, as it was read long ago": (
+        """
+        UPDATE samples SET fields = fields || '{"transcript": "two"}', held = '{}', upstream = NULL,
+        field_versions = '{}',
+               sync_version = 1 WHERE external_id = 'a'"""
+    ),
+    "under a lock": (
+        """DO $$ DECLARE v uuid := (SELECT sample_id FROM samples WHERE external_id = 'a'); BEGIN
                            PERFORM lock_sample_for_annotation(v, 'crawler', 'nothing that is sent');
                            UPDATE samples SET fields = fields || '{"transcript": "two"}' WHERE sample_id = v;
-                           PERFORM unlock_sample(v, TRUE, (SELECT token FROM locks WHERE task_type ~ 'nothing'));
-                       END $$""",
+                           PERFORM unlock_sample(v, TRUE, (SELECT token FROM locks
+                           WHERE task_type ~ 'nothing'));
+                       END $$"""
+    ),
 }
 
 

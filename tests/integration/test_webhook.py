@@ -147,7 +147,8 @@ def comparable(there: list[dict[str, Any]]) -> list[dict[str, Any]]:
 @pytest.mark.studio
 def test_the_webhook_is_made_once_and_drift_is_put_right(world: World) -> None:
     project = int(world.studio.post("api/projects/", json={"title": "hooked"})["id"])
-    others = {"project": project, "url": "http://127.0.0.1:1/others", "actions": ["TASKS_CREATED"], "send_payload": True,
+    others = {"project": project, "url": "http://127.0.0.1:1/others", "actions": ["TASKS_CREATED"],
+    "send_payload": True,
               "send_for_all_actions": False}  # fmt: skip
     world.studio.post("api/webhooks/", json=others)
     register = partial(webhooks.register, world.studio, project)
@@ -158,7 +159,8 @@ def test_the_webhook_is_made_once_and_drift_is_put_right(world: World) -> None:
     wrong: dict[str, Any]
     for wrong in (
         {"url": "http://127.0.0.1:2/old"}, {"actions": ["TASKS_CREATED"]}, {"send_for_all_actions": True},
-        {"is_active": False}, {"send_payload": False}, {"headers": {"X-Lsloop-Secret": "old"}}, {"headers": {}},
+        {"is_active": False}, {"send_payload": False}, {"headers": {"X-Lsloop-Secret": "old"}},
+        {"headers": {}},
     ):  # fmt: skip
         as_is = {"actions": ours["actions"]} | wrong  # Label Studio forgets actions that a PATCH leaves out
         world.studio.patch(f"api/webhooks/{ours['id']}/", json=as_is)

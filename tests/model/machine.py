@@ -34,8 +34,10 @@ TYPE = st.sampled_from((TYPES[0], TYPES[0], TYPES[1]))
 
 PUSH_FAILURES: tuple[tuple[str, str, Failure, int] | None, ...] = (
     None, None, None, None,
-    ("POST", r"/import\?", "lost", 0), ("POST", r"/import\?", "unanswered", 0), ("POST", r"/import\?", "late", 0),
-    ("POST", r"/import\?", "refused", 0), ("POST", r"/import\?", "unanswered", 1), ("POST", r"/import\?", "late", 1),
+    ("POST", r"/import\?", "lost", 0), ("POST", r"/import\?", "unanswered", 0),
+    ("POST", r"/import\?", "late", 0),
+    ("POST", r"/import\?", "refused", 0), ("POST", r"/import\?", "unanswered", 1),
+    ("POST", r"/import\?", "late", 1),
     ("GET", r"/api/tasks/\?", "refused", 0), ("GET", r"/api/tasks/\?", "refused", 1),
     ("PATCH", r"/api/tasks/", "lost", 0), ("PATCH", r"/api/tasks/", "unanswered", 0),
 )  # fmt: skip
@@ -74,7 +76,8 @@ class LoopMachine(RuleBasedStateMachine):
         self.settled: dict[UUID, int] = {}
 
     @initialize(
-        overlap=st.sampled_from((1, 1, 2)), gold=st.sampled_from((0.0, 0.0, 0.3)), rules=st.sampled_from(RULES),
+        overlap=st.sampled_from((1, 1, 2)), gold=st.sampled_from((0.0, 0.0, 0.3)),
+        rules=st.sampled_from(RULES),
         texts=st.lists(ANY, min_size=8, max_size=8),
     )  # fmt: skip
     def begin(self, overlap: int, gold: float, texts: list[int], rules: Conflicts) -> None:
@@ -369,7 +372,8 @@ class LoopMachine(RuleBasedStateMachine):
         lives."""
 
         def content(one: Picture) -> Json:
-            return {id_: {k: v for k, v in row.items() if k != "updated_at"} for id_, row in one.samples.items()
+            return {id_: {k: v for k, v in row.items() if k != "updated_at"} for id_,
+            row in one.samples.items()
                     if row["deleted_at"] is None}  # fmt: skip
 
         assert content(first) == content(now), "undo does not restore the sample"
@@ -555,8 +559,8 @@ class LoopMachine(RuleBasedStateMachine):
                 else:
                     said = (sample["upstream"] or sample["fields"]).get(read)
                     assert said in (base["fields"].get(field), revision["value"]), (
-                        f"upstream's value nobody looked at: {said!r} in step {self.crawler.changed[name, read]}, {task}, "
-                        f"{sample}, {answer}, {revision}"
+                        f"upstream's value nobody looked at: {said!r} in step"
+                        f" {self.crawler.changed[name, read]}, {task}, {sample}, {answer}, {revision}"
                     )
 
     def _crawl(self, prune: bool = False) -> None:

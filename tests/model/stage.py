@@ -23,7 +23,8 @@ from world import World, config
 
 TYPES = ("transcript_correction", "translation_review")
 TEXTS = (
-    "xin chào mọi người", "xin chào tất cả mọi người", "hello mọi người", "xin chào mọi người nhé", "meeting lúc ba giờ",
+    "xin chào mọi người", "xin chào tất cả mọi người", "hello mọi người", "xin chào mọi người nhé",
+    "meeting lúc ba giờ",
 )  # fmt: skip
 PEOPLE = ("lead", "linh", "minh")
 SAMPLES = 5
@@ -112,7 +113,8 @@ def build(services: Services, *, overlap: int, gold: float, rules: Conflicts) ->
     settings = config(
         services.folder / name, url, services.url, LSLOOP,
         task_types={one: TaskType(overlap=overlap, gold_floor=0.5, conflicts=rules) for one in TYPES},
-        push=Push(settle_seconds=0, batch=3), pull=Pull(batch=3, overlap_seconds=5), gold=Gold(ratio=gold, window=2),
+        push=Push(settle_seconds=0, batch=3), pull=Pull(batch=3, overlap_seconds=5),
+        gold=Gold(ratio=gold, window=2),
     )  # fmt: skip
     settings.raw_dir.mkdir(parents=True)
     world = World(settings, connect(url), client.connect(services.url, LSLOOP))

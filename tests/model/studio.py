@@ -368,7 +368,8 @@ def _fits(task: Json, given: Json) -> bool:
     value = task["data"].get(name.removeprefix("data.")) if name.startswith("data.") else task[name]
     wanted = given["value"]
     fits = {
-        "equal": lambda: value == wanted, "in_list": lambda: value in wanted, "greater": lambda: value > wanted,
+        "equal": lambda: value == wanted, "in_list": lambda: value in wanted,
+        "greater": lambda: value > wanted,
         "less": lambda: value < wanted, "less_or_equal": lambda: value <= wanted,
         "greater_or_equal": lambda: value >= wanted,
     }[given["operator"]]()  # fmt: skip

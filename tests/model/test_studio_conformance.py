@@ -41,7 +41,8 @@ def script(admin: LabelStudio, other: LabelStudio, emails: list[str]) -> list[An
     project = int(projects.create(admin, "conformance", CONFIG, f"of the tests ({marker})")["id"])
     said.append(len(projects.find_by_description(admin, marker)))
     projects.set_overlap(admin, project, 2)
-    said.append(_named(projects.get(admin, project), "title", "description", "label_config", "maximum_annotations",
+    said.append(_named(projects.get(admin, project), "title", "description", "label_config",
+    "maximum_annotations",
                        "model_version", "task_number", marker=marker))  # fmt: skip
 
     keys = [f"k{i}" for i in range(5)]
@@ -156,7 +157,8 @@ def _state(studio: LabelStudio, project: int, ids: list[int], emails: list[str])
                     "by": emails.index(names[_number(a["completed_by"])]), "task": ids.index(a["task"]),
                     "result": a["result"], "no older than made": a["updated_at"] >= a["created_at"],
                     "not after its task": _moment(a["updated_at"]) <= _moment(task["updated_at"]),
-                    **{name: a[name] for name in ("was_cancelled", "ground_truth", "lead_time", "parent_prediction")},
+                    **{name: a[name] for name in ("was_cancelled", "ground_truth", "lead_time",
+                    "parent_prediction")},
                 }
                 for a in sorted(task["annotations"], key=lambda a: a["id"])
             ]  # fmt: skip

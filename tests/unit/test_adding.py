@@ -20,7 +20,9 @@ TEXTS = {
     "an empty section": "task_types:\npush: {limit: 7}\n",
     "empty braces": "# top\ntask_types: {}  # none yet\npush: {limit: 7}\n",
     "null": "task_types: null\n",
-    "last in the file, without a line break": "push: {limit: 7}\ntask_types:\n    a: {title: A}  # four blanks",
+    "last in the file, without a line break": (
+        "push: {limit: 7}\ntask_types:\n    a: {title: A}  # four blanks"
+    ),
     "entries without settings": "task_types:\n  a:\n  b: # soon\n\n# about pushes\npush: {limit: 7}\n",
     "a text of several lines": "task_types:\n  a:\n    title: |\n      A\n# end\npush: {limit: 7}\n",
     "lines that end as on Windows": "task_types:\r\n  a:\r\n    title: A # mine\r\n",

@@ -77,9 +77,11 @@ def _looks_encoded(password: str) -> bool:
         ("postgresql:///?service=prod&passfile=/p", {"service": "prod", "passfile": "/p"}),
         (
             "postgresql://h/d?options=-csearch_path=app%20-cwork_mem=9MB&sslmode=verify-full",
-            {"host": "h", "dbname": "d", "options": "-csearch_path=app -cwork_mem=9MB", "sslmode": "verify-full"},
+            {"host": "h", "dbname": "d", "options": "-csearch_path=app -cwork_mem=9MB",
+            "sslmode": "verify-full"},
         ),
-        ("postgresql://h/d?user=me@corp&password=p%26q", {"host": "h", "dbname": "d", "user": "me@corp", "password": "p&q"}),
+        ("postgresql://h/d?user=me@corp&password=p%26q",
+        {"host": "h", "dbname": "d", "user": "me@corp", "password": "p&q"}),
         ("postgresql://u:100%@h/d", {"user": "u", "password": "100%", "host": "h", "dbname": "d"}),
         ("postgresql://u:%E9@h/d", {"user": "u", "password": "%E9", "host": "h", "dbname": "d"}),
     ],
@@ -91,9 +93,12 @@ def test_urls_are_read_as_libpq_reads_them(url: str, settings: dict[str, str]) -
 @pytest.mark.parametrize(
     "url",
     [
-        "", "nonsense", "mysql://u:hunter2@h/d", "host=h password=hunter2", "postgresql:u:hunter2@h", "postgresql://u:hunter2@h:port/d",
-        "postgresql://u:hunter2@h:99999/d", "postgresql://u:hunter2@h/d?schema=app", "postgresql://u:hunter2@h/d?sslmode",
-        "postgresql://u:hunter2\n@h/d", "postgresql://u:hunter2%00@h/d", "postgresql://u:hunter2@h/d?port=1&port=2",
+        "", "nonsense", "mysql://u:hunter2@h/d", "host=h password=hunter2", "postgresql:u:hunter2@h",
+        "postgresql://u:hunter2@h:port/d",
+        "postgresql://u:hunter2@h:99999/d", "postgresql://u:hunter2@h/d?schema=app",
+        "postgresql://u:hunter2@h/d?sslmode",
+        "postgresql://u:hunter2\n@h/d", "postgresql://u:hunter2%00@h/d",
+        "postgresql://u:hunter2@h/d?port=1&port=2",
         "postgresql://u:hunter2@[::1/d", "postgresql://u:hunter2@a b/d", "postgresql://u:hunter2@h/d/e",
     ],
 )  # fmt: skip

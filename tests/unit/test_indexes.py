@@ -11,7 +11,8 @@ from lsloop.dataset import indexes
 
 def line(number: int, external_id: str = "clip") -> str:
     entry = {
-        "sample_id": f"{number:036}", "digest": f"{number:032}", "layout": "tree 1", "split": "train", "gold": False,
+        "sample_id": f"{number:036}", "digest": f"{number:032}", "layout": "tree 1", "split": "train",
+        "gold": False,
         "external_id": external_id, "newest_revision": number, "dvc_commit_hash": None,
         "answers": {"transcript": {"revision": 1, "annotator": "ann", "model_version": None}},
     }  # fmt: skip

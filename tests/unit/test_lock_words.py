@@ -12,8 +12,10 @@ NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
 def of_open_task(answers: int) -> Lock:
     return Lock(
         lock_id=1, external_id="clip-1", task_type="transcript_correction", locked_by="label_studio",
-        locked_at=NOW, expires_at=None, expired=None, now=NOW, state="open", task_key=UUID(int=1), ls_task_id=8,
-        ls_project_id=1, claimed_by=None, opened_at=NOW - timedelta(minutes=12), gone_at=None, skips=0, overlap=1,
+        locked_at=NOW, expires_at=None, expired=None, now=NOW, state="open", task_key=UUID(int=1),
+        ls_task_id=8,
+        ls_project_id=1, claimed_by=None, opened_at=NOW - timedelta(minutes=12), gone_at=None, skips=0,
+        overlap=1,
         conflict_id=None, answers=answers,
     )  # fmt: skip
 

@@ -130,13 +130,16 @@ def test_a_suffix_that_lies_counts_for_nothing(tmp_path: Path) -> None:
 def test_what_nobody_can_see_or_hear_says_why(tmp_path: Path) -> None:
     whole = picture(size=(300, 300), format="JPEG", quality=95)
     bad = {
-        "cut.jpg": whole[: len(whole) // 2], "junk.png": b"junk", "cut.png": picture(size=(99, 99))[:60], "a.wav": b"junk",
-        "a.mp4": b"\0\0\0\x20ftypisom" + bytes(100), "a.pdf": b"%PDF-1.4 junk", "b.mp3": b"junk", "c.webp": b"RIFF....WEBP",
+        "cut.jpg": whole[: len(whole) // 2], "junk.png": b"junk", "cut.png": picture(size=(99, 99))[:60],
+        "a.wav": b"junk",
+        "a.mp4": b"\0\0\0\x20ftypisom" + bytes(100), "a.pdf": b"%PDF-1.4 junk", "b.mp3": b"junk",
+        "c.webp": b"RIFF....WEBP",
     }  # fmt: skip
     found = {name: measure(made(tmp_path / name, content)).problem for name, content in bad.items()}
     assert all(found.values()), found
     fine = {
-        "a.txt": b"text", "a.xyz": b"anything", "a.m4a": b"\0\0\0\x20ftypM4A " + bytes(9), "late.jpg": whole + bytes(9999),
+        "a.txt": b"text", "a.xyz": b"anything", "a.m4a": b"\0\0\0\x20ftypM4A " + bytes(9),
+        "late.jpg": whole + bytes(9999),
     }  # fmt: skip
     assert {
         name: measure(made(tmp_path / name, content)).problem for name, content in fine.items()

@@ -36,9 +36,12 @@ def params(folder: Path, text: str | bytes) -> config.Params:
 @pytest.mark.parametrize(
     ("line", "value"),
     [
-        ("X=a$b${HOME}c", "a$b${HOME}c"), ("X=p#w", "p#w"), ("X=#w", "#w"), ("X=pw # a remark", "pw"), ("X = pw ", "pw"),
-        ("export X=pw", "pw"), ("X='p # w'", "p # w"), ('X="p # w" # a remark', "p # w"), (r'X="a\nb\\"', r"a\nb\\"),
-        ("X=it's", "it's"), ("X='it's'", "it's"), ('X=a"b"', 'a"b"'), ("X='abc", "'abc"), ("X=a=b", "a=b"), ("x=pw", "pw"),
+        ("X=a$b${HOME}c", "a$b${HOME}c"), ("X=p#w", "p#w"), ("X=#w", "#w"), ("X=pw # a remark", "pw"),
+        ("X = pw ", "pw"),
+        ("export X=pw", "pw"), ("X='p # w'", "p # w"), ('X="p # w" # a remark', "p # w"),
+        (r'X="a\nb\\"', r"a\nb\\"),
+        ("X=it's", "it's"), ("X='it's'", "it's"), ('X=a"b"', 'a"b"'), ("X='abc", "'abc"), ("X=a=b", "a=b"),
+        ("x=pw", "pw"),
         ("X=mật khẩu", "mật khẩu"), ("\ufeffX=pw\r", "pw"), ("X=", None), ("X=''", None), ("# X=pw", None),
     ],
 )  # fmt: skip
@@ -72,7 +75,8 @@ def test_any_word_is_taken_literally(tmp_path_factory: pytest.TempPathFactory, w
         ("LSLOOP_SERVER=1", "there is no setting LSLOOP_SERVER"),
         ("DATABASE_URI: hunter2", "line 1 is not NAME=value"),
         ("LSLOOP_SECRET=hunter2\n\nLSLOOP_SECRET=hunter3", "LSLOOP_SECRET stands twice, in lines 1 and 3"),
-        ("LS_PROJECT_TRANSCRIPT=hunter2", r"line 1: LS_PROJECT_TRANSCRIPT must be a whole number; a text was found"),
+        ("LS_PROJECT_TRANSCRIPT=hunter2",
+        r"line 1: LS_PROJECT_TRANSCRIPT must be a whole number; a text was found"),
         ("GOLD_SAMPLE_RATIO=2", r"line 1: GOLD_SAMPLE_RATIO must be less than 1"),
         ("SKIP_GOLD_VALIDATION=perhaps", "SKIP_GOLD_VALIDATION must be true or false"),
         ("X=1\nLSLOOP_SECRET=\xe9hunter2".encode("latin-1"), "line 2 is not UTF-8"),
@@ -121,7 +125,10 @@ def test_a_stack_file_that_holds_no_settings_is_told(tmp_path: Path) -> None:
 def test_what_belongs_to_other_programs_is_left_alone(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    text = "POSTGRES_USER=x\nDATABASE_URL_TEST=x\nKEY='-----BEGIN\nDATABASE_URL: x\n-----END'\nsource other.env\n"
+    text = (
+        "POSTGRES_USER=x\nDATABASE_URL_TEST=x\nKEY='-----BEGIN\nDATABASE_URL: x\n-----END'\nsource"
+        " other.env\n"
+    )
     found = env(tmp_path, text + "LSLOOP_SECRET=s\nLABEL_STUDIO_API_KEY=a\nLABEL_STUDIO_API_KEY2=b\n")
     assert found.secret == "s"
     assert found.environment.database_url is None
@@ -153,14 +160,16 @@ def test_the_environment_wins_over_the_file(tmp_path: Path, monkeypatch: pytest.
 @pytest.mark.parametrize(
     ("given", "webhook", "ml"),
     [
-        ("http://h:8000", "http://h:8000/webhook", "http://h:8000/ml"), (" http://h/ ", "http://h/webhook", "http://h/ml"),
+        ("http://h:8000", "http://h:8000/webhook", "http://h:8000/ml"),
+        (" http://h/ ", "http://h/webhook", "http://h/ml"),
         ("https://h/lsloop", "https://h/lsloop/webhook", "https://h/lsloop/ml"),
         ("https://h/a/b/", "https://h/a/b/webhook", "https://h/a/b/ml"),
         ("https://h/lsloop/webhook", "https://h/lsloop/webhook", "https://h/lsloop/ml"),
         ("https://h/webhook/", "https://h/webhook", "https://h/ml"),
         ("https://h/x/v1/webhooks/label-studio", "https://h/x/v1/webhooks/label-studio", "https://h/x/ml"),
         ("https://h/lsloop?team=1", "https://h/lsloop/webhook?team=1", "https://h/lsloop/ml"),
-        ("http://[::1]:8000/x", "http://[::1]:8000/x/webhook", "http://[::1]:8000/x/ml"), ("NONE", None, None),
+        ("http://[::1]:8000/x", "http://[::1]:8000/x/webhook", "http://[::1]:8000/x/ml"),
+        ("NONE", None, None),
     ],
 )  # fmt: skip
 def test_the_path_of_the_webhook_is_kept(
@@ -179,7 +188,8 @@ def test_the_path_of_the_webhook_is_kept(
 @pytest.mark.parametrize("name", ["LABEL_STUDIO_URL", "AUDIO_SERVER_URL", "LSLOOP_WEBHOOK_URL"])
 @pytest.mark.parametrize(
     "text",
-    ["h:8000", "localhost", "ftp://h", "http://", "http://h:port", "http://h:99999", "http://[::1", "http://a b", "http://u:hunter2@h",
+    ["h:8000", "localhost", "ftp://h", "http://", "http://h:port", "http://h:99999", "http://[::1",
+    "http://a b", "http://u:hunter2@h",
      "http://u:hunt/er2@h", "http://h/#x", "file:///x", "http:/h", "//h"],
 )  # fmt: skip
 def test_an_address_that_is_none_is_refused_by_the_name_of_its_setting(

@@ -28,7 +28,8 @@ def test_what_shows_something_is_not_blank(shown: str) -> None:
 
 @pytest.mark.parametrize(
     "nothing",
-    ["", " ", "\t\r\n", "\u200b", "\ufeff\u200d", "\u00a0", "\u3000", "\u2028", "\u0301", "\u00ad", "\u2060", "\u202e",
+    ["", " ", "\t\r\n", "\u200b", "\ufeff\u200d", "\u00a0", "\u3000", "\u2028", "\u0301", "\u00ad", "\u2060",
+    "\u202e",
      "\u3164", "\u115f", "\uffa0", "\u2800", "\ufffc", "\ufe0f", "\U000e0041", "\u034f", "\u180e", "\x00"],
 )  # fmt: skip
 def test_what_shows_nothing_is_blank(nothing: str) -> None:

@@ -22,7 +22,8 @@ def whoami(studio: LabelStudio) -> dict[str, Any]:
     except NotFound as error:
         raise UsageError(
             f"There is no Label Studio at {studio.url}: {error.problem}",
-            "Correct LABEL_STUDIO_URL: the address of Label Studio itself, without the path of one of its pages.",
+            "Correct LABEL_STUDIO_URL: the address of Label Studio itself, without the path of one of its"
+            " pages.",
         ) from error
 
 

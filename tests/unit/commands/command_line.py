@@ -10,7 +10,10 @@ from pathlib import Path
 HERE = Path(__file__).parent
 
 # The sample commands stand in for lsloop's own where a test needs one that fails in a certain way.
-SAMPLES = "import sys; from lsloop.commands import main; from sample_commands import ROWS; sys.exit(main(rows=ROWS))"
+SAMPLES = (
+    "import sys; from lsloop.commands import main; from sample_commands import ROWS;"
+    " sys.exit(main(rows=ROWS))"
+)
 
 
 def command(args: Sequence[str], *, samples: bool = False) -> list[str]:

@@ -44,7 +44,8 @@ BUSY = dict.fromkeys(
 ) | {"to_decide": 17, "to_review": 1}
 STATUS: dict[str, Any] = {
     "services": {
-        "label_studio": {"problem": "Label Studio at http://127.0.0.1:8080 does not answer.", "fix": "`lsloop up`."},
+        "label_studio": {"problem": "Label Studio at http://127.0.0.1:8080 does not answer.",
+        "fix": "`lsloop up`."},
         "postgresql": {"answer": "lsloop at ledger.speech.example.com:5432"},
     },
     "now": NOW,
@@ -59,20 +60,24 @@ STATUS: dict[str, Any] = {
     "models": [
         {"task_type": TYPES[0], "version": "transcript_correction-20261127T201500-3fa9c1d2", "base": None,
          "measured": "wer 0.213", "since": NOW - timedelta(hours=30), "training": "41 running",
-         "stands_in": {"version": "base-3fa9c1d20b7e", "reason": "data/large cannot be loaded: There is no model there"}}
+         "stands_in": {"version": "base-3fa9c1d20b7e",
+         "reason": "data/large cannot be loaded: There is no model there"}}
     ],
-    "sync": Run(1, "annotation-server-01:4711", NOW, NOW, "failed", [{"name": "push", "state": "failed"}], 12.5),
+    "sync": Run(1, "annotation-server-01:4711", NOW, NOW, "failed", [{"name": "push", "state": "failed"}],
+    12.5),
 }  # fmt: skip
 
 TABLES = {
     "pull": Table(
-        ("task type", "tasks read", "new", "edited", "deleted", "accepted", "conflicts", "withdrawn", "tasks gone",
+        ("task type", "tasks read", "new", "edited", "deleted", "accepted", "conflicts", "withdrawn",
+        "tasks gone",
          "not understood"),
         [(name, 1000, 999, 3, 0, 120, 4, 0, 0, 0) for name in TYPES],
     ),
     "locks": Table(
         ("id", "sample", "task type", "held by", "since", "why"),
-        [("1", "interviews-2026-11-27-speaker-0042-clip-000017", TYPES[0], "annotation-server-01:4711", "3 d 4 h ago",
+        [("1", "interviews-2026-11-27-speaker-0042-clip-000017", TYPES[0], "annotation-server-01:4711",
+        "3 d 4 h ago",
           "task 48213 of project 12 is open in Label Studio, no answer for 3 d 4 h, skipped 2 times")],
     ),
     "setup": Table(

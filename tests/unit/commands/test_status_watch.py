@@ -32,7 +32,10 @@ def test_each_refresh_is_one_line_of_json(tmp_path: Path) -> None:
 
 def test_a_service_that_up_left_down_is_told(tmp_path: Path) -> None:
     (tmp_path / ".lsloop").mkdir()
-    said = "The worker ended by itself (SIGKILL). That was 6 times within 10 minutes: it is left down, and the others go on."
+    said = (
+        "The worker ended by itself (SIGKILL). That was 6 times within 10 minutes: it is left down, and the"
+        " others go on."
+    )
     (tmp_path / ".lsloop" / "stack.json").write_text(
         json.dumps({"left_down": {"worker": said, "postgres": "It is down."}})
     )

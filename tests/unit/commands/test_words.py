@@ -20,9 +20,11 @@ PAGES = [
 ]
 
 RIDDLES = (
-    "events: told", "none speaks for it yet", "Beside them", "the token of its API", "Mend ", "or mend", "; mend",
+    "events: told", "none speaks for it yet", "Beside them", "the token of its API", "Mend ", "or mend",
+    "; mend",
     "for ever",
-    "so lately", "the sweep finds", "samples: samples", "At most so many", "had started show what", "goes round again",
+    "so lately", "the sweep finds", "samples: samples", "At most so many", "had started show what",
+    "goes round again",
     "go round again", "told nothing yet", "All of it holds", "Of what chance decides",
 )  # fmt: skip
 """What readers stumbled over, each written in other words since."""

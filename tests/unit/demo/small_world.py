@@ -76,7 +76,8 @@ def task(name: str) -> dict[str, Any]:
     return {
         "id": number,
         "data": {"audio": f"http://h/{clip}.wav?x=1", "task_key": str(key(number)), "text": text,
-                 "sample_id": str(key(TASKS[clip] if is_dispute else number)), "candidates": "A, B" if is_dispute else ""},
+                 "sample_id": str(key(TASKS[clip] if is_dispute else number)),
+                 "candidates": "A, B" if is_dispute else ""},
         "predictions": [{"id": number, "model_version": "upstream", "score": None,
                          "result": [{"value": {"text": [text]}}]}],
         "overlap": 2, "created_at": number,
@@ -91,7 +92,8 @@ def row(name: str) -> Any:
     sample = "disputed" if name == "dispute" else name
     return SimpleNamespace(
         task_key=key(TASKS[name]), ls_task_id=TASKS[name], sample_id=key(TASKS[sample]), external_id=sample,
-        is_gold_probe=name == "gold", adjudicates=key(TASKS["disputed"]) if name == "dispute" else None, overlap=2,
+        is_gold_probe=name == "gold", adjudicates=key(TASKS["disputed"]) if name == "dispute" else None,
+        overlap=2,
         shows_today=True, state="",
     )  # fmt: skip
 
@@ -153,14 +155,18 @@ def seen() -> Seen:
         tasks=[row(name) for name in TASKS],
         annotation_versions=[version(one) for one in SUBMITTED],
         revisions=list(REVISIONS),
-        current=[SimpleNamespace(sample_id=key(TASKS[name]), external_id=name, is_gold_standard=name == "gold",
-                                 value=held.get(name, WORLD.upstream[name.partition("#")[0]])) for name in names],
-        conflicts=[conflict("merged", 10, ["transcript"], "merged"), conflict("replaced", 12, ["media"], "pending_reflow")],
+        current=[SimpleNamespace(sample_id=key(TASKS[name]), external_id=name,
+        is_gold_standard=name == "gold",
+                                 value=held.get(name,
+                                 WORLD.upstream[name.partition("#")[0]])) for name in names],
+        conflicts=[conflict("merged", 10, ["transcript"], "merged"),
+        conflict("replaced", 12, ["media"], "pending_reflow")],
     )  # fmt: skip
 
 
 def conflict(name: str, number: int, fields: list[str], resolution: str) -> Any:
     return SimpleNamespace(
-        external_id=name, task_key=key(TASKS[name]), ls_annotation_id=number, fields=fields, status="resolved",
+        external_id=name, task_key=key(TASKS[name]), ls_annotation_id=number, fields=fields,
+        status="resolved",
         resolution=resolution,
     )  # fmt: skip

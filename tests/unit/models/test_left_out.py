@@ -58,7 +58,8 @@ def test_recordings_and_transcripts_that_cannot_be_learnt_from_are_named(
     sounds = damaged(tmp_path / "bad")
     bad: dict[str, Any] = {name: {"media": str(path), "transcript": "xin"} for name, path in sounds.items()}
     texts = {
-        "none": None, "number": 7, "list": ["a"], "object": {}, "blank": " ", "long": "a " * 50_000, "bool": True,
+        "none": None, "number": 7, "list": ["a"], "object": {}, "blank": " ", "long": "a " * 50_000,
+        "bool": True,
         "nan": math.nan,
     }  # fmt: skip
     bad |= {f"text {name}": {"media": rows[0]["media"], "transcript": text} for name, text in texts.items()}

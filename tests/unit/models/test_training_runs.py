@@ -22,7 +22,8 @@ from lsloop.models import Row, Training, checkpoint
 from lsloop.models.families import speech_ctc, speech_seq2seq
 
 SETTINGS: dict[str, Any] = {
-    "max_steps": 12, "learning_rate": 3e-3, "batch_size": 4, "save_steps": 4, "log_steps": 1, "scheduler": "cosine",
+    "max_steps": 12, "learning_rate": 3e-3, "batch_size": 4, "save_steps": 4, "log_steps": 1,
+    "scheduler": "cosine",
 }  # fmt: skip
 
 

@@ -21,10 +21,13 @@ def dispute(kind: str, fields: list[str], base: Any, ours: Any, theirs: Any) -> 
     (name,) = found.WRITES
     moment = datetime(2026, 1, 1, tzinfo=UTC)
     return Conflict(
-        conflict_id=1, task_type=kind, external_id="a", sample_id=UUID(int=1), task_key=UUID(int=2), ls_project_id=1,
-        ls_task_id=1, ls_annotation_id=1, annotator="an", fields=fields, moved=dict.fromkeys(fields, "upstream"),
+        conflict_id=1, task_type=kind, external_id="a", sample_id=UUID(int=1), task_key=UUID(int=2),
+        ls_project_id=1,
+        ls_task_id=1, ls_annotation_id=1, annotator="an", fields=fields,
+        moved=dict.fromkeys(fields, "upstream"),
         base={"fields": {} if base is None else {name: base}}, ours={name: ours},
-        theirs={"fields": {} if theirs is None else {name: theirs}}, reads=list(found.READS), writes=list(found.WRITES),
+        theirs={"fields": {} if theirs is None else {name: theirs}}, reads=list(found.READS),
+        writes=list(found.WRITES),
         status="open", resolution=None, reason="", decided_because=None, actor=None, reflow_sample_id=None,
         created_at=moment, resolved_at=None, automatic=True, tried=None, seen="", waits=False,
     )  # fmt: skip
