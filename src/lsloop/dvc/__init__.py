@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from lsloop import machine
 from lsloop.dvc import locks
 from lsloop.errors import LsloopError
 
@@ -376,7 +377,7 @@ def _run(
         return subprocess.run(
             command,
             cwd=project_dir,
-            env={**os.environ, **_QUIETLY, **env},
+            env={**os.environ, "LOGNAME": machine.user(), **_QUIETLY, **env},  # DVC fails for who has no name
             stdin=subprocess.DEVNULL,  # DVC must not ask: nobody is there to answer
             capture_output=True,
             text=True,
