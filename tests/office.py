@@ -145,7 +145,8 @@ class Office:
         writing."""
         return {
             "samples": self.rows(
-                """SELECT sample_id, fields, upstream, held, field_versions, sync_version, media_md5 FROM samples
+                """SELECT sample_id, fields, upstream, held, field_versions, sync_version, media_md5
+                   FROM samples
                     WHERE deleted_at IS NULL ORDER BY sample_id"""
             ),
             "tasks": self.rows("SELECT * FROM tasks ORDER BY task_key"),

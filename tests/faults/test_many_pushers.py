@@ -105,7 +105,8 @@ def crawl_script() -> str:
     for number in range(1, SAMPLES + WINDOW + 1):
         if number <= SAMPLES:
             lines.append(
-                f"""SELECT s.sample_id AS id_{number}, coalesce(l.token, s.sample_id) AS token_{number}, l.success
+                f"""SELECT s.sample_id AS id_{number}, coalesce(l.token, s.sample_id) AS token_{number},
+                   l.success
                       FROM samples s, lock_sample_for_annotation(s.sample_id, 'crawler') l
                      WHERE external_id = 'clip-{number:03}' \\gset
                     SELECT :'success';"""

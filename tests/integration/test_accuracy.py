@@ -40,7 +40,8 @@ def predict(office: Office, version: str, **said: str) -> None:
     for name, text in said.items():
         office.rows(
             """INSERT INTO predictions (sample_id, task_type, model_version, value, sync_version)
-               SELECT sample_id, :task_type, :version, jsonb_build_object('transcript', CAST(:text AS text)), sync_version
+               SELECT sample_id, :task_type, :version, jsonb_build_object('transcript',
+               CAST(:text AS text)), sync_version
                  FROM samples WHERE external_id = :name RETURNING 1""",
             task_type=TRANSCRIPT, version=version, text=text, name=name,
         )  # fmt: skip
@@ -121,7 +122,8 @@ def test_a_file_is_measured_and_its_bad_lines_are_named(
 
 def test_a_choice_among_a_few_has_a_confusion_and_kappa() -> None:
     config = """<View><Text name="text" value="$text"/>
-      <Choices name="verdict" toName="text" choice="single"><Choice value="yes"/><Choice value="no"/></Choices>
+      <Choices name="verdict" toName="text" choice="single"><Choice value="yes"/><Choice value="no"/>
+      </Choices>
       <Rating name="stars" toName="text"/></View>"""
     kind = task_types.from_template("reviews", config)
     right = [

@@ -41,7 +41,8 @@ def test_a_push_goes_on_where_its_last_claim_stood_and_another_one_finds_what_wa
     assert first == ["a", "b"]
     with psycopg.connect(database_url, autocommit=True) as other:
         other.execute(
-            """SELECT leave_out(ARRAY(SELECT task_key FROM tasks JOIN samples USING (sample_id) WHERE external_id = 'a'))"""
+            """SELECT leave_out(ARRAY(SELECT task_key FROM tasks JOIN samples USING (sample_id)
+               WHERE external_id = 'a'))"""
         )
         assert claim(1, reached)[0] == ["c"]
         with other.transaction():

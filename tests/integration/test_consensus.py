@@ -178,7 +178,8 @@ def test_a_change_upstream_during_an_adjudication_is_a_conflict_of_what_was_deci
     (decider,) = office.push(10)
     with office.ledger.transaction() as transaction:
         transaction.run(
-            """SELECT change_upstream(sample_id, '{"transcript": "new"}', media_path, media_md5, 'x') FROM samples"""
+            """SELECT change_upstream(sample_id, '{"transcript": "new"}', media_path, media_md5, 'x')
+               FROM samples"""
         )
     office.answer(decider, "lead", said("decided"))
     office.pull()

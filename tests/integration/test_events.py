@@ -59,7 +59,8 @@ def test_every_captured_payload_is_stored_and_looked_at_or_ignored(ledger: Ledge
         transaction.run("UPDATE projects SET ls_project_id = :id", id=CAPTURED_PROJECT)
         transaction.run("UPDATE tasks SET ls_task_id = 173510")
         transaction.run(
-            """INSERT INTO annotations (server, ls_annotation_id, task_key, ls_task_id, annotator, result, result_hash,
+            """INSERT INTO annotations (server, ls_annotation_id, task_key, ls_task_id, annotator, result,
+               result_hash,
                                         was_cancelled, ground_truth, ls_created_at, ls_updated_at)
                SELECT :server, unnest(ARRAY[12279, 12280]), task_key, ls_task_id, 'an', '[]', '', false,
                       false, now(), now()
@@ -189,7 +190,8 @@ def test_old_events_are_forgotten_but_not_those_that_wait_or_were_given_up(ledge
         number = store(ledger, {"action": state})
         with ledger.transaction() as transaction:
             transaction.run(
-                "UPDATE events SET state = :state, finished_at = now() - interval '8 days' WHERE event_id = :id",
+                "UPDATE events SET state = :state, finished_at = now() - interval '8 days' WHERE event_id "
+                "= :id",
                 state=state, id=number,
             )  # fmt: skip
     assert events.forget(ledger, 7) == 2

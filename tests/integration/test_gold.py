@@ -153,7 +153,8 @@ def test_a_probe_is_never_a_value_never_a_conflict_and_blocks_nothing(office: Of
         office.answer(number, "linh", said("wrong"))
     with office.ledger.transaction() as transaction:  # upstream changes every sample meanwhile
         transaction.run(
-            """SELECT change_upstream(sample_id, '{"transcript": "new"}', media_path, media_md5, 'x') FROM samples"""
+            """SELECT change_upstream(sample_id, '{"transcript": "new"}', media_path, media_md5, 'x')
+               FROM samples"""
         )
     office.pull()
     assert office.states() == {"probed": 10, "open": 10}

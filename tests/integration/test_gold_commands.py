@@ -123,7 +123,8 @@ def test_the_screens_say_what_is_known_and_what_to_do(folder: Folder) -> None:
     samples(office.ledger, dict.fromkeys(names, "a b c d"))
     for name in names[:10]:
         folder.office.value(
-            "SELECT set_gold_standard(sample_id, 1, 'lead', CAST(:r AS jsonb)) FROM samples WHERE external_id = :n",
+            "SELECT set_gold_standard(sample_id, 1, 'lead', CAST(:r AS jsonb)) FROM samples WHERE "
+            "external_id = :n",
             r='{"transcript": "a b c d"}', n=name,
         )  # fmt: skip
     for place, number in enumerate(office.push(20)):

@@ -395,10 +395,12 @@ def test_who_wrote_another_field_of_a_reference_is_measured_by_this_one(office: 
             "SET LOCAL lsloop.writing = 'on'"
         )  # as lsloop's own functions do: nobody else may say who holds it
         transaction.run(
-            """UPDATE samples SET fields = fields || '{"translation": "by chi"}', held = held || '{"translation": 1}'"""
+            """UPDATE samples SET fields = fields || '{"translation": "by chi"}',
+               held = held || '{"translation": 1}'"""
         )
     office.value(
-        """INSERT INTO annotations (server, ls_annotation_id, task_key, ls_task_id, annotator, result, result_hash,
+        """INSERT INTO annotations (server, ls_annotation_id, task_key, ls_task_id, annotator, result,
+           result_hash,
                                     was_cancelled, ground_truth, ls_created_at, ls_updated_at, deleted_at)
            SELECT 'other', 1, task_key, 1, 'chi', '[]', '', false, false, now(), now(),
                   now() FROM tasks RETURNING 1"""

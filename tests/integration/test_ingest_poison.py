@@ -179,7 +179,8 @@ def test_what_came_by_sql_without_a_digest_is_measured_and_what_cannot_be_is_lis
     upstream: Upstream,
 ) -> None:
     upstream.rows(
-        """INSERT INTO samples (external_id, media_path) VALUES ('there', 'good.wav'), ('gone', 'nowhere.wav') RETURNING 1"""
+        """INSERT INTO samples (external_id, media_path)
+           VALUES ('there', 'good.wav'), ('gone', 'nowhere.wav') RETURNING 1"""
     )
     done = upstream.ingest(upstream.row(external_id="there", media="good.wav"), upstream.row(external_id="x"))
     assert list(done.unread) == ["gone"]

@@ -93,7 +93,8 @@ def test_a_correction_that_is_taken_back_counts_as_one(offices: tuple[Office, Of
     hearing.answer("a", "em")
     translating.send()
     translating.rows(
-        """SELECT refresh_task(task_key, s.sync_version, snapshot(s, reads || writes), NULL, NULL, '-infinity', '-infinity')
+        """SELECT refresh_task(task_key, s.sync_version, snapshot(s, reads || writes), NULL, NULL,
+           '-infinity', '-infinity')
              FROM tasks t JOIN samples s USING (sample_id) WHERE task_type = :t""",
         t=TRANSLATION,
     )

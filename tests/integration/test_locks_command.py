@@ -30,7 +30,8 @@ def project(tmp_path: Path, database_url: str) -> Path:
 
 def hold(office: Office, name: str, lifetime: str) -> None:
     office.rows(
-        """SELECT lock_sample_for_annotation(sample_id, 'crawler', NULL, CAST(:lifetime AS interval)) FROM samples
+        """SELECT lock_sample_for_annotation(sample_id, 'crawler', NULL, CAST(:lifetime AS interval))
+           FROM samples
             WHERE external_id = :name""",
         name=name, lifetime=lifetime,
     )  # fmt: skip

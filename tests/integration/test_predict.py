@@ -85,7 +85,8 @@ def test_new_content_and_another_model_are_predicted_and_what_was_shown_stays(
     assert loop.predict(ledger, config, TRANSCRIPT).predicted == 36
     (newest,) = rows(
         ledger,
-        """SELECT DISTINCT (current_prediction(s, 'transcript_correction', '{media}')).model_version AS v FROM samples s""",
+        """SELECT DISTINCT (current_prediction(s, 'transcript_correction',
+           '{media}')).model_version AS v FROM samples s""",
     )
     assert newest.v == model_versions(ledger)["clip-000"][0]
 

@@ -11,11 +11,13 @@ from office import Office
 
 WAYS = {
     "the call": (
-        """SELECT upsert_sample('crawler', 'a', '{"transcript": "two", "translation": "eins"}', 'a.wav', 'md5 1')"""
+        """SELECT upsert_sample('crawler', 'a', '{"transcript": "two", "translation": "eins"}', 'a.wav',
+           'md5 1')"""
     ),
     "the field": """UPDATE samples SET fields = fields || '{"transcript": "two"}' WHERE external_id = 'a'""",
     "the row": (
-        """UPDATE samples SET fields = '{"transcript": "two", "translation": "eins"}' WHERE external_id = 'a'"""
+        """UPDATE samples SET fields = '{"transcript": "two", "translation": "eins"}'
+           WHERE external_id = 'a'"""
     ),
     "with its own count": (
         """UPDATE samples SET fields = jsonb_set(fields, '{transcript}', '"two"'),
@@ -70,7 +72,8 @@ def office(ledger: Ledger) -> Office:
 
 def content(office: Office, external_id: str = "a") -> dict[str, Any]:
     row = office.rows(
-        """SELECT fields, upstream, held, sync_version, field_versions, media_path, media_md5, audio_file_md5, media_bytes
+        """SELECT fields, upstream, held, sync_version, field_versions, media_path, media_md5,
+           audio_file_md5, media_bytes
              FROM samples WHERE external_id = :id""",
         id=external_id,
     )[0]
@@ -152,7 +155,8 @@ def test_a_row_that_was_read_before_somebody_answered_takes_nothing_from_them(
 def test_the_same_again_is_no_change(office: Office, crawler: Crawler) -> None:
     before = content(office)
     ((_, version, became),) = crawler(
-        """SELECT * FROM upsert_sample('crawler', 'a', '{"transcript": "one", "translation": "eins"}', 'a.wav')"""
+        """SELECT * FROM upsert_sample('crawler', 'a', '{"transcript": "one", "translation": "eins"}',
+           'a.wav')"""
     )
     crawler("UPDATE samples SET fields = fields, media_path = './a.wav'")
     assert (version, became, content(office)) == (1, "unchanged", before)

@@ -105,7 +105,8 @@ def as_told(world: World, number: int) -> dict[str, Any]:
 
 def history(world: World) -> list[tuple[str, bool]]:
     rows = world.rows(
-        """SELECT h.value ->> 'transcript' AS text, h.told FROM annotation_history h JOIN annotations USING (annotation_id)
+        """SELECT h.value ->> 'transcript' AS text, h.told FROM annotation_history h
+           JOIN annotations USING (annotation_id)
             WHERE h.deleted_at IS NULL ORDER BY annotation_id, h.version"""
     )
     return [(row.text, row.told) for row in rows]

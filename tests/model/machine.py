@@ -124,7 +124,8 @@ class LoopMachine(RuleBasedStateMachine):
             and (not one["task_type"] or not type_ or one["task_type"] == type_)
         ]  # fmt: skip
         row = self.world.rows(
-            "SELECT * FROM lock_sample_for_annotation(:id, 'crawler', :type, make_interval(mins => :minutes))",
+            "SELECT * FROM lock_sample_for_annotation(:id, 'crawler', :type, make_interval(mins => "
+            ":minutes))",
             id=sample_id, type=type_, minutes=minutes,
         )[0]  # fmt: skip
         assert row.success == free, row.message

@@ -18,7 +18,8 @@ CONFIG = """
   <Ellipse name="ring" toName="page"/>
   <TextArea name="plate" toName="page" perRegion="true"/>
   <Choices name="parked" toName="page" perRegion="true"><Choice value="yes"/><Choice value="no"/></Choices>
-  <Choices name="weather" toName="page" choice="multiple"><Choice value="rain"/><Choice value="sun"/></Choices>
+  <Choices name="weather" toName="page" choice="multiple"><Choice value="rain"/><Choice value="sun"/>
+  </Choices>
   <Taxonomy name="place" toName="page"><Choice value="VN"><Choice value="Huế"/></Choice></Taxonomy>
   <TextArea name="caption" toName="page"/>
   <Rating name="quality" toName="page"/>

@@ -20,8 +20,10 @@ CONFIG = """
 <View>
   <Image name="image" value="$image"/>
   <Labels name="label" toName="image"><Label value="car"/><Label value="bus"/></Labels>
-  <Rectangle name="box" toName="image"/><Polygon name="outline" toName="image"/><Brush name="brush" toName="image"/>
-  <Ellipse name="ring" toName="image"/><KeyPoint name="point" toName="image"/><Vector name="path" toName="image"/>
+  <Rectangle name="box" toName="image"/><Polygon name="outline" toName="image"/>
+  <Brush name="brush" toName="image"/>
+  <Ellipse name="ring" toName="image"/><KeyPoint name="point" toName="image"/>
+  <Vector name="path" toName="image"/>
   <RectangleLabels name="boxes" toName="image"><Label value="car"/></RectangleLabels>
   <PolygonLabels name="outlines" toName="image"><Label value="car"/></PolygonLabels>
   <KeyPointLabels name="points" toName="image"><Label value="car"/></KeyPointLabels>
@@ -33,10 +35,14 @@ CONFIG = """
   <Choices name="parked" toName="image" perRegion="true"><Choice value="yes"/><Choice value="no"/></Choices>
   <Rating name="sharp" toName="image" perRegion="true"/>
   <Relations><Relation value="same"/></Relations>
-  <Text name="text" value="$text"/><Labels name="entity" toName="text"><Label value="PER"/><Label value="LOC"/></Labels>
-  <HyperText name="html" value="$html"/><HyperTextLabels name="tag" toName="html"><Label value="PER"/></HyperTextLabels>
-  <Paragraphs name="talk" value="$talk"/><ParagraphLabels name="slot" toName="talk"><Label value="x"/></ParagraphLabels>
-  <Audio name="audio" value="$audio"/><Labels name="speaker" toName="audio"><Label value="A"/><Label value="B"/></Labels>
+  <Text name="text" value="$text"/><Labels name="entity" toName="text"><Label value="PER"/>
+  <Label value="LOC"/></Labels>
+  <HyperText name="html" value="$html"/><HyperTextLabels name="tag" toName="html"><Label value="PER"/>
+  </HyperTextLabels>
+  <Paragraphs name="talk" value="$talk"/><ParagraphLabels name="slot" toName="talk"><Label value="x"/>
+  </ParagraphLabels>
+  <Audio name="audio" value="$audio"/><Labels name="speaker" toName="audio"><Label value="A"/>
+  <Label value="B"/></Labels>
   <Video name="video" value="$video"/><Labels name="who" toName="video"><Label value="A"/></Labels>
   <VideoRectangle name="track" toName="video"/>
   <TimelineLabels name="scene" toName="video"><Label value="A"/></TimelineLabels>
@@ -46,10 +52,13 @@ CONFIG = """
   <Chat name="chat" toName="chat" value="$chat"/>
   <Choices name="tone" toName="chat" perRegion="true"><Choice value="kind"/></Choices>
   <List name="list" value="$list"/><Ranker name="rank" toName="list"/>
-  <Text name="left" value="$left"/><Text name="right" value="$right"/><Pairwise name="better" toName="left,right"/>
-  <Choices name="weather" toName="text" choice="multiple"><Choice value="rain"/><Choice value="sun"/></Choices>
+  <Text name="left" value="$left"/><Text name="right" value="$right"/>
+  <Pairwise name="better" toName="left,right"/>
+  <Choices name="weather" toName="text" choice="multiple"><Choice value="rain"/><Choice value="sun"/>
+  </Choices>
   <Taxonomy name="place" toName="text"><Choice value="VN"><Choice value="Huế"/></Choice></Taxonomy>
-  <TextArea name="caption" toName="text"/><Rating name="quality" toName="text"/><Number name="count" toName="text"/>
+  <TextArea name="caption" toName="text"/><Rating name="quality" toName="text"/>
+  <Number name="count" toName="text"/>
   <DateTime name="taken" toName="text"/><ReactCode name="plugin" toName="text"/>
 </View>
 """
