@@ -66,7 +66,12 @@ class Databases:
 
     def _make(self) -> str:
         name = f"test_{uuid.uuid4().hex}"
-        self._server.execute(f"CREATE DATABASE {name} TEMPLATE {self._template} STRATEGY FILE_COPY")
+        # What an upgrade sets for a database is not copied with it.
+        self._server.execute(
+            f"CREATE DATABASE {name} TEMPLATE {self._template} STRATEGY FILE_COPY",
+            f'ALTER DATABASE {name} SET search_path TO "$user", public, lsloop',
+            f"ALTER ROLE lsloop IN DATABASE {name} SET search_path TO public, lsloop",
+        )
         return name
 
     def _drop(self, name: str) -> None:

@@ -228,14 +228,14 @@ END $$;
 -- stands.
 CREATE OR REPLACE FUNCTION current_gold_scores(p_task_type text DEFAULT NULL,
                                                p_annotators text[] DEFAULT NULL)
-RETURNS SETOF gold_scores LANGUAGE sql STABLE AS $$
+RETURNS SETOF gold_scores LANGUAGE sql STABLE BEGIN ATOMIC
     SELECT DISTINCT ON (g.annotation_id) g.*
       FROM gold_scores g JOIN annotations a USING (annotation_id) JOIN gold_standards s USING (gold_id)
      WHERE a.deleted_at IS NULL AND NOT a.was_cancelled AND s.unset_at IS NULL
        AND (p_task_type IS NULL OR g.task_type = p_task_type)
        AND (p_annotators IS NULL OR g.annotator = ANY (p_annotators))
-     ORDER BY g.annotation_id, g.version DESC
-$$;
+     ORDER BY g.annotation_id, g.version DESC;
+END;
 
 -- Whether what an annotator submitted at this moment is held: kept, and not counted until the quarantine is
 -- lifted.

@@ -82,10 +82,10 @@ END $$;
 DROP FUNCTION IF EXISTS check_annotation_conflict(uuid, integer);
 CREATE FUNCTION check_annotation_conflict(p_sample_id uuid, p_expected_version integer)
 RETURNS TABLE (has_conflict boolean, current_version integer, expected_version integer)
-LANGUAGE sql STABLE AS $$
+LANGUAGE sql STABLE BEGIN ATOMIC
     SELECT s.sync_version IS DISTINCT FROM p_expected_version, s.sync_version, p_expected_version
-      FROM samples s WHERE s.sample_id = p_sample_id
-$$;
+      FROM samples s WHERE s.sample_id = p_sample_id;
+END;
 
 -- Takes a lock from its owner, unless a task in Label Studio needs it.
 CREATE OR REPLACE FUNCTION release_lock(p_lock_id bigint, p_actor text, p_reason text DEFAULT NULL)

@@ -17,13 +17,13 @@ $$;
 CREATE OR REPLACE FUNCTION effective_number(
     p_rate double precision, p_variance double precision, p_probes bigint, p_floor double precision,
     p_most double precision
-) RETURNS double precision LANGUAGE sql IMMUTABLE AS $$
+) RETURNS double precision LANGUAGE sql IMMUTABLE BEGIN ATOMIC
     SELECT CASE WHEN p_probes < 2 THEN 1 ELSE
         CASE WHEN p_variance > 0 AND p_rate > 0 AND p_rate < 1
              THEN least(p_most, greatest(p_rate * (1 - p_rate) / p_variance, 1))
                   * (1.959964 / t_quantile(p_probes - 1)) ^ 2
-             ELSE p_floor END END
-$$;
+             ELSE p_floor END END;
+END;
 
 -- The 95 % interval of a rate seen in p_number observations: Wilson's score interval ("Probable inference,
 -- the law of succession, and statistical inference", Journal of the American Statistical Association 22,

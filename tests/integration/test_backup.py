@@ -57,7 +57,7 @@ def folder(tmp_path: Path, ledger: ledger.Ledger, database_url: str) -> Path:
 
 def test_a_backup_is_put_back_elsewhere_row_for_row(folder: Path, tmp_path: Path) -> None:
     done = backup.make(config.load(folder), tmp_path / "kept", None, silent)
-    assert done.rows["public.samples"] == 5
+    assert done.rows["lsloop.samples"] == 5
     assert (done.path.stat().st_mode & 0o777, list((tmp_path / "kept").iterdir())) == (0o600, [done.path])
     assert done.beside == [
         "Label Studio: it is not the embedded one; back it up where it runs",

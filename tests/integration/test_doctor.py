@@ -84,8 +84,8 @@ class Patient:
         """What there is in Label Studio, in the ledger and on disk, but for DVC's own scratch."""
         studio = self.world.studio
         ids = [one["id"] for one in projects.find_by_description(studio, "")]
-        tables = self.world.rows("SELECT table_name FROM information_schema.tables WHERE table_schema = "
-                                 "'public' "
+        tables = self.world.rows("SELECT table_name FROM information_schema.tables "
+                                 "WHERE table_schema = 'lsloop' "
                                  "AND table_type = 'BASE TABLE' ORDER BY 1")  # fmt: skip
         files = [path for path in self.folder.rglob("*") if ".dvc" not in path.parts]
         return {

@@ -129,3 +129,56 @@ def the_figures_are_recounted(office: Office, segments: Office) -> None:
         1,
     )
     assert chi["error_low"] < 0.25 < chi["error_high"]
+
+
+def test_it_moves_into_a_schema_of_its_own_and_nothing_of_the_users_moves(old: str) -> None:
+    theirs = """
+        CREATE TABLE notes (sample_id uuid REFERENCES samples, said text);
+        CREATE VIEW unanswered AS SELECT task_key, external_id, speaker(a) AS who
+          FROM tasks JOIN samples USING (sample_id) LEFT JOIN annotations a USING (task_key);
+        CREATE FUNCTION refuse(integer) RETURNS integer LANGUAGE sql AS 'SELECT $1';
+        CREATE FUNCTION noted() RETURNS trigger LANGUAGE plpgsql AS
+            'BEGIN INSERT INTO notes VALUES (NEW.sample_id, refuse(7)::text); RETURN NULL; END';
+        CREATE TRIGGER noted AFTER UPDATE ON samples FOR EACH ROW EXECUTE FUNCTION noted();
+        CREATE ROLE crawls;
+        GRANT SELECT, INSERT, UPDATE ON ALL TABLES IN SCHEMA public TO crawls;
+        REVOKE EXECUTE ON FUNCTION release_lock(bigint, text, text) FROM PUBLIC"""
+    said: list[str] = []
+    with psycopg.connect(old, autocommit=True) as connection, psycopg.connect(old) as before:
+        connection.execute(theirs)
+        before.execute("SET application_name = 'lsloop'")
+        before.commit()
+        migrations.upgrade(old, say=said.append)
+    assert [line.split(":")[0] for line in said] == [
+        "The ledger moved from the schema public to lsloop; everything else stayed.",
+        "1 session of an lsloop that was started before",
+    ]
+    assert migrations.upgrade(old, say=said.append) == []
+    assert len(said) == 2
+    left = """SELECT relname FROM pg_class WHERE relnamespace = 'public'::regnamespace
+              UNION ALL SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace ORDER BY 1"""
+    with psycopg.connect(old, autocommit=True) as crawler:
+        assert [name for (name,) in crawler.execute(left)] == [
+            "_yoyo_migration", "noted", "notes", "refuse", "unanswered"
+        ]  # fmt: skip
+        assert crawler.execute("SELECT count(*) FROM unanswered").fetchone() != (0,)
+        (name,) = (
+            crawler.execute("SELECT sample_id FROM samples WHERE media_path > '' LIMIT 1").fetchone() or ()
+        )
+        crawler.execute("SET ROLE crawls")
+        answer = crawler.execute("SELECT success FROM lock_sample_for_annotation(%s, 'me', 'any')", [name])
+        assert answer.fetchone() == (True,)
+        crawler.execute("RESET ROLE")
+        crawler.execute("GRANT INSERT ON ALL TABLES IN SCHEMA lsloop TO crawls")  # those that are new
+        crawler.execute("SET ROLE crawls")
+        crawler.execute("UPDATE samples SET fields = fields || '{\"more\": 1}' WHERE sample_id = %s", [name])
+        changed = crawler.execute("SELECT field_versions ? 'more' FROM samples WHERE sample_id = %s", [name])
+        assert changed.fetchone() == (True,), "our trigger"
+        with pytest.raises(psycopg.errors.InsufficientPrivilege, match="function release_lock"):
+            crawler.execute("SELECT release_lock(1, 'me')")
+        crawler.execute("RESET ROLE")
+        assert crawler.execute("SELECT DISTINCT said FROM notes").fetchall() == [("7",)], "and theirs"
+        # An lsloop from before finds no ledger to make anew, but one that is newer.
+        found = crawler.execute("SELECT max(migration_id) FROM public._yoyo_migration").fetchone()
+        assert found == (migrations.shipped()[-1],)
+        crawler.execute("DROP OWNED BY crawls; DROP ROLE crawls")

@@ -22,7 +22,7 @@ def upgrade(ctx: typer.Context) -> None:
       lsloop db upgrade
     """
     call = Call.of(ctx)
-    applied = migrations.upgrade(call.config.database_url, lambda: call.out.note(WAITING))
+    applied = migrations.upgrade(call.config.database_url, lambda: call.out.note(WAITING), say=call.out.note)
     said = f"Applied {', '.join(applied)}." if applied else "The ledger is up to date."
     call.out.result({"applied": applied}, said)
 

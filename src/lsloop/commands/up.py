@@ -91,7 +91,7 @@ def _upgrade(call: Call) -> Any:
     def upgrade(database_url: str) -> None:
         from lsloop.ledger import migrations
 
-        for name in migrations.upgrade(database_url):
+        for name in migrations.upgrade(database_url, say=call.out.note):
             call.out.note(f"Applied migration {name}")
 
     return upgrade

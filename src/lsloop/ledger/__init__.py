@@ -13,7 +13,7 @@ import orjson
 import psycopg
 from psycopg import Connection as DriverConnection
 from psycopg.types.json import set_json_dumps, set_json_loads
-from sqlalchemy import Connection, Engine, Row, create_engine, text
+from sqlalchemy import Connection, Engine, Row, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 
 from lsloop.config import address
@@ -22,6 +22,9 @@ from lsloop.errors import Entangled, LsloopError, Refused, Unfit
 from lsloop.ledger._refusals import not_connected
 
 # A machine that lost power keeps its turn until PostgreSQL notices: after two minutes, not after two hours.
+SCHEMA = "lsloop"
+"""The schema of PostgreSQL that a ledger stands in, unless DATABASE_URL names a search_path."""
+
 SESSION = "-c timezone=UTC -c tcp_keepalives_idle=60 -c tcp_keepalives_interval=20 -c tcp_keepalives_count=3"
 
 
@@ -32,9 +35,17 @@ def keywords(
 
     Options of the URL or of PGOPTIONS stay; ours follow them.
     """
-    theirs = there.settings.get("options") or os.environ.get("PGOPTIONS", "")
-    ours = {"client_encoding": "UTF8", "options": f"{theirs} {session}".strip()}
+    ours = {"client_encoding": "UTF8", "options": f"{_options(there)} {session}".strip()}
     return {"connect_timeout": seconds, "application_name": name} | there.settings | ours
+
+
+def _options(there: Address) -> str:
+    return there.settings.get("options") or os.environ.get("PGOPTIONS", "")
+
+
+def names_path(there: Address) -> bool:
+    """Tell whether DATABASE_URL, or PGOPTIONS, says in which schemas names are looked up."""
+    return "search_path" in _options(there).replace("-", "_")
 
 
 class Ledger:
@@ -215,7 +226,20 @@ def connect(database_url: str, *, check_schema: bool = True) -> Ledger:
 def _engine(there: Address) -> Engine:
     set_json_loads(_loads)
     set_json_dumps(orjson.dumps)
-    return create_engine("postgresql+psycopg://", pool_pre_ping=True, connect_args=keywords(there))
+    engine = create_engine("postgresql+psycopg://", pool_pre_ping=True, connect_args=keywords(there))
+    if not names_path(there):
+        event.listen(engine, "connect", _look_at_home_first)
+    return engine
+
+
+def _look_at_home_first(driver: DriverConnection[Any], _record: object) -> None:
+    """Look names up in the ledger's schema, then where any session of this user looks them up."""
+    driver.execute(
+        """SELECT set_config('search_path',
+                             concat_ws(', ', %s::text, nullif(current_setting('search_path'), '')), false)""",
+        [SCHEMA],
+    )
+    driver.commit()
 
 
 def _loads(document: str | bytes) -> Any:

@@ -43,10 +43,19 @@ def apply(transaction: Transaction, folder: Path) -> list[str]:
     return [migration.id for migration in missing]
 
 
-def _break_lock(transaction: Transaction) -> bool:
-    if transaction.value("SELECT to_regclass('yoyo_lock')") is None:
+def is_locked(transaction: Transaction, there: str) -> bool:
+    """Tell whether an older lsloop was killed in an upgrade of the ledger in this schema.
+
+    It left its lock in a row.
+    """
+    if transaction.value("SELECT to_regclass(:name)", name=f"{there}.yoyo_lock") is None:
         return False
-    return transaction.run("DELETE FROM yoyo_lock") > 0
+    return bool(transaction.value(f"SELECT EXISTS (SELECT FROM {there}.yoyo_lock)"))
+
+
+def _break_lock(transaction: Transaction) -> bool:
+    there = transaction.value("SELECT quote_ident(current_schema())")
+    return is_locked(transaction, there) and transaction.run(f"DELETE FROM {there}.yoyo_lock") > 0
 
 
 def _was_applied(transaction: Transaction, backend: Any, migration: Any) -> bool:

@@ -33,14 +33,21 @@ def check(transaction: Transaction, place: str) -> None:
         raise UsageError(f"default_transaction_read_only is on at {place}, and the ledger writes.", fix)
 
 
-def check_rights(transaction: Transaction, place: str) -> None:
-    """Raise UsageError where the user cannot make what an upgrade makes."""
+def check_rights(transaction: Transaction, place: str, into: str | None) -> None:
+    """Raise UsageError where the user cannot make what an upgrade makes.
+
+    `into` is the schema that it makes it in, which may be made, too; None for the first one of search_path.
+    """
     row = transaction.row(
-        """SELECT quote_ident(current_user) AS who, quote_ident(current_database()) AS base,
-                  quote_ident(current_schema()) AS into, current_setting('search_path') AS path,
-                  coalesce(has_schema_privilege(current_schema(), 'CREATE'), FALSE) AS in_schema,
+        """SELECT quote_ident(current_user) AS who, quote_ident(current_database()) AS base, into_ AS into,
+                  current_setting('search_path') AS path,
+                  coalesce(has_schema_privilege(CAST(to_regnamespace(into_) AS oid), 'CREATE'), TRUE)
+                  AS in_schema,
                   has_database_privilege(current_database(), 'CREATE')
-                  OR to_regnamespace('lsloop_jobs') IS NOT NULL AS in_base"""
+                  OR to_regnamespace('lsloop_jobs') IS NOT NULL AND to_regnamespace(into_) IS NOT NULL
+                  AS in_base
+             FROM coalesce(CAST(:into AS text), quote_ident(current_schema())) into_""",
+        into=into,
     )
     assert row is not None
     if row.into is None:

@@ -38,6 +38,8 @@ def examine(
         visit = _Visit(config, progress.advance)
         opened = visit.look("PostgreSQL", lambda: _entered(stack, closing(ledger())), checkup.postgres)
         ready = visit.look("schema", lambda: opened, checkup.schema) if opened else None
+        if ready:
+            visit.look("search path", lambda: ready, checkup.search_path)
         if opened:
             stack.enter_context(opened.in_turn("lsloop doctor", progress.waiting))
         there = visit.look("Label Studio", lambda: _entered(stack, studio()), checkup.token)

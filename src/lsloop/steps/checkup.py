@@ -78,6 +78,13 @@ def schema(ledger: Ledger) -> str:
     return migrations.shipped()[-1]
 
 
+def search_path(ledger: Ledger) -> str:
+    """Check that plain SQL of other programs finds the ledger's functions and views."""
+    if lines := migrations.advice(ledger):
+        raise Skipped(f"{migrations.ADVICE} {' '.join(lines)}", "Or they write lsloop. before each name.")
+    return "plain SQL finds the ledger"
+
+
 def token(studio: LabelStudio) -> str:
     """Check that Label Studio takes the token.
 
