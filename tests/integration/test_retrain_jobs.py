@@ -57,6 +57,16 @@ def test_two_requests_make_one_run(learner: Learner, capsys: pytest.CaptureFixtu
     assert training["outcome"].startswith("Not promoted, as asked")
 
 
+def test_a_training_that_has_nothing_to_begin_from_is_not_queued(
+    learner: Learner, capsys: pytest.CaptureFixture[str]
+) -> None:
+    params = learner.config.project_dir / "params.yaml"
+    params.write_text(f"task_types: {{{TRANSCRIPT}: {{}}}}\n", encoding="utf-8")
+    assert learner.retrain("--background") == 2
+    assert f"No base model is configured for {TRANSCRIPT}." in capsys.readouterr().err
+    assert learner.trainings() == []
+
+
 def test_a_milestone_asks_for_a_training_that_a_worker_takes_up(learner: Learner) -> None:
     settings = config.load(learner.config.project_dir)
     assert milestone(learner.ledger, settings, TRANSCRIPT)

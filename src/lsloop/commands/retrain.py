@@ -64,7 +64,7 @@ def retrain(
     if no_promote and force_promote:
         raise UsageError("--no-promote and --force-promote exclude each other.", "Give one of them.")
     if background:
-        return _queue(call, task_type, by, reason, words={
+        return _queue(call, task_type, by, reason, base, words={
             "--base": base, "--resume": resume, "--no-promote": no_promote, "--force-promote": force_promote,
             "--reason": reason, "--launcher": launcher,
             "--nproc-per-node": nproc_per_node if launcher else None,
@@ -92,10 +92,17 @@ def retrain(
 
 
 def _queue(
-    call: Call, task_type: str, by: str | None, reason: str | None, words: Mapping[str, object]
+    call: Call,
+    task_type: str,
+    by: str | None,
+    reason: str | None,
+    base: str | None,
+    words: Mapping[str, object],
 ) -> None:
     """Have a worker do it, with the same options."""
     name = call.config.task_type(task_type)[0]
+    with opened_ledger(call.config) as ledger:
+        loop.check_base(ledger, call.config, name, base)
     given = [
         str(part) for word, value in words.items() if value for part in (word, value) if part is not True
     ]

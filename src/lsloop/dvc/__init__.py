@@ -363,7 +363,8 @@ def _is_in_git(project_dir: Path) -> bool:
 def _checked(project_dir: Path, *command: str) -> str:
     done = _run(project_dir, *command)
     if done.returncode:
-        told = (done.stderr or done.stdout).strip()
+        lines = (done.stderr or done.stdout).strip().splitlines()
+        told = " ".join(line for line in lines if line and not line.startswith("Having any troubles?"))
         raise LsloopError(
             f"{' '.join(command)} failed in {project_dir}: {told}", "Correct that and run again."
         )

@@ -35,7 +35,7 @@ from lsloop.loop.accuracy import accuracy
 from lsloop.loop.export import export, watermark
 
 # A better model comes of it, and is used.
-from lsloop.loop.retrain import promote, retrain, roll_back
+from lsloop.loop.retrain import check_base, promote, retrain, roll_back
 
 __all__ = [
     "SILENT",
@@ -46,6 +46,7 @@ __all__ = [
     "asking",
     "attach_model",
     "attend",
+    "check_base",
     "export",
     "import_predictions",
     "inspect",

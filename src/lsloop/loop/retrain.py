@@ -49,6 +49,14 @@ def retrain(
     return retraining.retrain(ledger, wanted, progress)
 
 
+def check_base(ledger: Ledger, config: Config, task_type: str, base: str | None) -> None:
+    """Raise UsageError where a training would have no model to begin from, nor one to be compared with."""
+    settings = config.model(task_type)
+    start = base or settings.bases or (settings.start == "promoted" and versions.promoted(ledger, task_type))
+    if not start:
+        raise retraining.no_base(task_type)
+
+
 def promote(
     ledger: Ledger, config: Config, version: str, *, actor: str, reason: str | None
 ) -> versions.Version:

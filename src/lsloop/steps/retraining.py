@@ -136,6 +136,14 @@ def require_whole(project_dir: Path, version: Version) -> None:
     folders.require_whole(version.version, project_dir / version.path, version.weights)
 
 
+def no_base(task_type: str) -> UsageError:
+    """Say that there is nothing to begin from, or to compare with, and how to name it."""
+    return UsageError(
+        f"No base model is configured for {task_type}.",
+        f"Set models.{task_type}.base in params.yaml, or give --base.",
+    )
+
+
 class _Base(NamedTuple):
     """A model to begin with or to compare with.
 
@@ -268,10 +276,7 @@ class _Run:
         before = self._named(in_use.version) if in_use else configured
         follows = before if wanted.base is None and wanted.settings.start == "promoted" else configured
         if follows is None or before is None:
-            raise UsageError(
-                f"No base model is configured for {wanted.task_type}.",
-                f"Set models.{wanted.task_type}.base in params.yaml, or give --base.",
-            )
+            raise no_base(wanted.task_type)
         trainable(wanted.asking.job, follows.path)
         return follows, before
 
