@@ -61,6 +61,16 @@ CREATE OR REPLACE TRIGGER sample_may_wait AFTER UPDATE ON samples FOR EACH ROW
           IS DISTINCT FROM (NEW.sync_version, NEW.field_versions, NEW.fields, NEW.held))
     EXECUTE FUNCTION sample_may_wait();
 
+-- A sample that goes round again takes its parent's place among the oldest, which is behind the front no more.
+CREATE OR REPLACE FUNCTION child_waits() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO waiting_samples (task_type, arrival, sample_id)
+    SELECT DISTINCT coalesce(NEW.only_task_type, p.task_type), NEW.arrival, NEW.sample_id FROM projects p;
+    RETURN NULL;
+END $$;
+CREATE OR REPLACE TRIGGER child_waits AFTER INSERT ON samples FOR EACH ROW
+    WHEN (NEW.parent_sample_id IS NOT NULL) EXECUTE FUNCTION child_waits();
+
 -- Samples arrive in the order in which they get their numbers, but are seen in the order of the commits. Who
 -- adds some says so, for as long as the transaction goes on: the front does not pass what nobody sees yet.
 CREATE OR REPLACE FUNCTION samples_arrive() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -93,20 +103,24 @@ RETURNS SETOF uuid LANGUAGE plpgsql AS $$
 DECLARE
     v_front bigint := coalesce((SELECT arrival FROM claim_fronts
                                  WHERE task_type = p_task_type AND reads = p_reads), 0);
-    v_at bigint := p_after - 1;
+    v_at bigint := p_after;
+    v_last uuid := '00000000-0000-0000-0000-000000000000';
     v_some uuid[];
     v_line refcursor;
     v_id uuid;
     v_held integer := 0;
 BEGIN
-    WHILE v_held < p_limit AND v_at < v_front LOOP
-        SELECT array_agg(w.sample_id), max(w.arrival) INTO v_some, v_at FROM (
-            SELECT sample_id, arrival FROM waiting_samples
-             WHERE task_type = p_task_type AND arrival > v_at AND arrival <= v_front
-             ORDER BY arrival LIMIT 500) w;
-        EXIT WHEN v_some IS NULL;
+    WHILE v_held < p_limit LOOP
+        -- What goes round again has its parent's arrival.
+        v_some := ARRAY(SELECT sample_id FROM waiting_samples
+                         WHERE task_type = p_task_type AND arrival <= v_front
+                           AND (arrival, sample_id) > (v_at, v_last)
+                         ORDER BY arrival, sample_id LIMIT 500);
+        EXIT WHEN v_some = '{}';
+        v_last := v_some[cardinality(v_some)];
+        SELECT arrival INTO STRICT v_at FROM samples WHERE sample_id = v_last;
         FOR v_id IN SELECT e.sample_id FROM eligible(p_task_type, p_reads) e
-                     WHERE e.sample_id = ANY (v_some) ORDER BY e.arrival LOOP
+                     WHERE e.sample_id = ANY (v_some) ORDER BY e.arrival, e.sample_id LOOP
             EXIT WHEN v_held = p_limit;
             PERFORM FROM samples s WHERE s.sample_id = v_id FOR UPDATE SKIP LOCKED;
             IF FOUND THEN

@@ -57,6 +57,10 @@ def _acts(office: Office, chance: random.Random) -> dict[str, Callable[[], objec
         ),
         "unlock": run("SELECT unlock_sample(sample_id) FROM samples WHERE external_id = :name"),
         "by rule": office.by_rule,
+        "go round": run(
+            """SELECT create_conflict_sample(sample_id, 'test') FROM samples
+                WHERE external_id = :name AND deleted_at IS NULL"""
+        ),
     }  # fmt: skip
 
 
