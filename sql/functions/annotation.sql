@@ -16,59 +16,82 @@ CREATE OR REPLACE TRIGGER annotation_changed AFTER UPDATE ON annotations FOR EAC
           IS DISTINCT FROM (NEW.result_hash, NEW.was_cancelled, NEW.ground_truth, NEW.deleted_at))
     EXECUTE FUNCTION remember_annotation();
 
--- Brings the ledger up to the temporary tables `incoming_tasks` and `incoming_annotations` (see
--- ledger/annotations.py): tasks as Label Studio has them now, each with the full set of its annotations.
--- Answers the tasks that changed. A task is known by its key; one whose push was cut off before its id was
--- written down is adopted here. p_asked: the number of the order of reading that was drawn before Label
--- Studio was asked. A task that was brought up to it after that is `overtaken`: which of the two is newer no
--- clock can tell, so it is left alone, and is to be read again.
+-- Brings the ledger up to what Label Studio tells: tasks as it has them now, each with the full set of its
+-- annotations (arrays, a column each; see ledger/annotations.py). Answers the tasks that changed. A task is
+-- known by its key; one whose push was cut off before its id was written down is adopted here. p_asked: the
+-- number of the order of reading that was drawn before Label Studio was asked. A task that was brought up to
+-- it after that is `overtaken`: which of the two is newer no clock can tell, so it is left alone, and is to
+-- be read again. Arrays, because the planner knows how long they are: one event is planned as one, a page of
+-- five hundred as many, and nothing is made or analyzed for it.
 DROP FUNCTION IF EXISTS receive_annotations(integer, text);
-CREATE OR REPLACE FUNCTION receive_annotations(p_project_id integer, p_server text, p_asked bigint)
-RETURNS TABLE (task_key uuid, twin bigint, overtaken bigint, added bigint, edited bigint, removed bigint)
+DROP FUNCTION IF EXISTS receive_annotations(integer, text, bigint);
+CREATE OR REPLACE FUNCTION receive_annotations(
+    p_project_id integer, p_server text, p_asked bigint,
+    p_ls_task_ids bigint[], p_task_keys uuid[], p_tasks_updated timestamptz[], p_are_whole boolean[],
+    p_numbers bigint[], p_of_tasks bigint[], p_annotators text[], p_results text[], p_values text[],
+    p_problems text[], p_hashes text[], p_cancelled boolean[], p_marked boolean[],
+    p_lead_times double precision[], p_created timestamptz[], p_updated timestamptz[], p_edited_by text[],
+    p_say_nothing boolean[], p_raw text[]
+) RETURNS TABLE (task_key uuid, twin bigint, overtaken bigint, added bigint, edited bigint, removed bigint)
 LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 DECLARE
     v_read_at bigint := nextval('reads');
+    v_told told_task[];
+    v_changed uuid[];
+    v_added bigint[];
+    v_edited bigint[];
+    v_removed bigint[];
 BEGIN
     PERFORM 1 FROM samples s WHERE s.sample_id IN (
-        SELECT t.sample_id FROM tasks t JOIN incoming_tasks i ON i.task_key = t.task_key)
+        SELECT t.sample_id FROM tasks t JOIN unnest(p_task_keys) key ON t.task_key = key)
       ORDER BY s.sample_id FOR UPDATE;
-    PERFORM hold_tasks(array_agg(i.task_key)) FROM incoming_tasks i;
-    DELETE FROM incoming_tasks i
-     WHERE NOT EXISTS (SELECT FROM tasks t WHERE t.task_key = i.task_key AND t.project_id = p_project_id);
+    PERFORM hold_tasks(p_task_keys);
     RETURN QUERY
-    DELETE FROM incoming_tasks i USING tasks t WHERE t.task_key = i.task_key AND t.read_at > p_asked
-    RETURNING i.task_key, NULL::bigint, i.ls_task_id, 0::bigint, 0::bigint, 0::bigint;
-    PERFORM give_up_ids(p_project_id, array_agg(i.task_key), array_agg(i.ls_task_id)) FROM incoming_tasks i
+    SELECT i.task_key, NULL::bigint, i.ls_task_id, 0::bigint, 0::bigint, 0::bigint
+      FROM unnest(p_ls_task_ids, p_task_keys) i(ls_task_id, task_key) JOIN tasks t ON t.task_key = i.task_key
+     WHERE t.project_id = p_project_id AND t.read_at > p_asked;
+    v_told := ARRAY(
+        SELECT i::told_task
+          FROM unnest(p_ls_task_ids, p_task_keys, p_tasks_updated, p_are_whole)
+               i(ls_task_id, task_key, ls_updated_at, is_whole)
+          JOIN tasks t ON t.task_key = i.task_key
+         WHERE t.project_id = p_project_id AND (t.read_at > p_asked) IS NOT TRUE);
+    PERFORM give_up_ids(p_project_id, array_agg(i.task_key), array_agg(i.ls_task_id)) FROM unnest(v_told) i
       JOIN tasks t ON t.task_key = i.task_key AND t.project_id = p_project_id;
-    PERFORM note_change() FROM incoming_tasks LIMIT 1;
+    PERFORM note_change() FROM unnest(v_told) LIMIT 1;
     UPDATE tasks t
        SET ls_task_id = i.ls_task_id, state = 'open', opened_at = now(), finished_at = NULL, gone_at = NULL
-      FROM (SELECT DISTINCT ON (incoming_tasks.task_key) * FROM incoming_tasks
-             ORDER BY incoming_tasks.task_key, ls_task_id) i
+      FROM (SELECT DISTINCT ON (told.task_key) * FROM unnest(v_told) told
+             ORDER BY told.task_key, told.ls_task_id) i
      WHERE t.task_key = i.task_key AND t.project_id = p_project_id
        AND (t.state = 'claimed' OR t.state = 'cancelled' AND is_wanted(t) AND (NOT is_settled(t)
-            OR EXISTS (SELECT FROM incoming_annotations n WHERE n.ls_task_id = i.ls_task_id)));
+            OR i.ls_task_id = ANY (p_of_tasks)));
     -- It was ended before anybody knew that Label Studio has it.
-    UPDATE tasks t SET ls_task_id = i.ls_task_id FROM incoming_tasks i
+    UPDATE tasks t SET ls_task_id = i.ls_task_id FROM unnest(v_told) i
      WHERE t.task_key = i.task_key AND t.project_id = p_project_id AND t.state = 'cancelled'
        AND t.ls_task_id IS NULL;
     INSERT INTO locks (sample_id, task_type, locked_by, task_key)
     SELECT t.sample_id, t.task_type, 'label_studio', t.task_key
-      FROM tasks t JOIN incoming_tasks i ON i.task_key = t.task_key
+      FROM tasks t JOIN unnest(v_told) i ON i.task_key = t.task_key
      WHERE t.state = 'open' AND NOT t.is_gold_probe AND t.adjudicates IS NULL
        AND NOT EXISTS (SELECT FROM locks l WHERE l.task_key = t.task_key AND l.released_at IS NULL)
     ON CONFLICT DO NOTHING;
 
-    CREATE TEMPORARY TABLE received ON COMMIT DROP AS
     WITH upserted AS (
         INSERT INTO annotations AS a (server, ls_annotation_id, task_key, ls_task_id, annotator, result,
                                       value, problem, result_hash, was_cancelled, ground_truth, lead_time,
                                       ls_created_at, ls_updated_at, edited_by, says_nothing, raw, own_mark)
-        SELECT p_server, n.ls_annotation_id, i.task_key, i.ls_task_id, n.annotator, n.result, n.value,
+        SELECT p_server, n.ls_annotation_id, i.task_key, i.ls_task_id, n.annotator, n.result::jsonb,
+               n.value::jsonb,
                n.problem, n.result_hash, n.was_cancelled, n.ground_truth, n.lead_time, n.ls_created_at,
                n.ls_updated_at, n.edited_by, n.says_nothing, n.raw, n.ground_truth
-          FROM incoming_annotations n JOIN incoming_tasks i USING (ls_task_id) ORDER BY n.ls_annotation_id
+          FROM unnest(p_numbers, p_of_tasks, p_annotators, p_results, p_values, p_problems, p_hashes,
+                      p_cancelled, p_marked, p_lead_times, p_created, p_updated, p_edited_by, p_say_nothing,
+                      p_raw)
+               n(ls_annotation_id, ls_task_id, annotator, result, value, problem, result_hash, was_cancelled,
+                 ground_truth, lead_time, ls_created_at, ls_updated_at, edited_by, says_nothing, raw)
+          JOIN unnest(v_told) i USING (ls_task_id) ORDER BY n.ls_annotation_id
         ON CONFLICT (server, ls_annotation_id, task_key) DO UPDATE
            SET result = excluded.result, value = excluded.value, problem = excluded.problem,
                annotator = excluded.annotator, result_hash = excluded.result_hash,
@@ -92,32 +115,36 @@ BEGIN
                AND excluded.edited_by <> coalesce(a.edited_by, a.annotator)
         RETURNING a.task_key, a.xmax = 0 AS is_new),
     withdrawn AS (
-        UPDATE annotations a SET deleted_at = now() FROM incoming_tasks i
+        UPDATE annotations a SET deleted_at = now() FROM unnest(v_told) i
          WHERE a.task_key = i.task_key AND a.ls_task_id = i.ls_task_id AND a.server = p_server
            AND a.deleted_at IS NULL AND i.is_whole
-           AND NOT EXISTS (SELECT FROM incoming_annotations n WHERE n.ls_annotation_id = a.ls_annotation_id)
+           AND NOT EXISTS (SELECT FROM unnest(p_numbers) number WHERE number = a.ls_annotation_id)
         RETURNING a.task_key)
-    SELECT upserted.task_key, is_new::integer AS added, (NOT is_new)::integer AS edited, 0 AS removed
-      FROM upserted
-    UNION ALL SELECT withdrawn.task_key, 0, 0, 1 FROM withdrawn;
+    SELECT array_agg(r.task_key), array_agg(r.added), array_agg(r.edited), array_agg(r.removed)
+      INTO v_changed, v_added, v_edited, v_removed
+      FROM (SELECT c.task_key, count(*) FILTER (WHERE c.was = 'added') AS added,
+                   count(*) FILTER (WHERE c.was = 'edited') AS edited,
+                   count(*) FILTER (WHERE c.was = 'removed') AS removed
+              FROM (SELECT upserted.task_key, CASE WHEN is_new THEN 'added' ELSE 'edited' END AS was
+                      FROM upserted
+                    UNION ALL SELECT withdrawn.task_key, 'removed' FROM withdrawn) c
+             GROUP BY 1) r;
 
-    UPDATE tasks t SET read_at = v_read_at FROM incoming_tasks i
+    UPDATE tasks t SET read_at = v_read_at FROM unnest(v_told) i
      WHERE t.task_key = i.task_key AND t.ls_task_id <> i.ls_task_id;
     UPDATE tasks t SET ls_updated_at = i.ls_updated_at, read_at = v_read_at,
            skips = (SELECT count(*) FROM annotations a
                      WHERE a.task_key = t.task_key AND a.was_cancelled AND a.deleted_at IS NULL)
-      FROM incoming_tasks i WHERE t.task_key = i.task_key AND t.ls_task_id = i.ls_task_id;
+      FROM unnest(v_told) i WHERE t.task_key = i.task_key AND t.ls_task_id = i.ls_task_id;
 
     RETURN QUERY
     SELECT i.task_key, CASE WHEN t.ls_task_id <> i.ls_task_id THEN i.ls_task_id END, NULL::bigint,
            coalesce(r.added, 0), coalesce(r.edited, 0), coalesce(r.removed, 0)
-      FROM incoming_tasks i JOIN tasks t ON t.task_key = i.task_key
-      LEFT JOIN (SELECT received.task_key, sum(received.added) AS added, sum(received.edited) AS edited,
-                        sum(received.removed) AS removed FROM received GROUP BY 1) r
+      FROM unnest(v_told) i JOIN tasks t ON t.task_key = i.task_key
+      LEFT JOIN unnest(v_changed, v_added, v_edited, v_removed) r(task_key, added, edited, removed)
              ON r.task_key = i.task_key
      WHERE r.task_key IS NOT NULL OR t.ls_task_id <> i.ls_task_id OR t.state IN ('open', 'annotated')
      ORDER BY t.sample_id;
-    DROP TABLE received;
 END $$;
 
 -- The annotation that speaks for a task now, if it has what it needs: one that somebody marked as ground

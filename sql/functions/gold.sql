@@ -187,7 +187,7 @@ CREATE OR REPLACE FUNCTION review_annotators(p_task_type text, p_annotators text
 RETURNS TABLE (annotator text, since timestamptz) LANGUAGE plpgsql AS $$
 #variable_conflict use_column
 BEGIN
-    CREATE TEMPORARY TABLE reviewed ON COMMIT DROP AS
+    RETURN QUERY
     WITH fresh AS (
         SELECT g.annotator, g.submitted_at, g.score,
                avg(g.score) OVER recent AS mean, count(*) OVER recent AS probes,
@@ -198,14 +198,13 @@ BEGIN
                                            WHERE q.annotator = g.annotator
                                              AND q.task_type = p_task_type), '-infinity')
         WINDOW recent AS (PARTITION BY g.annotator ORDER BY g.submitted_at, g.annotation_id
-                          ROWS BETWEEN p_window - 1 PRECEDING AND CURRENT ROW))
-    SELECT f.annotator, f.mean, f.probes >= p_window AND f.mean < p_floor AS fails,
-           (SELECT max(p.submitted_at) FROM fresh p
-             WHERE p.annotator = f.annotator AND p.probes >= p_window AND p.mean >= p_floor) AS passed_at
-      FROM fresh f WHERE f.place = 1;
-
-    RETURN QUERY
-    WITH lifted AS (
+                          ROWS BETWEEN p_window - 1 PRECEDING AND CURRENT ROW)),
+    reviewed AS MATERIALIZED (
+        SELECT f.annotator, f.mean, f.probes >= p_window AND f.mean < p_floor AS fails,
+               (SELECT max(p.submitted_at) FROM fresh p
+                 WHERE p.annotator = f.annotator AND p.probes >= p_window AND p.mean >= p_floor) AS passed_at
+          FROM fresh f WHERE f.place = 1),
+    lifted AS (
         UPDATE quarantines q SET lifted_at = now(), lifted_by = 'lsloop', reason = 'no longer under the floor'
          WHERE q.task_type = p_task_type AND q.lifted_at IS NULL
            AND (p_annotators IS NULL OR q.annotator = ANY (p_annotators))
@@ -221,7 +220,6 @@ BEGIN
         ON CONFLICT (annotator, task_type) WHERE lifted_at IS NULL DO NOTHING
         RETURNING quarantines.annotator, quarantines.since)
     SELECT * FROM lifted UNION ALL SELECT * FROM begun;
-    DROP TABLE reviewed;
 END $$;
 
 -- What counts of the scores: of each answer that stands, its latest version against the reference that

@@ -1,10 +1,10 @@
-"""Annotations in bulk: copied in, compared and settled in one transaction.
+"""Annotations in bulk: told in arrays, compared and settled in one transaction.
 
 They come with tasks as Label Studio has them now.
 """
 
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -15,16 +15,6 @@ from lsloop.errors import Entangled
 from lsloop.ledger import Ledger, Transaction, gold
 from lsloop.records import Annotation, Project, Task
 from lsloop.values.text import without_nul
-
-_TABLES = """
-    CREATE TEMPORARY TABLE incoming_tasks (
-        ls_task_id bigint PRIMARY KEY, task_key uuid, ls_updated_at timestamptz, is_whole boolean) ON COMMIT DROP;
-    CREATE TEMPORARY TABLE incoming_annotations (
-        ls_annotation_id bigint, ls_task_id bigint, annotator text, result jsonb, value jsonb, problem text,
-        result_hash text, was_cancelled boolean, ground_truth boolean, lead_time double precision,
-        ls_created_at timestamptz, ls_updated_at timestamptz, edited_by text, says_nothing boolean, raw text)
-        ON COMMIT DROP;
-"""
 
 
 @dataclass
@@ -101,16 +91,8 @@ def _receive(
 ) -> Received:
     with ledger.transaction() as transaction:
         gold.one_by_one(transaction, project.task_type)
-        transaction.driver.execute(_TABLES)
-        _copy_tasks(transaction, ours)
-        _copy_annotations(transaction, ours)
-        # Without it a batch of one is planned like a thousand: every task is looked through.
-        transaction.driver.execute("ANALYZE incoming_tasks, incoming_annotations")
         rows = transaction.rows(
-            "SELECT * FROM receive_annotations(:project_id, :server, CAST(:asked AS bigint))",
-            project_id=project.project_id,
-            server=project.server,
-            asked=asked,
+            _RECEIVE, project_id=project.project_id, server=project.server, asked=asked, **_columns(ours)
         )
         received = _received(rows)
         received.outcomes = settle(
@@ -140,26 +122,48 @@ def settle(transaction: Transaction, keys: Sequence[UUID], judge: Judge) -> dict
     return {row.outcome: row.settled for row in outcomes}
 
 
-def _copy_tasks(transaction: Transaction, tasks: Iterable[Task]) -> None:
-    with transaction.driver.cursor() as cursor, cursor.copy("COPY incoming_tasks FROM STDIN") as copy:
-        for task in tasks:
-            copy.write_row((task.ls_task_id, task.task_key, task.updated_at, task.is_whole))
+_COLUMNS: dict[str, tuple[str, Callable[[Task, Annotation], Any]]] = {
+    "numbers": ("bigint", lambda task, a: a.ls_annotation_id),
+    "of_tasks": ("bigint", lambda task, a: task.ls_task_id),
+    "annotators": ("text", lambda task, a: a.annotator),
+    "results": ("text", lambda task, a: _json(a.result)),
+    "values": ("text", lambda task, a: None if a.value is None else _json(a.value)),
+    "problems": ("text", lambda task, a: a.problem),
+    "hashes": ("text", lambda task, a: a.digest),
+    "cancelled": ("boolean", lambda task, a: a.was_cancelled),
+    "marked": ("boolean", lambda task, a: a.ground_truth),
+    "lead_times": ("double precision", lambda task, a: a.lead_time),
+    "created": ("timestamptz", lambda task, a: a.created_at),
+    "updated": ("timestamptz", lambda task, a: a.updated_at),
+    "edited_by": ("text", lambda task, a: a.edited_by),
+    "say_nothing": ("boolean", lambda task, a: a.says_nothing),
+    "raw": ("text", lambda task, a: a.raw),
+}
+"""What is told of annotations: an array each."""
+
+_OF_TASKS: dict[str, tuple[str, Callable[[Task], Any]]] = {
+    "ls_task_ids": ("bigint", lambda task: task.ls_task_id),
+    "task_keys": ("uuid", lambda task: task.task_key),
+    "tasks_updated": ("timestamptz", lambda task: task.updated_at),
+    "are_whole": ("boolean", lambda task: task.is_whole),
+}
+"""What is told of tasks: an array each."""
+
+_ARRAYS = [(name, kind) for name, (kind, _) in [*_OF_TASKS.items(), *_COLUMNS.items()]]
+
+_RECEIVE = (
+    "SELECT * FROM receive_annotations(p_project_id => :project_id, p_server => :server,"
+    " p_asked => CAST(:asked AS bigint), "
+    + ", ".join(f"p_{name} => CAST(:{name} AS {kind}[])" for name, kind in _ARRAYS)
+    + ")"
+)
 
 
-def _copy_annotations(transaction: Transaction, tasks: Iterable[Task]) -> None:
-    with transaction.driver.cursor() as cursor, cursor.copy("COPY incoming_annotations FROM STDIN") as copy:
-        for task in tasks:
-            for annotation in task.annotations:
-                copy.write_row(_columns(task, annotation))
-
-
-def _columns(task: Task, a: Annotation) -> tuple[Any, ...]:
-    value = None if a.value is None else _json(a.value)
-    return (
-        a.ls_annotation_id, task.ls_task_id, a.annotator, _json(a.result), value, a.problem, a.digest,
-        a.was_cancelled, a.ground_truth, a.lead_time, a.created_at, a.updated_at, a.edited_by,
-        a.says_nothing, a.raw,
-    )  # fmt: skip
+def _columns(tasks: Sequence[Task]) -> dict[str, list[Any]]:
+    told = [(task, annotation) for task in tasks for annotation in task.annotations]
+    return {name: [read(task) for task in tasks] for name, (_, read) in _OF_TASKS.items()} | {
+        name: [read(*one) for one in told] for name, (_, read) in _COLUMNS.items()
+    }
 
 
 def _json(value: Any) -> str:
