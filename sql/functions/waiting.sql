@@ -61,7 +61,7 @@ CREATE OR REPLACE TRIGGER sample_may_wait AFTER UPDATE ON samples FOR EACH ROW
           IS DISTINCT FROM (NEW.sync_version, NEW.field_versions, NEW.fields, NEW.held))
     EXECUTE FUNCTION sample_may_wait();
 
--- A sample that goes round again takes its parent's place among the oldest, which is behind the front no more.
+-- A sample that goes round again takes its parent's place among the oldest, which the front may have passed.
 CREATE OR REPLACE FUNCTION child_waits() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO waiting_samples (task_type, arrival, sample_id)
