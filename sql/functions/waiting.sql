@@ -61,15 +61,8 @@ CREATE OR REPLACE TRIGGER sample_may_wait AFTER UPDATE ON samples FOR EACH ROW
           IS DISTINCT FROM (NEW.sync_version, NEW.field_versions, NEW.fields, NEW.held))
     EXECUTE FUNCTION sample_may_wait();
 
--- A sample that goes round again takes its parent's place among the oldest, which the front may have passed.
-CREATE OR REPLACE FUNCTION child_waits() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-    INSERT INTO waiting_samples (task_type, arrival, sample_id)
-    SELECT DISTINCT coalesce(NEW.only_task_type, p.task_type), NEW.arrival, NEW.sample_id FROM projects p;
-    RETURN NULL;
-END $$;
-CREATE OR REPLACE TRIGGER child_waits AFTER INSERT ON samples FOR EACH ROW
-    WHEN (NEW.parent_sample_id IS NOT NULL) EXECUTE FUNCTION child_waits();
+DROP TRIGGER IF EXISTS child_waits ON samples;
+DROP FUNCTION IF EXISTS child_waits();
 
 -- Samples arrive in the order in which they get their numbers, but are seen in the order of the commits. Who
 -- adds some says so, for as long as the transaction goes on: the front does not pass what nobody sees yet.

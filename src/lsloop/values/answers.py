@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import Any
 
 from lsloop.records import Result, Value
-from lsloop.values import controls, placing, records
+from lsloop.values import controls, placing, records, relations
 from lsloop.values.controls import Codec, Pair, canonical
 from lsloop.values.regions import Control
 
@@ -80,9 +80,9 @@ class Answers:
         regions = [item for item in known if self._is_region(item) or item.get("id") in inside]
         value = self._of_task([item for item in known if item not in regions])
         found, places = records.ordered(records.gathered(regions, self.codecs))
-        relations = [item for item in result if item.get("type") == "relation"]
-        rest = [item for item in result if item not in known and item not in relations]
-        joined, loose = _relations(relations, places)
+        related = [item for item in result if item.get("type") == "relation"]
+        rest = [item for item in result if item not in known and item not in related]
+        joined, loose = _relations(related, places)
         parts = {REGIONS: found, RELATIONS: joined, OTHER: [*rest, *loose]}
         return value | {self._name(name): part for name, part in parts.items() if part}
 
@@ -145,8 +145,8 @@ class Answers:
             for place, record in enumerate(regions)
             for item in records.written(record, records.name_of(place), types, self.codecs)
         ]
-        relations = [_related(one, len(regions)) for one in value.get(self._name(RELATIONS), [])]
-        return [*own, *marked, *relations, *value.get(self._name(OTHER), [])]
+        joined = [_related(one, len(regions)) for one in value.get(self._name(RELATIONS), [])]
+        return [*own, *marked, *joined, *value.get(self._name(OTHER), [])]
 
     def _written(self, name: str, answer: Any) -> Result:
         tag = self.tags[name]
@@ -173,6 +173,8 @@ class Answers:
     def _given(self, name: str, part: Any) -> Any:
         if name == self._name(REGIONS):
             return [records.given(record, self.codecs) for record in part]
+        if name == self._name(RELATIONS):
+            return relations.given(part)
         return self._codec(name).normal(part)
 
     def agree(self, a: Value, b: Value) -> float:
@@ -180,7 +182,12 @@ class Answers:
 
         It is symmetric, in [0, 1], and 1 for equal values.
         """
-        scores = [self._agree(name, a.get(name), b.get(name)) for name in self._parts(a, b)]
+        scores = [
+            relations.agree(self._side(a), self._side(b), self.codecs)
+            if name == self._name(RELATIONS)
+            else self._agree(name, a.get(name), b.get(name))
+            for name in self._parts(a, b)
+        ]
         return sum(scores) / len(scores) if scores else 1.0
 
     def _agree(self, name: str, a: Any, b: Any) -> float:
@@ -191,6 +198,10 @@ class Answers:
         if a is None or b is None:
             return 0.0
         return self._codec(name).agree(a, b)
+
+    def _side(self, value: Value) -> relations.Side:
+        """The relations of a value, and the regions that they join."""
+        return value.get(self._name(RELATIONS)) or [], value.get(self._name(REGIONS)) or []
 
     def _parts(self, *values: Value) -> list[str]:
         names = dict.fromkeys(
@@ -203,7 +214,7 @@ class Answers:
 
         What no codec knows is compared as a whole.
         """
-        if name in (self._name(RELATIONS), self._name(OTHER)):
+        if name == self._name(OTHER):
             return _LISTS
         return self._by_part.get(name, _UNKNOWN)
 
@@ -227,7 +238,9 @@ class Answers:
     def errors(self, answer: Value, reference: Value) -> Pair:
         """Wrong, missing and extra units, and all units of the reference."""
         counted = [
-            self._counted(name, answer.get(name), reference.get(name))
+            relations.errors(self._side(answer), self._side(reference), self.codecs)
+            if name == self._name(RELATIONS)
+            else self._counted(name, answer.get(name), reference.get(name))
             for name in self._parts(answer, reference)
         ]
         return sum(wrong for wrong, _ in counted), sum(total for _, total in counted)
@@ -302,6 +315,8 @@ class Answers:
             return theirs
         if name == self._name(REGIONS):
             found: Any = records.merge(base or [], ours or [], theirs or [])
+        elif name == self._name(RELATIONS):
+            found = relations.merge(base or [], ours or [], theirs or [])
         elif base is None or ours is None or theirs is None:
             return _CLASH
         else:
@@ -325,7 +340,7 @@ class Answers:
         if name == self._name(REGIONS):
             return [placing.shown(record, self.codecs) for record in part]
         if name == self._name(RELATIONS):
-            return [placing.related(one) for one in part]
+            return [relations.shown(one) for one in part]
         return self._codec(name).show(part)
 
 
@@ -339,7 +354,7 @@ _UNKNOWN = controls.verbatim("")
 
 _LISTS = Codec(
     "",
-    "relations",
+    "answers",
     controls.anything,
     controls.dice,
     controls.set_errors,

@@ -22,12 +22,6 @@ def shown(record: Record, codecs: Mapping[str, Codec]) -> str:
     return f"{', '.join(filter(None, said)) or 'region'} at {', '.join([*page, place(record['where'])])}"
 
 
-def related(relation: Mapping[str, Any]) -> str:
-    """One relation on one line, its regions counted from 1."""
-    labels = ", ".join(map(str, relation.get("labels") or ()))
-    return f"region {relation['from'] + 1} → region {relation['to'] + 1}" + (f": {labels}" if labels else "")
-
-
 def place(where: Mapping[str, Any]) -> str:
     """The place of a region: seconds, characters, percent of the picture, frames."""
     if isinstance(where.get("text"), str) and where["text"]:

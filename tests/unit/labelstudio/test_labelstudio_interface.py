@@ -65,3 +65,19 @@ def test_a_prediction_that_does_not_fit_is_told_apart_from_those_that_do(
 
 def test_nothing_to_check_asks_nobody() -> None:
     assert interface.check_predictions("no label config at all", []) == []
+
+
+BOXES = """<View><Image name="page" value="$image"/>
+  <RectangleLabels name="box" toName="page"><Label value="car"/><Label value="bus" alias="b"/></RectangleLabels>
+</View>"""
+
+
+def test_a_prediction_with_a_label_that_the_config_does_not_have_is_told() -> None:
+    def marked(label: str) -> dict[str, Any]:
+        where = {"x": 1, "y": 1, "width": 9, "height": 9, "rotation": 0, "rectanglelabels": [label]}
+        box = {"from_name": "box", "to_name": "page", "type": "rectanglelabels", "value": where}
+        return {"result": [{"id": "a", **box}]}
+
+    car, alias, ship = interface.check_predictions(BOXES, [marked("car"), marked("b"), marked("ship")])
+    assert (car, alias) == ([], [])
+    assert "valid labels: ['car', 'b']" in ship[0]

@@ -265,3 +265,56 @@ def test_parts_can_have_other_names() -> None:
     assert value.keys() == {"text", "vehicles"}
     assert renamed.read(renamed.write(value)) == value
     assert "vehicles" in renamed.writes
+
+
+def joined(a: str, b: str, *labels: str, direction: str = "right") -> dict[str, Any]:
+    return {"type": "relation", "from_id": a, "to_id": b, "direction": direction, "labels": list(labels)}
+
+
+def test_relations_are_compared_by_the_regions_that_they_join_and_not_by_places() -> None:
+    spots = [box(0), box(30), box(60)]
+    mine = ANSWERS.read([*spots, joined("30", "60", "behind")])
+    more = ANSWERS.read([*spots[1:], joined("60", "30", "behind", direction="left")])
+    assert mine["relations"] != more["relations"], "one region less: other places"
+    assert ANSWERS.agree(mine, more) == pytest.approx((0.8 + 1) / 2), "of the parts only regions differ"
+    assert ANSWERS.errors(more, mine) == (1, 3 + 1)
+    other_way = ANSWERS.read([*spots, joined("60", "30", "behind")])
+    assert ANSWERS.agree(mine, other_way) == 0.5
+    assert ANSWERS.errors(other_way, mine) == (1, 4)
+    other_label = ANSWERS.read([*spots, joined("30", "60", "beside")])
+    assert 0.5 < ANSWERS.agree(mine, other_label) == ANSWERS.agree(other_label, mine) < 1
+    both_ways = (ANSWERS.read([*spots, joined(*ends, direction="bi")]) for ends in (("0", "30"), ("30", "0")))
+    assert ANSWERS.agree(*both_ways) == 1
+    assert ANSWERS.errors(ANSWERS.read(spots), mine) == (1, 4)
+
+
+def test_relations_of_two_sides_are_merged_unless_they_join_the_same_regions() -> None:
+    spots = [box(0), box(30), box(60)]
+    base, ours, theirs, against = (
+        ANSWERS.read([*spots, joined("0", "30", "near"), *own])
+        for own in ([], [joined("30", "60", "a")], [joined("60", "0", "b")], [joined("60", "30", "c")])
+    )
+    merged = ANSWERS.merge(base, ours, theirs)
+    assert merged is not None
+    assert ANSWERS.readable(merged)["relations"] == [
+        "region 1 → region 2: near",
+        "region 2 → region 3: a",
+        "region 3 → region 1: b",
+    ]
+    assert ANSWERS.merge(base, ours, against) is None
+    assert ANSWERS.merge(base, ours, ANSWERS.read(spots))["relations"] == [
+        {"from": 1, "to": 2, "direction": "right", "labels": ["a"]}
+    ]
+    without_a_region = ANSWERS.read([spots[0], spots[1], joined("0", "30", "near")])
+    assert ANSWERS.merge(base, ours, without_a_region) is None, "what it joins is gone"
+    with pytest.raises(ValueError, match="`from` and `to`"):
+        ANSWERS.given({"relations": [{"from": "r0", "to": 1}]})
+
+
+def test_a_label_that_the_config_does_not_have_is_kept_and_compared_as_any_other() -> None:
+    """A person gave it, under an earlier label config; predictions with one are refused (see interface)."""
+    value = ANSWERS.read([box(0, "ship")])
+    assert value["regions"][0]["answers"] == {"box": ["ship"]}
+    assert ANSWERS.read(ANSWERS.write(value)) == value
+    assert ANSWERS.agree(value, ANSWERS.read([box(0, "car")])) == 0
+    assert "ship" in ANSWERS.show(value)
