@@ -12,6 +12,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
 import projects
@@ -90,6 +91,9 @@ def test_a_backup_goes_into_an_empty_database_of_ones_own_and_no_other(
     (other / ".env").write_text(f"DATABASE_URL={postgres.url('put_back')}\n")
     restore.restore(done.path, other, dry_run=False, say=silent)
     assert saving.digests(postgres.url("put_back")) == saving.digests(database_url)
+    with psycopg.connect(postgres.url("put_back")) as anybody:  # a dump holds neither
+        rights = "SELECT has_schema_privilege('public', 'lsloop', 'USAGE'), current_setting('search_path')"
+        assert anybody.execute(rights).fetchone() == (True, "public, lsloop")
     postgres.execute("DROP DATABASE put_back")
 
 
