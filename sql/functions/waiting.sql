@@ -75,16 +75,20 @@ CREATE OR REPLACE TRIGGER samples_arrive BEFORE INSERT ON samples FOR EACH STATE
     EXECUTE FUNCTION samples_arrive();
 
 -- Whether every sample that has its number is seen by the next statement, or never will be. Whoever adds
--- samples waits no longer than this takes.
-CREATE OR REPLACE FUNCTION none_arrives() RETURNS boolean LANGUAGE plpgsql AS $$
-DECLARE
-    v_key bigint := hashtextextended('lsloop samples arrive', 0);
+-- samples after this waits for the end of the transaction, and then sees where the front is.
+CREATE OR REPLACE FUNCTION none_arrives() RETURNS boolean LANGUAGE sql AS $$
+    SELECT pg_try_advisory_xact_lock(hashtextextended('lsloop samples arrive', 0))
+$$;
+
+-- A sample that takes the place of another one in the line (see make_reflow_sample) arrives before the front.
+CREATE OR REPLACE FUNCTION samples_arrived() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
-    IF pg_try_advisory_lock(v_key) THEN
-        RETURN pg_advisory_unlock(v_key);
-    END IF;
-    RETURN false;
+    INSERT INTO waiting_samples (task_type, arrival, sample_id)
+    SELECT f.task_type, n.arrival, n.sample_id FROM added n JOIN claim_fronts f ON n.arrival <= f.arrival;
+    RETURN NULL;
 END $$;
+CREATE OR REPLACE TRIGGER samples_arrived AFTER INSERT ON samples REFERENCING NEW TABLE AS added
+    FOR EACH STATEMENT EXECUTE FUNCTION samples_arrived();
 
 -- The oldest samples that can be sent, from this arrival on, locked: see hold_next.
 CREATE OR REPLACE FUNCTION hold_oldest(p_task_type text, p_reads text[], p_limit integer, p_after bigint)

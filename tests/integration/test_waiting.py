@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from lsloop.ledger import Ledger, tasks
 from lsloop.ledger.tasks import Plan
 from office import Office
+from world import wait_until
 
 NAMES = [f"clip-{number}" for number in range(6)]
 
@@ -112,8 +114,8 @@ def test_other_fields_that_annotators_read_begin_the_search_anew(ledger: Ledger)
     assert len(tasks.claim(ledger, office.project, plan, 9, claimed_by="x").keys) == 1
 
 
-INTO_THE_LINE = """INSERT INTO samples (arrival, external_id, parent_sample_id, media_path) OVERRIDING SYSTEM VALUE
-    SELECT arrival, 'instead', sample_id, 'new.wav' FROM samples WHERE external_id = 'clip-0' RETURNING 1"""
+INTO_THE_LINE = """INSERT INTO samples (arrival, external_id, media_path) OVERRIDING SYSTEM VALUE
+    SELECT arrival, 'instead', 'new.wav' FROM samples WHERE external_id = 'clip-0' RETURNING 1"""
 
 
 def test_a_sample_that_takes_the_place_of_another_in_the_line_is_found(
@@ -123,10 +125,16 @@ def test_a_sample_that_takes_the_place_of_another_in_the_line_is_found(
     office = Office(ledger)
     for name in NAMES[:2]:
         office.crawl(name, transcript="a")
-    with psycopg.connect(database_url) as claim:
+    with psycopg.connect(database_url) as claim, ThreadPoolExecutor(1) as pool:
         reads = list(office.kind.READS)
         claim.execute("SELECT move_front(%s, %s, 0, max(arrival)) FROM samples", [office.task_type, reads])
-        office.value(INTO_THE_LINE)
+        added = pool.submit(office.value, INTO_THE_LINE)
+        wait_until(lambda: office.value(WAITING) == 1)
+        claim.commit()
+        assert added.result() == 1
     assert set(office.send()) == {"instead", *NAMES[:2]}
     office.value(INTO_THE_LINE.replace("'instead'", "'again'"))
     assert office.send() == ["again"]
+
+
+WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
