@@ -61,9 +61,6 @@ CREATE OR REPLACE TRIGGER sample_may_wait AFTER UPDATE ON samples FOR EACH ROW
           IS DISTINCT FROM (NEW.sync_version, NEW.field_versions, NEW.fields, NEW.held))
     EXECUTE FUNCTION sample_may_wait();
 
-DROP TRIGGER IF EXISTS child_waits ON samples;
-DROP FUNCTION IF EXISTS child_waits();
-
 -- Samples arrive in the order in which they get their numbers, but are seen in the order of the commits. Who
 -- adds some says so, for as long as the transaction goes on: the front does not pass what nobody sees yet.
 CREATE OR REPLACE FUNCTION samples_arrive() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -75,20 +72,29 @@ CREATE OR REPLACE TRIGGER samples_arrive BEFORE INSERT ON samples FOR EACH STATE
     EXECUTE FUNCTION samples_arrive();
 
 -- Whether every sample that has its number is seen by the next statement, or never will be. Whoever adds
--- samples after this waits for the end of the transaction, and then sees where the front is.
-CREATE OR REPLACE FUNCTION none_arrives() RETURNS boolean LANGUAGE sql AS $$
-    SELECT pg_try_advisory_xact_lock(hashtextextended('lsloop samples arrive', 0))
-$$;
+-- samples waits no longer than this takes.
+CREATE OR REPLACE FUNCTION none_arrives() RETURNS boolean LANGUAGE plpgsql AS $$
+DECLARE
+    v_key bigint := hashtextextended('lsloop samples arrive', 0);
+BEGIN
+    IF pg_try_advisory_lock(v_key) THEN
+        RETURN pg_advisory_unlock(v_key);
+    END IF;
+    RETURN false;
+END $$;
 
--- A sample that takes the place of another one in the line (see make_reflow_sample) arrives before the front.
-CREATE OR REPLACE FUNCTION samples_arrived() RETURNS trigger LANGUAGE plpgsql AS $$
+-- A sample that goes round again takes its parent's place among the oldest, which the front may have passed,
+-- or may be passing just now.
+CREATE OR REPLACE FUNCTION child_waits() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO waiting_samples (task_type, arrival, sample_id)
-    SELECT f.task_type, n.arrival, n.sample_id FROM added n JOIN claim_fronts f ON n.arrival <= f.arrival;
+    SELECT DISTINCT p.task_type, NEW.arrival, NEW.sample_id FROM projects p
+     WHERE NEW.only_task_type IS NULL
+    UNION ALL SELECT NEW.only_task_type, NEW.arrival, NEW.sample_id WHERE NEW.only_task_type IS NOT NULL;
     RETURN NULL;
 END $$;
-CREATE OR REPLACE TRIGGER samples_arrived AFTER INSERT ON samples REFERENCING NEW TABLE AS added
-    FOR EACH STATEMENT EXECUTE FUNCTION samples_arrived();
+CREATE OR REPLACE TRIGGER child_waits AFTER INSERT ON samples FOR EACH ROW
+    WHEN (NEW.parent_sample_id IS NOT NULL) EXECUTE FUNCTION child_waits();
 
 -- The oldest samples that can be sent, from this arrival on, locked: see hold_next.
 CREATE OR REPLACE FUNCTION hold_oldest(p_task_type text, p_reads text[], p_limit integer, p_after bigint)

@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -10,7 +9,6 @@ import pytest
 from lsloop.ledger import Ledger, tasks
 from lsloop.ledger.tasks import Plan
 from office import Office
-from world import wait_until
 
 NAMES = [f"clip-{number}" for number in range(6)]
 
@@ -114,8 +112,9 @@ def test_other_fields_that_annotators_read_begin_the_search_anew(ledger: Ledger)
     assert len(tasks.claim(ledger, office.project, plan, 9, claimed_by="x").keys) == 1
 
 
-INTO_THE_LINE = """INSERT INTO samples (arrival, external_id, media_path) OVERRIDING SYSTEM VALUE
-    SELECT arrival, 'instead', 'new.wav' FROM samples WHERE external_id = 'clip-0' RETURNING 1"""
+INTO_THE_LINE = """INSERT INTO samples (arrival, external_id, parent_sample_id, only_task_type, media_path)
+    OVERRIDING SYSTEM VALUE
+    SELECT arrival, 'instead', sample_id, 'transcript_correction', 'new.wav' FROM samples WHERE external_id = 'clip-0' RETURNING 1"""
 
 
 def test_a_sample_that_takes_the_place_of_another_in_the_line_is_found(
@@ -125,16 +124,10 @@ def test_a_sample_that_takes_the_place_of_another_in_the_line_is_found(
     office = Office(ledger)
     for name in NAMES[:2]:
         office.crawl(name, transcript="a")
-    with psycopg.connect(database_url) as claim, ThreadPoolExecutor(1) as pool:
+    with psycopg.connect(database_url) as claim:
         reads = list(office.kind.READS)
         claim.execute("SELECT move_front(%s, %s, 0, max(arrival)) FROM samples", [office.task_type, reads])
-        added = pool.submit(office.value, INTO_THE_LINE)
-        wait_until(lambda: office.value(WAITING) == 1)
-        claim.commit()
-        assert added.result() == 1
-    assert set(office.send()) == {"instead", *NAMES[:2]}
+        office.value(INTO_THE_LINE)
+    assert office.send() == ["instead", "clip-1"], "and its parent waits for it"
     office.value(INTO_THE_LINE.replace("'instead'", "'again'"))
     assert office.send() == ["again"]
-
-
-WAITING = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"

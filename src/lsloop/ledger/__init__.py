@@ -44,7 +44,7 @@ def _options(there: Address) -> str:
 
 
 def names_path(there: Address) -> bool:
-    """Tell whether DATABASE_URL, or PGOPTIONS, says in which schemas names are looked up."""
+    """Tell whether DATABASE_URL or PGOPTIONS names a search path."""
     return "search_path" in _options(there).replace("-", "_")
 
 
@@ -233,7 +233,7 @@ def _engine(there: Address) -> Engine:
 
 
 def _look_at_home_first(driver: DriverConnection[Any], _record: object) -> None:
-    """Look names up in the ledger's schema, then where any session of this user looks them up."""
+    """Look names up in the ledger's schema, then where plain sessions look."""
     driver.execute(
         """SELECT set_config('search_path',
                              concat_ws(', ', %s::text, nullif(current_setting('search_path'), '')), false)""",

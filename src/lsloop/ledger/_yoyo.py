@@ -44,7 +44,7 @@ def apply(transaction: Transaction, folder: Path) -> list[str]:
 
 
 def is_locked(transaction: Transaction, there: str) -> bool:
-    """Tell whether an older lsloop was killed in an upgrade of the ledger in this schema.
+    """Tell whether an older lsloop was killed in an upgrade of this ledger.
 
     It left its lock in a row.
     """

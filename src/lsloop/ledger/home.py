@@ -22,7 +22,7 @@ _DROPPED = re.compile(r"^DROP FUNCTION IF EXISTS [^;]+;", re.MULTILINE)
 
 
 def find(transaction: Transaction) -> str | None:
-    """The first schema of the search path that holds a ledger, quoted; None where there is none.
+    """First schema of the search path that holds a ledger, quoted, or None.
 
     A ledger is known by columns of its own tables and of yoyo's: others have tables of these names, too.
     """
@@ -40,7 +40,7 @@ def find(transaction: Transaction) -> str | None:
 
 
 def was_moved(transaction: Transaction) -> bool:
-    """Tell whether the ledger stood in the current schema once, and was moved from there."""
+    """Tell whether the ledger was moved away from the current schema."""
     kind = transaction.value(
         """SELECT relkind FROM pg_class
             WHERE oid = to_regclass(quote_ident(current_schema()) || '._yoyo_migration')"""
@@ -71,7 +71,7 @@ def make(transaction: Transaction) -> None:
 
 
 def move_tables(transaction: Transaction, scripts: Iterable[Path]) -> None:
-    """Move what these migrations made, and yoyo's tables, with all that belongs to them.
+    """Move what these migrations made, and yoyo's tables, with their parts.
 
     A view stays in the old place: it tells an older lsloop that the ledger is newer.
     """
@@ -88,7 +88,7 @@ def move_tables(transaction: Transaction, scripts: Iterable[Path]) -> None:
 
 
 def move_code(transaction: Transaction, code: list[Path]) -> None:
-    """Move the functions and views that this code replaces, so that grants on them stay.
+    """Move the functions and views that this code replaces: grants stay.
 
     Which they are is seen by installing it, which is undone: by name and arguments, as PostgreSQL tells
     them apart. What the code drops is dropped in the old place, too.
@@ -112,7 +112,7 @@ def move_code(transaction: Transaction, code: list[Path]) -> None:
 
 
 def _tried(transaction: Transaction, code: list[Path]) -> tuple[list[str], list[str]]:
-    """The functions, by name and types of arguments, and the views that the code makes."""
+    """Functions (with types of arguments) and views that the code makes."""
     with transaction.driver.transaction() as attempt:
         search_path.use(transaction, SCHEMA)
         run_code(transaction, code)
@@ -137,7 +137,7 @@ def run_code(transaction: Transaction, code: list[Path]) -> None:
 
 
 def install(transaction: Transaction, code: list[Path]) -> None:
-    """Replace functions and views in the ledger's own schema, whatever else is on the search path.
+    """Replace functions and views in the ledger's own schema.
 
     Functions find the ledger's tables in whoever's session they run: what is not inlined searches its own
     schema first. A SET clause keeps a function from being inlined, so those that are have none; what people

@@ -79,7 +79,7 @@ def _upgrade(transaction: Transaction, ledger: Ledger) -> tuple[list[str], list[
 
 
 def _made_by(transaction: Transaction, applied: set[str]) -> list[Path]:
-    """The scripts whose tables there are: those applied, and the next one after an upgrade was killed."""
+    """Scripts whose tables there are: applied ones, and one that was killed."""
     files = sorted(resources.path("sql", "migrations").glob("*.sql"))
     missing = [path for path in files if path.stem not in applied]
     was_killed = _yoyo.is_locked(transaction, home.OLD)
@@ -143,7 +143,7 @@ def check(ledger: Ledger) -> None:
 
 
 def advice(ledger: Ledger) -> list[str]:
-    """What the owner of the database must run, so that plain SQL of other programs finds the ledger."""
+    """SQL for the owner of the database, so that other programs find the ledger."""
     with ledger.transaction() as transaction:
         return _advice(transaction)
 

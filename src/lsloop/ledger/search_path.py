@@ -36,7 +36,7 @@ def append(transaction: Transaction) -> None:
 
 
 def _may_set_for_namesake(transaction: Transaction) -> bool:
-    """Tell whether there is a role of the schema's name, without a path of its own, that may be given one."""
+    """Tell whether a role of the schema's name may be given a path of its own."""
     return bool(
         transaction.value(
             f"""SELECT EXISTS (SELECT FROM pg_roles r, pg_roles me
@@ -50,7 +50,7 @@ def _may_set_for_namesake(transaction: Transaction) -> bool:
 
 
 def advice(transaction: Transaction) -> list[str]:
-    """What a DBA must run so that plain sessions find the schema; nothing where they do."""
+    """SQL that a DBA must run so that plain sessions find the schema, if any."""
     base = transaction.value("SELECT quote_ident(current_database())")
     path = _of_database(transaction)
     said = [] if _names(path) else [f"ALTER DATABASE {base} SET search_path TO {path}, {SCHEMA};"]
@@ -65,7 +65,7 @@ def advice(transaction: Transaction) -> list[str]:
 
 
 def _of_database(transaction: Transaction) -> str:
-    """The search path that sessions in this database have, unless their role has another."""
+    """Search path of sessions in this database whose role has no other."""
     return str(
         transaction.value(
             f"""SELECT coalesce(

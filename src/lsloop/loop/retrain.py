@@ -50,7 +50,7 @@ def retrain(
 
 
 def check_base(ledger: Ledger, config: Config, task_type: str, base: str | None) -> None:
-    """Raise UsageError where a training would have no model to begin from, nor one to be compared with."""
+    """Raise UsageError where a training has no model to begin from or compare with."""
     settings = config.model(task_type)
     start = base or settings.bases or (settings.start == "promoted" and versions.promoted(ledger, task_type))
     if not start:

@@ -137,7 +137,7 @@ def require_whole(project_dir: Path, version: Version) -> None:
 
 
 def no_base(task_type: str) -> UsageError:
-    """Say that there is nothing to begin from, or to compare with, and how to name it."""
+    """Say that there is nothing to begin from or compare with, and the cure."""
     return UsageError(
         f"No base model is configured for {task_type}.",
         f"Set models.{task_type}.base in params.yaml, or give --base.",
