@@ -114,7 +114,8 @@ def test_other_fields_that_annotators_read_begin_the_search_anew(ledger: Ledger)
 
 INTO_THE_LINE = """INSERT INTO samples (arrival, external_id, parent_sample_id, only_task_type, media_path)
     OVERRIDING SYSTEM VALUE
-    SELECT arrival, 'instead', sample_id, 'transcript_correction', 'new.wav' FROM samples WHERE external_id = 'clip-0' RETURNING 1"""
+    SELECT arrival, 'instead', sample_id, 'transcript_correction', 'new.wav' FROM samples
+     WHERE external_id = 'clip-0' RETURNING 1"""
 
 
 def test_a_sample_that_takes_the_place_of_another_in_the_line_is_found(
