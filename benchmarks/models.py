@@ -61,7 +61,8 @@ def _bare(scene: Scene, clips: Sequence[Path]) -> list[str]:
     import soundfile
     import torch
 
-    model, processor = scene.model.predictor.model, scene.model.predictor.ears.processor  # type: ignore[attr-defined]
+    asked: Any = scene.model.predictor
+    model, processor = asked.model, asked.ears.processor
     said: list[str] = []
     by_length = sorted(clips, key=lambda path: float(soundfile.info(path).duration))
     for start in range(0, len(by_length), BATCH):

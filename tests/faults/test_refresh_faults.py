@@ -49,7 +49,8 @@ def test_an_answer_that_comes_in_during_a_refresh_is_a_conflict_and_not_a_loss(
     world: World, sent: World, line: Proxy, point: object
 ) -> None:
     task = world.tasks()["clip-001"]
-    rule = line.on("PATCH", TASK, point(lambda: world.annotate(task, "submitted meanwhile")), proxy.nth(1))  # type: ignore[operator]
+    submit = point(lambda: world.annotate(task, "submitted meanwhile"))  # type: ignore[operator]
+    rule = line.on("PATCH", TASK, submit, proxy.nth(1))
     sent.push()
     assert rule.fired == 1
     assert sent.pull().received.outcomes == {"conflicted": 1}

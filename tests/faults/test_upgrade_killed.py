@@ -87,7 +87,8 @@ def empty(url: str) -> bool:
         found = connection.execute(
             """SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace
                 UNION ALL SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'lsloop%'
-                UNION ALL SELECT count(*) FROM pg_db_role_setting s JOIN pg_database d ON d.oid = s.setdatabase
+                UNION ALL SELECT count(*) FROM pg_db_role_setting s
+    JOIN pg_database d ON d.oid = s.setdatabase
                            WHERE datname = current_database()"""
         )
         return found.fetchall() == [(0,)] * 3

@@ -232,7 +232,8 @@ def test_a_wrong_token_and_a_server_that_is_away(patient: Patient) -> None:
 def test_without_any_service_every_row_that_needs_one_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / ".env").write_text(f"DATABASE_URL=postgresql://me:hunter2@127.0.0.1:1/x\nLABEL_STUDIO_URL={DEAD}\n"
+    (tmp_path / ".env").write_text(
+        f"DATABASE_URL=postgresql://me:hunter2@127.0.0.1:1/x\nLABEL_STUDIO_URL={DEAD}\n"
         f"LABEL_STUDIO_API_KEY={'0' * 40}\nAUDIO_SERVER_URL={DEAD}\nLSLOOP_SECRET=x\n")  # fmt: skip
     (tmp_path / ".env").chmod(0o600)
     assert main(["-C", str(tmp_path), "doctor", "--quiet"]) == 3

@@ -60,9 +60,10 @@ def exported(
         to_result=lambda value, given, sample: [*regions] if value["transcript"] == "regions" else [*other],
         training_rows=lambda sample, value: [{}],
     )
+    configs: Any = {TRANSCRIPT: label_config}
     wanted = export.Wanted(
         target=folder, raw_dir=settings.raw_dir, project_dir=settings.project_dir, layout=layout,
-        kinds={TRANSCRIPT: kind}, validation=0.1, test=0.1, label_configs={TRANSCRIPT: label_config},  # type: ignore[dict-item]
+        kinds={TRANSCRIPT: kind}, validation=0.1, test=0.1, label_configs=configs,
     )  # fmt: skip
     export.export(ledger, wanted)
     (split,) = (path for path in (folder / TRANSCRIPT).iterdir() if path.is_dir())

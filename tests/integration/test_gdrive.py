@@ -27,7 +27,7 @@ class _Google(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(b'{"error": "invalid_grant", "error_description": "no such account"}')
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name is the standard library's
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - its own name
         pass
 
 

@@ -1,6 +1,7 @@
 """Push: what goes to Label Studio, in which order, and that a plan is what then happens."""
 
 from dataclasses import replace
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -52,10 +53,10 @@ def test_the_limit_holds_and_the_rest_follows(world: World) -> None:
 
 
 @pytest.mark.parametrize("order", ["oldest", "priority", "random", "uncertain"])
-def test_a_dry_run_is_the_plan_that_a_push_then_carries_out(world: World, order: str) -> None:
+def test_a_dry_run_is_the_plan_that_a_push_then_carries_out(world: World, order: Any) -> None:
     rows = [{**row, "priority": i * 7 % 5} for i, row in enumerate(clips(15))]
     world.ingest(rows)
-    plan = loop.plan_push(world.ledger, world.config, TRANSCRIPT, limit=9, order=order, seed="7")  # type: ignore[arg-type]
+    plan = loop.plan_push(world.ledger, world.config, TRANSCRIPT, limit=9, order=order, seed="7")
     assert world.states() == {}
     world.push(limit=9, order=order, seed="7")
     sent = sorted(world.tasks().items(), key=lambda item: item[1]["id"])
@@ -106,7 +107,8 @@ def predict(
 ) -> None:
     with world.ledger.transaction() as transaction:
         transaction.run(
-            """INSERT INTO predictions (sample_id, task_type, model_version, value, score, uncertainty, sync_version)
+            """INSERT INTO predictions (sample_id, task_type, model_version, value, score, uncertainty,
+                                    sync_version)
                SELECT sample_id, 'transcript_correction', :version, jsonb_build_object('transcript',
                       CAST(:text AS text)),
                       0.7, :uncertainty, sync_version FROM samples WHERE external_id = :id""",
@@ -255,16 +257,23 @@ def test_setup_is_idempotent_and_finds_a_project_whose_creation_was_cut_off(worl
     assert (again.created, again.project.ls_project_id) == (False, first.project.ls_project_id)
 
 
+def _shown(world: World, project: Any) -> dict[str, Any]:
+    """The project as Label Studio has it."""
+    found = projects.get(world.studio, project.ls_project_id)
+    assert found
+    return found
+
+
 def test_overlap_is_set_and_stays_where_it_was_changed_by_hand(world: World) -> None:
     several = {**world.config.params.task_types, TRANSCRIPT: TaskType(overlap=3)}
     config = replace(world.config, params=world.config.params.model_copy(update={"task_types": several}))
     there = loop.setup(world.ledger, world.studio, config, TRANSCRIPT).project
-    assert projects.get(world.studio, there.ls_project_id or 0)["maximum_annotations"] == 3  # type: ignore[index]
+    assert _shown(world, there)["maximum_annotations"] == 3
     projects.update(world.studio, there.ls_project_id or 0, maximum_annotations=1)
     assert (
         "changed in Label Studio to 1" in loop.setup(world.ledger, world.studio, config, TRANSCRIPT).drift[0]
     )
-    assert projects.get(world.studio, there.ls_project_id or 0)["maximum_annotations"] == 1  # type: ignore[index]
+    assert _shown(world, there)["maximum_annotations"] == 1
 
 
 def test_a_config_changed_by_hand_that_still_fits_is_kept(world: World) -> None:
@@ -275,7 +284,7 @@ def test_a_config_changed_by_hand_that_still_fits_is_kept(world: World) -> None:
     projects.update(world.studio, there.ls_project_id or 0, label_config=theirs)
     found = loop.setup(world.ledger, world.studio, world.config, TRANSCRIPT)
     assert found.drift == ["the label config was changed in Label Studio; it fits and is kept"]
-    assert "Please be careful" in projects.get(world.studio, there.ls_project_id or 0)["label_config"]  # type: ignore[index]
+    assert "Please be careful" in _shown(world, there)["label_config"]
 
 
 def test_a_config_changed_by_hand_that_no_longer_fits_is_refused_by_name_and_nothing_is_claimed(

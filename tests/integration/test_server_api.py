@@ -210,7 +210,8 @@ def test_metrics_count_the_ledger_and_the_requests(api: Api) -> None:
         'lsloop_http_requests_total{method="GET",route="/api/conflicts",status="200"} 1.0',
         'lsloop_http_requests_total{method="GET",route="none",status="404"} 1.0',
         (
-            'lsloop_http_requests_total{method="POST",route="/api/resolve-conflict/{annotation_id}",status="404"} 1.0'
+            'lsloop_http_requests_total{method="POST",route="/api/resolve-conflict/{annotation_id}",'
+            'status="404"} 1.0'
         ),
     } <= set(told)
 

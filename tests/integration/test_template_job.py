@@ -111,7 +111,8 @@ def test_gold_counts_the_fields_and_regions_of_a_job_of_its_own(job: World) -> N
 def test_what_upstream_says_already_is_shown_as_a_pre_annotation_and_predictions_fit(job: World) -> None:
     kind = resolved(job.config, JOB)[2]
     value = kind.from_result(boxed(5), VEHICLES)
-    shown = [{"result": kind.to_result(value, VEHICLES, None), "model_version": "m", "score": 0.5}]  # type: ignore[arg-type]
+    result = kind.to_result(value, VEHICLES, None)  # type: ignore[arg-type]
+    shown = [{"result": result, "model_version": "m", "score": 0.5}]
     assert interface.check_predictions(VEHICLES, shown) == [[]]
     job.ingest([{"external_id": "p", "media": "p.png", "vehicles": value["vehicles"], "weather": ["rain"]}])
     job.push(JOB)

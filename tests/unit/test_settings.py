@@ -177,7 +177,8 @@ def test_the_path_of_the_webhook_is_kept(
 ) -> None:
     found = env(
         tmp_path,
-        f"LSLOOP_WEBHOOK_URL='{given}'\nLABEL_STUDIO_URL=http://ls/\nAUDIO_SERVER_URL=https://h/media-of-us/\n",
+        f"LSLOOP_WEBHOOK_URL='{given}'\nLABEL_STUDIO_URL=http://ls/\n"
+        "AUDIO_SERVER_URL=https://h/media-of-us/\n",
     )
     assert (found.webhook_url, found.label_studio_url) == (webhook, "http://ls")
     assert found.media_url == "https://h/media-of-us"

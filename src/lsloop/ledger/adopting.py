@@ -48,7 +48,8 @@ def adopt(
     """
     with ledger.transaction() as transaction:
         rows = transaction.rows(
-            """SELECT adopt_tasks(CAST(:id AS integer), :task_type, CAST(:keys AS uuid[]), CAST(:samples AS uuid[]),
+            """SELECT adopt_tasks(CAST(:id AS integer), :task_type, CAST(:keys AS uuid[]),
+               CAST(:samples AS uuid[]),
                                   CAST(:numbers AS bigint[]), :reads, :writes, CAST(:overlap AS integer))""",
             id=project.project_id, task_type=project.task_type, keys=[one.task_key for one in strays],
             samples=[one.sample_id for one in strays], numbers=[one.ls_task_id for one in strays],

@@ -181,8 +181,10 @@ def tell(ledger: Ledger, project: Project, task_key: UUID, ls_task_id: int, a: A
                 """SELECT tell_annotation(
                        :project_id, :server, CAST(:task_key AS uuid), CAST(:ls_task_id AS bigint),
                        CAST(:number AS bigint), :annotator, CAST(:edited_by AS text), CAST(:result AS jsonb),
-                       CAST(:value AS jsonb), CAST(:problem AS text), :says_nothing, CAST(:raw AS text), :digest,
-                       :was_cancelled, :ground_truth, CAST(:lead_time AS double precision), :made, :updated)""",
+                       CAST(:value AS jsonb), CAST(:problem AS text), :says_nothing, CAST(:raw AS text),
+                       :digest,
+                       :was_cancelled, :ground_truth, CAST(:lead_time AS double precision), :made,
+                       :updated)""",
                 project_id=project.project_id, server=project.server, task_key=task_key,
                 ls_task_id=ls_task_id,
                 number=a.ls_annotation_id, annotator=a.annotator, edited_by=a.edited_by,

@@ -194,7 +194,8 @@ def tried(ledger: Ledger, conflicts: Sequence[Conflict]) -> None:
         return
     with ledger.transaction() as transaction:
         transaction.run(
-            """UPDATE conflicts c SET tried = w.seen FROM unnest(CAST(:ids AS bigint[]), CAST(:seen AS text[])) w(id, seen)
+            """UPDATE conflicts c SET tried = w.seen
+               FROM unnest(CAST(:ids AS bigint[]), CAST(:seen AS text[])) w(id, seen)
                 WHERE c.conflict_id = w.id""",
             ids=[c.conflict_id for c in conflicts],
             seen=[c.seen for c in conflicts],

@@ -55,11 +55,13 @@ def record(transaction: Transaction, verdicts: Sequence[Verdict], threshold: flo
     transaction.run(
         """INSERT INTO consensus AS c (task_key, answers, agreement, threshold, annotation_id, remarks)
            SELECT v.task_key, v.answers, v.agreement, :threshold, v.annotation_id, v.remarks
-             FROM unnest(CAST(:keys AS uuid[]), CAST(:answers AS text[]), CAST(:agreements AS double precision[]),
+             FROM unnest(CAST(:keys AS uuid[]), CAST(:answers AS text[]),
+                         CAST(:agreements AS double precision[]),
                          CAST(:chosen AS bigint[]), CAST(:remarks AS jsonb[]))
                   v(task_key, answers, agreement, annotation_id, remarks)
            ON CONFLICT (task_key) DO UPDATE SET answers = excluded.answers, agreement = excluded.agreement,
-              threshold = excluded.threshold, annotation_id = excluded.annotation_id, remarks = excluded.remarks,
+              threshold = excluded.threshold, annotation_id = excluded.annotation_id,
+              remarks = excluded.remarks,
               decided_at = now()""",
         threshold=threshold, keys=[v.task.task_key for v in verdicts],
         answers=[v.task.answers for v in verdicts],

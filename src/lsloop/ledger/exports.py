@@ -113,7 +113,8 @@ def gather(transaction: Transaction, task_type: str, layout: str) -> None:
     """
     transaction.run(
         """CREATE TEMPORARY TABLE IF NOT EXISTS reviewed_now (
-               task_type text, sample_id uuid, line text, document text, split text, arrival bigint, media_bytes bigint,
+               task_type text, sample_id uuid, line text, document text, split text, arrival bigint,
+               media_bytes bigint,
                media_mtime_ns bigint) ON COMMIT DROP"""
     )
     transaction.run(queries.named("export")["gather"], task_type=task_type, layout=layout)

@@ -132,17 +132,22 @@ def unscored(
 def record(transaction: Transaction, scores: Sequence[Score]) -> None:
     """Write scores down."""
     transaction.run(
-        """INSERT INTO gold_scores (annotation_id, version, gold_id, task_type, annotator, submitted_at, score, errors,
+        """INSERT INTO gold_scores (annotation_id, version, gold_id, task_type, annotator, submitted_at,
+           score, errors,
                                     total, unit)
-           SELECT n.annotation_id, n.version, n.gold_id, t.task_type, a.annotator, a.ls_created_at, n.score, n.errors,
+           SELECT n.annotation_id, n.version, n.gold_id, t.task_type, a.annotator, a.ls_created_at, n.score,
+                  n.errors,
                   n.total, n.unit
-             FROM unnest(CAST(:annotations AS bigint[]), CAST(:versions AS integer[]), CAST(:gold AS bigint[]),
-                         CAST(:scores AS double precision[]), CAST(:errors AS integer[]), CAST(:totals AS integer[]),
+             FROM unnest(CAST(:annotations AS bigint[]), CAST(:versions AS integer[]),
+                         CAST(:gold AS bigint[]),
+                         CAST(:scores AS double precision[]), CAST(:errors AS integer[]),
+                         CAST(:totals AS integer[]),
                          CAST(:units AS text[]))
                   n(annotation_id, version, gold_id, score, errors, total, unit)
              JOIN annotations a USING (annotation_id) JOIN tasks t USING (task_key)
            ON CONFLICT (annotation_id, version, gold_id) DO UPDATE
-              SET score = excluded.score, errors = excluded.errors, total = excluded.total, unit = excluded.unit""",
+              SET score = excluded.score, errors = excluded.errors, total = excluded.total,
+              unit = excluded.unit""",
         annotations=[s.answer.annotation_id for s in scores], versions=[s.answer.version for s in scores],
         gold=[s.answer.gold_id for s in scores], scores=[s.score for s in scores],
         errors=[s.errors for s in scores], totals=[s.total for s in scores], units=[s.unit for s in scores],
@@ -207,7 +212,8 @@ def review(
     None: everybody's. Returns the tasks to settle anew.
     """
     rows = transaction.rows(
-        """SELECT DISTINCT key FROM review_annotators(:task_type, CAST(:annotators AS text[]), :window, :floor) r,
+        """SELECT DISTINCT key FROM review_annotators(:task_type, CAST(:annotators AS text[]), :window,
+           :floor) r,
                   tasks_answered_since(:task_type, r.annotator, r.since) key""",
         task_type=task_type, annotators=None if annotators is None else list(annotators),
         window=window, floor=floor,

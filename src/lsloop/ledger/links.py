@@ -34,9 +34,11 @@ class Stale:
     listed: list[Linked]
 
 
-_LINKED = """SELECT t.task_key, t.ls_task_id, CASE WHEN s.media_md5 = t.base ->> 'media_md5' THEN s.media_path END AS path
+_LINKED = """SELECT t.task_key, t.ls_task_id,
+   CASE WHEN s.media_md5 = t.base ->> 'media_md5' THEN s.media_path END AS path
                FROM tasks t JOIN samples s USING (sample_id)
-              WHERE t.project_id = :project AND t.gone_at IS NULL AND t.state IN ('open', 'annotated', 'conflicted')
+              WHERE t.project_id = :project AND t.gone_at IS NULL
+                AND t.state IN ('open', 'annotated', 'conflicted')
                 AND s.media_path IS NOT NULL"""
 
 _STALE = "project_id = :project AND (made_of <> :made_of OR expires < :until)"
@@ -103,7 +105,8 @@ def forget(ledger: Ledger, project: Project, made_of: str, until: int) -> None:
         transaction.run(f"UPDATE media_links SET seen_to = 0 WHERE {_STALE}", **values)
         transaction.run(
             f"""DELETE FROM media_links WHERE {_STALE} AND NOT EXISTS (
-                   SELECT FROM tasks WHERE project_id = :project AND state = 'claimed' AND sent_at IS NOT NULL)""",
+                   SELECT FROM tasks WHERE project_id = :project AND state = 'claimed'
+                     AND sent_at IS NOT NULL)""",
             **values,
         )
 

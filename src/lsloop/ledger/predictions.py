@@ -121,9 +121,11 @@ def bring_in(ledger: Ledger, task_type: str, said: Sequence[tuple[Sample, Predic
     """
     with ledger.transaction() as transaction:
         rows = transaction.rows(
-            """INSERT INTO predictions AS p (sample_id, task_type, model_version, value, score, uncertainty, sync_version,
+            """INSERT INTO predictions AS p (sample_id, task_type, model_version, value, score,
+               uncertainty, sync_version,
                                              created_at)
-               SELECT DISTINCT ON (n.sample_id, n.version) n.sample_id, :task_type, n.version, n.value, n.score,
+               SELECT DISTINCT ON (n.sample_id, n.version) n.sample_id, :task_type, n.version, n.value,
+                      n.score,
                       n.uncertainty, n.sync_version, clock_timestamp()
                  FROM unnest(CAST(:ids AS uuid[]), CAST(:versions AS text[]), CAST(:values AS jsonb[]),
                              CAST(:scores AS double precision[]), CAST(:uncertainties AS double precision[]),
@@ -160,7 +162,8 @@ class Worker:
         with self._ledger.transaction() as transaction:
             rows = transaction.rows(
                 f"""SELECT {_SAMPLE}, arrival
-                     FROM claim_predictions(:task_type, :reads, :version, CAST(:since AS timestamptz), :key, :after,
+                     FROM claim_predictions(:task_type, :reads, :version, CAST(:since AS timestamptz), :key,
+                                        :after,
                                             :after_id, :limit)""",
                 task_type=self._backlog.task_type, reads=list(self._backlog.reads), since=self._backlog.since,
                 version=self._backlog.model_version, key=self._key, after=self._after,
@@ -179,7 +182,8 @@ class Worker:
         made = [(s, p) for s, p in zip(samples, predictions, strict=True) if p is not None]
         with self._ledger.transaction() as transaction:
             transaction.run(
-                """SELECT record_predictions(:task_type, :version, :key, CAST(:done AS uuid[]), CAST(:ids AS uuid[]),
+                """SELECT record_predictions(:task_type, :version, :key, CAST(:done AS uuid[]),
+                   CAST(:ids AS uuid[]),
                           CAST(:sync_versions AS integer[]), CAST(:values AS jsonb[]),
                           CAST(:scores AS double precision[]), CAST(:uncertainties AS double precision[]))""",
                 task_type=self._backlog.task_type, version=self._backlog.model_version, key=self._key,

@@ -9,7 +9,8 @@ from datetime import datetime
 from lsloop.ledger import Ledger
 from lsloop.records import Project
 
-_COLUMNS = """project_id, task_type, server, ls_project_id, marker, label_config, cursor, webhook_url, ls_created_at,
+_COLUMNS = """project_id, task_type, server, ls_project_id, marker, label_config, cursor, webhook_url,
+   ls_created_at,
     written_label_config, written_overlap, written_model_version"""
 
 
@@ -94,7 +95,8 @@ def bind(
             f"""UPDATE projects SET ls_project_id = :ls_project_id, ls_created_at = :ls_created_at,
                        label_config = :label_config, written_label_config = :written_label_config,
                        written_overlap = :written_overlap,
-                       written_model_version = CASE WHEN ls_project_id = :ls_project_id THEN written_model_version END,
+                       written_model_version = CASE WHEN ls_project_id = :ls_project_id
+                       THEN written_model_version END,
                        cursor = CASE WHEN ls_project_id = :ls_project_id THEN cursor END,
                        webhook_url = CASE WHEN ls_project_id = :ls_project_id THEN webhook_url END
                  WHERE project_id = :project_id RETURNING {_COLUMNS}""",
@@ -133,7 +135,8 @@ def read(ledger: Ledger, project: Project, overlap_seconds: float) -> Read:
     """The progress in reading a project."""
     with ledger.transaction() as transaction:
         row = transaction.row(
-            """SELECT cursor, coalesce(cursor_moved_at < now() - make_interval(secs => :overlap), false) AS is_quiet,
+            """SELECT cursor, coalesce(cursor_moved_at < now() - make_interval(secs => :overlap),
+               false) AS is_quiet,
                       compared_to FROM projects WHERE project_id = :id""",
             id=project.project_id, overlap=overlap_seconds,
         )  # fmt: skip
@@ -149,8 +152,10 @@ def advance(ledger: Ledger, project: Project, cursor: datetime | None, compared_
     """
     with ledger.transaction() as transaction:
         transaction.run(
-            """UPDATE projects SET pulled_at = now(), compared_to = :compared_to, cursor = CAST(:cursor AS timestamptz),
-                      cursor_moved_at = CASE WHEN cursor IS DISTINCT FROM CAST(:cursor AS timestamptz) THEN now()
+            """UPDATE projects SET pulled_at = now(), compared_to = :compared_to,
+               cursor = CAST(:cursor AS timestamptz),
+                      cursor_moved_at = CASE WHEN cursor IS DISTINCT FROM CAST(:cursor AS timestamptz)
+                      THEN now()
                                              ELSE cursor_moved_at END
                 WHERE project_id = :project_id""",
             cursor=cursor, compared_to=compared_to, project_id=project.project_id,
@@ -192,7 +197,8 @@ def pushed(ledger: Ledger, server: str | None = None) -> list[str]:
     with ledger.transaction() as transaction:
         rows = transaction.rows(
             """SELECT DISTINCT task_type FROM projects
-                WHERE (CAST(:server AS text) IS NULL OR server = :server) AND ls_project_id IS NOT NULL ORDER BY 1""",
+                WHERE (CAST(:server AS text) IS NULL OR server = :server)
+                AND ls_project_id IS NOT NULL ORDER BY 1""",
             server=server,
         )
     return [row.task_type for row in rows]

@@ -44,7 +44,8 @@ def stale(ledger: Ledger, project: Project, limit: int) -> list[Stale]:
         rows = transaction.rows(
             f"""SELECT {CLAIM}, t.ls_task_id, p.prediction_id, snapshot(s, t.reads || t.writes) AS base,
                        ARRAY(SELECT jsonb_object_keys(s.field_versions)) AS moved
-                  FROM (SELECT task_key FROM stale_tasks(CAST(:project_id AS integer)) task_key LIMIT :limit) k
+                  FROM (SELECT task_key FROM stale_tasks(CAST(:project_id AS integer)) task_key
+                  LIMIT :limit) k
                   JOIN tasks t USING (task_key) JOIN samples s USING (sample_id)
                   LEFT JOIN LATERAL (SELECT (current_prediction(s, t.task_type, t.reads)).*) p ON true
                  ORDER BY t.opened_at, t.ls_task_id""",

@@ -14,15 +14,18 @@ from lsloop.ledger.problems import Problem
 
 _INCOMING = """
     CREATE TEMPORARY TABLE incoming (
-        line bigint, source text, external_id text, fields jsonb, group_key text, priority integer, media_path text,
-        media_bytes bigint, media_mtime_ns bigint, media_md5 text, media_type text, duration double precision, width integer,
+        line bigint, source text, external_id text, fields jsonb, group_key text, priority integer,
+        media_path text,
+        media_bytes bigint, media_mtime_ns bigint, media_md5 text, media_type text,
+        duration double precision, width integer,
         height integer, frame_rate double precision, frames integer, pages integer, media_problem text
     ) ON COMMIT DROP
 """
 
 _MEASURED = """
     CREATE TEMPORARY TABLE IF NOT EXISTS measured (
-        path text, md5 text, duration double precision, width integer, height integer, size bigint, mtime_ns bigint,
+        path text, md5 text, duration double precision, width integer, height integer, size bigint,
+        mtime_ns bigint,
         media_type text, frame_rate double precision, frames integer, pages integer, media_problem text
     ) ON COMMIT DROP
 """
@@ -108,7 +111,8 @@ class Incoming:
         # Without IS NOT NULL a hash join of PostgreSQL 18 over many rows without media does not end.
         self._transaction.run(
             f"""UPDATE incoming i SET (media_md5, {_KNOWN}) = (s.media_md5, {_prefixed("s", _KNOWN)})
-                 FROM samples s WHERE s.source = i.source AND s.external_id = i.external_id AND s.media_path = i.media_path
+                 FROM samples s WHERE s.source = i.source AND s.external_id = i.external_id
+                 AND s.media_path = i.media_path
                   AND s.media_bytes = i.media_bytes AND s.media_mtime_ns = i.media_mtime_ns
                   AND s.media_path IS NOT NULL AND i.media_path IS NOT NULL
                   AND (s.media_type IS NOT NULL OR s.duration IS NOT NULL)"""
@@ -133,7 +137,8 @@ class Incoming:
         self._copy_measured(found)
         self._transaction.run(
             f"""UPDATE incoming i SET media_md5 = m.md5, ({_KNOWN}) = ({_prefixed("m", _KNOWN)}),
-                      media_bytes = coalesce(m.size, i.media_bytes), media_mtime_ns = coalesce(m.mtime_ns, i.media_mtime_ns)
+                      media_bytes = coalesce(m.size, i.media_bytes),
+                      media_mtime_ns = coalesce(m.mtime_ns, i.media_mtime_ns)
                  FROM measured m WHERE m.path = i.media_path"""
         )
 
@@ -257,7 +262,8 @@ def unseen(ledger: Ledger, task_keys: Sequence[UUID]) -> dict[UUID, str]:
     with ledger.transaction() as transaction:
         rows = transaction.rows(
             """SELECT task_key, media_path FROM tasks JOIN samples USING (sample_id)
-                WHERE task_key = ANY (CAST(:keys AS uuid[])) AND media_path IS NOT NULL AND media_bytes IS NULL""",
+                WHERE task_key = ANY (CAST(:keys AS uuid[])) AND media_path IS NOT NULL
+                AND media_bytes IS NULL""",
             keys=list(task_keys),
         )
     return {row.task_key: row.media_path for row in rows}

@@ -67,7 +67,8 @@ def is_empty(database_url: str) -> bool:
 
 def _digests(transaction: Transaction) -> Digests:
     tables = transaction.rows(
-        """SELECT format('%I.%I', n.nspname, c.relname) AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        """SELECT format('%I.%I', n.nspname, c.relname) AS name FROM pg_class c
+           JOIN pg_namespace n ON n.oid = c.relnamespace
             WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema' ORDER BY 1"""
     )
     return {row.name: _digest(transaction, row.name) for row in tables}
@@ -76,7 +77,8 @@ def _digests(transaction: Transaction) -> Digests:
 def _digest(transaction: Transaction, table: str) -> tuple[int, str]:
     # The name comes from PostgreSQL's own catalogue, quoted by it.
     row = transaction.row(
-        f"""SELECT count(*) AS rows, coalesce(sum(CAST(hashtextextended(CAST(t AS text), 0) AS numeric)), 0) AS sum
+        f"""SELECT count(*) AS rows, coalesce(sum(CAST(hashtextextended(CAST(t AS text), 0) AS numeric)),
+           0) AS sum
               FROM {table} t"""
     )
     assert row is not None

@@ -44,7 +44,8 @@ def remember(ledger: Ledger, server: Server, spelling: str) -> None:
         )  # fmt: skip
         transaction.run(
             """INSERT INTO server_spellings AS s (spelling, server) VALUES (:spelling, :name)
-               ON CONFLICT (spelling) DO UPDATE SET server = excluded.server WHERE s.server <> excluded.server""",
+               ON CONFLICT (spelling) DO UPDATE SET server = excluded.server
+               WHERE s.server <> excluded.server""",
             spelling=spelling, name=server.name,
         )  # fmt: skip
 

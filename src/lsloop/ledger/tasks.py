@@ -140,7 +140,8 @@ def claim(
         probes = gold.claim(transaction, due, values)
         rows = transaction.rows(
             """SELECT task_key, place, arrival
-                 FROM claim_tasks(:project_id, :task_type, :reads, :writes, :overlap, :by, :order, :seed, :limit,
+                 FROM claim_tasks(:project_id, :task_type, :reads, :writes, :overlap, :by, :order, :seed,
+                                  :limit,
                                   CAST(:among AS uuid[]), :after)""",
             after=after, order=plan.order, seed=plan.seed, limit=limit - len(probes), **values,
             among=None if among is None else list(among),
@@ -294,7 +295,8 @@ def gone_from(ledger: Ledger, project: Project, known: Mapping[int, UUID]) -> in
         return int(
             transaction.value(
                 """SELECT tasks_gone(array_agg(t.task_key))
-                     FROM tasks t JOIN unnest(CAST(:ids AS bigint[]), CAST(:keys AS uuid[])) told(ls_task_id, task_key)
+                     FROM tasks t
+                     JOIN unnest(CAST(:ids AS bigint[]), CAST(:keys AS uuid[])) told(ls_task_id, task_key)
                           USING (ls_task_id, task_key)
                     WHERE t.project_id = :project_id AND t.gone_at IS NULL""",
                 ids=list(known),
@@ -324,7 +326,8 @@ def doubtful(ledger: Ledger, project: Project) -> list[Doubtful]:
     """
     with ledger.transaction() as transaction:
         rows = transaction.rows(
-            """SELECT task_key, state = 'claimed' AS claimed, state = 'cancelled' AS ended, sent_at IS NOT NULL AS sent,
+            """SELECT task_key, state = 'claimed' AS claimed, state = 'cancelled' AS ended,
+               sent_at IS NOT NULL AS sent,
                       ls_task_id,
                       CAST(extract(epoch FROM clock_timestamp() - sent_at) AS double precision) AS age
                  FROM tasks WHERE project_id = :project_id
@@ -404,7 +407,8 @@ def hidden(ledger: Ledger, project: Project) -> list[Hidden]:
             """SELECT p.ls_task_id, p.task_key, coalesce(t.ls_overlap, t.overlap) AS overlap,
                       t.ls_task_id = p.ls_task_id AND t.gone_at IS NULL
                       AND t.task_key NOT IN (SELECT n.task_key FROM needless_tasks(:id) n) AS is_needed
-                 FROM put_away p JOIN tasks t USING (task_key) WHERE p.project_id = :id ORDER BY p.ls_task_id""",
+                 FROM put_away p JOIN tasks t USING (task_key) WHERE p.project_id = :id
+                 ORDER BY p.ls_task_id""",
             id=project.project_id,
         )
     return [Hidden(**row._mapping) for row in rows]
@@ -555,7 +559,8 @@ def to_offer(ledger: Ledger, project: Project) -> list[Offer]:
     """
     with ledger.transaction() as transaction:
         rows = transaction.rows(
-            """SELECT o.task_key, o.ls_task_id, o.wanted, o.wanted > coalesce(t.ls_overlap, t.overlap) AS is_raised
+            """SELECT o.task_key, o.ls_task_id, o.wanted, o.wanted > coalesce(t.ls_overlap,
+               t.overlap) AS is_raised
                  FROM tasks_to_offer(:project_id) o JOIN tasks t USING (task_key)""",
             project_id=project.project_id,
         )
@@ -587,7 +592,8 @@ def set_aside(ledger: Ledger, project: Project, limit: int, *, except_for: Colle
     with ledger.transaction() as transaction:
         rows = transaction.rows(
             """SELECT ls_task_id FROM problems
-                WHERE step = 'pull' AND subject = 'task' AND task_type = :task_type AND ls_project_id = :ls_project_id
+                WHERE step = 'pull' AND subject = 'task' AND task_type = :task_type
+                AND ls_project_id = :ls_project_id
                   AND ls_task_id IS NOT NULL AND NOT ls_task_id = ANY (CAST(:ids AS bigint[]))
                 ORDER BY last_seen, problem_id LIMIT :limit""",
             task_type=project.task_type, ls_project_id=project.ls_project_id,

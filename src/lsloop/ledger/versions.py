@@ -115,10 +115,14 @@ def _register(transaction: Transaction, version: Version) -> bool:
     values = {name: value for name, value in vars(version).items() if name not in known_later}
     return bool(
         transaction.value(
-            """SELECT register_model(:version, :task_type, :path, :weights, :base, CAST(:base_version AS text),
+            """SELECT register_model(:version, :task_type, :path, :weights, :base,
+               CAST(:base_version AS text),
                    :data_sha256, CAST(:params AS jsonb), :seed, :code_version, CAST(:metrics AS jsonb))""",
             **values
-            | {"params": json.dumps(version.params), "metrics": json.dumps(version.metrics, allow_nan=False)},
+            | {
+                "params": json.dumps(version.params),
+                "metrics": json.dumps(version.metrics, allow_nan=False),
+            },
         )
     )
 

@@ -32,7 +32,8 @@ RIDDLES = (
 RIDDLE = re.compile("|".join(rf"(?<!\w){re.escape(words)}(?!\w)" for words in RIDDLES))
 
 THINGS = (
-    "answer|annotation|change|clip|conflict|cycle|error|event|file|job|line|lock|probe|project|row|sample|step|task|"
+    "answer|annotation|change|clip|conflict|cycle|error|event|file|job|line|lock|probe|project|row|sample|"
+    "step|task|"
     "time|version|word"
 )
 PLURAL = re.compile(rf"^ (?:(?:more|gold|hidden|held|open|test|second) )?(?:{THINGS})s\b")

@@ -68,7 +68,8 @@ def test_nothing_to_check_asks_nobody() -> None:
 
 
 BOXES = """<View><Image name="page" value="$image"/>
-  <RectangleLabels name="box" toName="page"><Label value="car"/><Label value="bus" alias="b"/></RectangleLabels>
+  <RectangleLabels name="box" toName="page"><Label value="car"/><Label value="bus" alias="b"/>
+  </RectangleLabels>
 </View>"""
 
 

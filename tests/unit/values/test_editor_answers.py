@@ -136,7 +136,8 @@ def test_what_one_side_changed_is_merged(chance: random.Random) -> None:
     assert KIND.merge(base, changed, changed) == changed
     merged = KIND.merge(base, changed, other)
     if merged is not None:
-        assert KIND.from_result(KIND.to_result(merged, CONFIG, None), CONFIG) == merged  # type: ignore[arg-type]
+        result = KIND.to_result(merged, CONFIG, None)  # type: ignore[arg-type]
+        assert KIND.from_result(result, CONFIG) == merged
 
 
 def region(name: str, kind: str, place: str, **value: Any) -> dict[str, Any]:
