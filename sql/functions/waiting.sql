@@ -5,6 +5,7 @@
 --
 -- Whoever may have made a sample free notes it, whether it was noted before or not. So nobody waits for
 -- anybody, and no note is lost: a claim takes out only notes that it saw, where the sample is still taken.
+-- Notes are written as the owner: whoever may change samples need not be granted more than before.
 
 -- The tasks for which a sample is not sent (again): at work, or settled since what annotators read changed.
 CREATE OR REPLACE FUNCTION taking(s samples, p_task_type text, p_reads text[]) RETURNS SETOF tasks
@@ -26,7 +27,7 @@ $$;
 
 -- A task let its sample go, or may have. An accepted answer is written while its sample is held, so what is
 -- seen of that is so. Tasks that are parked or gone hold no sample: it may be changing just now.
-CREATE OR REPLACE FUNCTION task_lets_go() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION task_lets_go() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 DECLARE
     t tasks := CASE TG_OP WHEN 'DELETE' THEN OLD ELSE NEW END;
 BEGIN
@@ -48,7 +49,7 @@ CREATE OR REPLACE TRIGGER task_is_no_more AFTER DELETE ON tasks FOR EACH ROW
     WHEN (NOT OLD.is_gold_probe) EXECUTE FUNCTION task_lets_go();
 
 -- A sample is other than its tasks saw it. Those at work count, too: one may be parked just now, unseen.
-CREATE OR REPLACE FUNCTION sample_may_wait() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION sample_may_wait() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     INSERT INTO waiting_samples (task_type, arrival, sample_id)
     SELECT DISTINCT t.task_type, NEW.arrival, NEW.sample_id FROM tasks t
@@ -85,7 +86,7 @@ END $$;
 
 -- A sample that goes round again takes its parent's place among the oldest, which the front may have passed,
 -- or may be passing just now.
-CREATE OR REPLACE FUNCTION child_waits() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION child_waits() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
 BEGIN
     INSERT INTO waiting_samples (task_type, arrival, sample_id)
     SELECT DISTINCT p.task_type, NEW.arrival, NEW.sample_id FROM projects p
