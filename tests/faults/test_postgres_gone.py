@@ -7,7 +7,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import psycopg
 import pytest
@@ -111,7 +110,7 @@ def test_a_push_that_loses_postgresql_says_so_and_the_next_one_finishes(
     "point",
     [
         Point("lsloop.ledger.annotations:receive", "before", 2),
-        Point("lsloop.ledger.annotations:_copy_annotations", "before", 2),
+        Point("lsloop.ledger.annotations:_received", "before", 2),
         Point("lsloop.ledger.annotations:settle", "after", 2),
         Point("lsloop.ledger.projects:advance", "before"),
     ],
@@ -137,24 +136,23 @@ def check_told(failed: processes.Command) -> None:
     assert "→ Start it" in failed.said
 
 
-def test_a_page_whose_connection_breaks_while_it_is_copied_is_told_and_not_kept(
+def test_a_page_whose_connection_breaks_before_it_is_written_is_told_and_not_kept(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = projects.bind(ledger, projects.reserve(ledger, TRANSCRIPT, "http://studio"), 1, "<View/>")
-    copy = annotations._copy_annotations
+    one_by_one = annotations.gold.one_by_one
 
-    def broken(transaction: Transaction, tasks: Any) -> None:
+    def broken(transaction: Transaction, task_type: str) -> None:
         with ledger.transaction() as other:
             other.value("SELECT pg_terminate_backend(:pid)", pid=transaction.driver.info.backend_pid)
-        copy(transaction, tasks)
+        one_by_one(transaction, task_type)
 
-    monkeypatch.setattr(annotations, "_copy_annotations", broken)
+    monkeypatch.setattr(annotations.gold, "one_by_one", broken)
     with pytest.raises(Unreachable, match=r"PostgreSQL at .* does not answer"):
         annotations.receive(ledger, project, [])
 
 
 def test_a_page_that_postgresql_cannot_take_is_told_and_not_kept(ledger: Ledger) -> None:
-    """COPY is psycopg's own, and so are its errors."""
     project = projects.bind(ledger, projects.reserve(ledger, TRANSCRIPT, "http://studio"), 1, "<View/>")
     too_large = Task(2**63, uuid.uuid4(), datetime.now(UTC), ())
     with pytest.raises(LsloopError, match=r"The ledger cannot hold it: .*out of range"):

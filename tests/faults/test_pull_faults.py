@@ -18,7 +18,7 @@ READ = ("GET", r"^/api/tasks/")
 
 POINTS = [
     Point("lsloop.ledger.annotations:receive", "before", 2),
-    Point("lsloop.ledger.annotations:_copy_annotations", "after", 2),
+    Point("lsloop.ledger.annotations:_received", "after", 2),
     Point("lsloop.ledger.annotations:settle", "after", 2),
     Point("lsloop.ledger.annotations:receive", "after", 2),
     Point("lsloop.ledger.projects:advance", "before"),
