@@ -129,4 +129,4 @@ def _remove_webhook(studio: LabelStudio, ls_project_id: int, wanted: Backend) ->
 
 def is_not_ready(refusal: Refused) -> bool:
     """Tell whether Label Studio reached the backend, and that had no model yet."""
-    return "503" in refusal.problem
+    return "503 Server Error" in refusal.problem  # requests' words; a port may hold these digits, too

@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from lsloop.errors import LsloopError, Refused, Unauthorised, Uncertain, Unreachable, UsageError
-from lsloop.labelstudio import answers
+from lsloop.labelstudio import answers, ml
 
 URL = "https://labels.example.org/api/projects/3/import?return_task_ids=true"
 
@@ -79,3 +79,16 @@ def test_the_servers_time_is_read_in_utc() -> None:
 def test_a_server_without_a_time_is_an_error(headers: dict[str, str]) -> None:
     with pytest.raises(Unreachable, match="Date header"):
         answers.server_time(answer(200, **headers))
+
+
+@pytest.mark.parametrize(
+    ("told", "is_not_ready"),
+    [
+        ("503 Server Error: Service Unavailable for url: http://127.0.0.1:9090/ml/t/health", True),
+        ("HTTPConnectionPool(host='127.0.0.1', port=50353): refused by <object at 0x7f1503a0>", False),
+    ],
+)
+def test_a_backend_without_a_model_is_told_from_one_that_is_not_reached(
+    told: str, is_not_ready: bool
+) -> None:
+    assert ml.is_not_ready(Refused(f"Label Studio refused: health check failed. {told}", "")) is is_not_ready
