@@ -10,8 +10,8 @@ from rich.text import Text
 
 HERE = Path(__file__).parent
 ACTS = (
-    r"world|stack|ingest|push|annotate|crawl|webhook|pull|release|rethink|decide|check|hold"
-    r" out|dvc|pool|round \d+"
+    r"world|stack|ingest|push|annotate|crawl|webhook|pull|release|rethink|decide|check|"
+    r"hold out|dvc|pool|round \d+"
 )
 
 

@@ -76,6 +76,13 @@ BEGIN
     END CASE;
 END $$;
 
+-- Whether this transaction holds the sample now: nobody else was at it.
+CREATE OR REPLACE FUNCTION hold_sample(p_sample_id uuid) RETURNS boolean LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM samples s WHERE s.sample_id = p_sample_id FOR UPDATE SKIP LOCKED;
+    RETURN FOUND;
+END $$;
+
 -- The same, locked; those that another transaction is at are passed over, and no more are locked than are
 -- wanted. With p_among, of these samples the first that can be sent, in their order. p_after: the oldest are
 -- looked for from this arrival on.
@@ -84,19 +91,23 @@ CREATE OR REPLACE FUNCTION hold_next(
     p_after bigint
 ) RETURNS SETOF uuid LANGUAGE plpgsql AS $$
 DECLARE
+    v_front bigint := (SELECT arrival FROM claim_fronts WHERE task_type = p_task_type AND reads = p_reads);
     v_line refcursor;
     v_id uuid;
     v_held integer := 0;
 BEGIN
-    IF p_among IS NULL AND p_order = 'oldest' THEN
-        RETURN QUERY SELECT * FROM hold_oldest(p_task_type, p_reads, p_limit, p_after);
-        RETURN;
+    IF v_front IS NOT NULL AND p_among IS NULL AND p_order = 'oldest' THEN
+        RETURN QUERY SELECT * FROM hold_noted(p_task_type, p_reads, p_limit, p_after, v_front);
+        GET DIAGNOSTICS v_held = ROW_COUNT;
     END IF;
     CASE
     WHEN p_among IS NOT NULL THEN
         OPEN v_line FOR SELECT e.sample_id FROM eligible(p_task_type, p_reads) e
                          WHERE e.sample_id = ANY (p_among)
                          ORDER BY array_position(p_among, e.sample_id);
+    WHEN p_order = 'oldest' THEN
+        OPEN v_line FOR SELECT e.sample_id FROM eligible(p_task_type, p_reads) e
+                         WHERE e.arrival >= greatest(p_after, v_front + 1) ORDER BY e.arrival;
     WHEN p_order = 'priority' THEN
         OPEN v_line FOR SELECT e.sample_id FROM eligible(p_task_type, p_reads) e
                          ORDER BY e.priority DESC, e.arrival;
@@ -107,8 +118,7 @@ BEGIN
     WHILE v_held < p_limit LOOP
         FETCH v_line INTO v_id;
         EXIT WHEN NOT FOUND;
-        PERFORM FROM samples s WHERE s.sample_id = v_id FOR UPDATE SKIP LOCKED;
-        IF FOUND THEN
+        IF hold_sample(v_id) THEN
             v_held := v_held + 1;
             RETURN NEXT v_id;
         END IF;

@@ -72,8 +72,8 @@ END $$;
 CREATE OR REPLACE TRIGGER samples_arrive BEFORE INSERT ON samples FOR EACH STATEMENT
     EXECUTE FUNCTION samples_arrive();
 
--- Whether every sample that has its number is seen by the next statement, or never will be. Whoever adds
--- samples waits no longer than this takes.
+-- Whether nobody is adding samples just now: then the next statement sees each that has its number, or nobody
+-- ever will. Whoever begins to add some waits no longer than this takes.
 CREATE OR REPLACE FUNCTION none_arrives() RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
     v_key bigint := hashtextextended('lsloop samples arrive', 0);
@@ -97,54 +97,40 @@ END $$;
 CREATE OR REPLACE TRIGGER child_waits AFTER INSERT ON samples FOR EACH ROW
     WHEN (NEW.parent_sample_id IS NOT NULL) EXECUTE FUNCTION child_waits();
 
--- The oldest samples that can be sent, from this arrival on, locked: see hold_next.
-CREATE OR REPLACE FUNCTION hold_oldest(p_task_type text, p_reads text[], p_limit integer, p_after bigint)
+-- Of the noted samples, from this arrival on, the oldest that can be sent, locked: see hold_next.
+CREATE OR REPLACE FUNCTION hold_noted(p_task_type text, p_reads text[], p_limit integer, p_after bigint,
+                                      p_front bigint)
 RETURNS SETOF uuid LANGUAGE plpgsql AS $$
 DECLARE
-    v_front bigint := coalesce((SELECT arrival FROM claim_fronts
-                                 WHERE task_type = p_task_type AND reads = p_reads), 0);
     v_at bigint := p_after;
     v_last uuid := '00000000-0000-0000-0000-000000000000';
     v_some uuid[];
-    v_line refcursor;
     v_id uuid;
     v_held integer := 0;
 BEGIN
     WHILE v_held < p_limit LOOP
         -- What goes round again has its parent's arrival.
-        v_some := ARRAY(SELECT sample_id FROM waiting_samples
-                         WHERE task_type = p_task_type AND arrival <= v_front
-                           AND (arrival, sample_id) > (v_at, v_last)
-                         ORDER BY arrival, sample_id LIMIT 500);
-        EXIT WHEN v_some = '{}';
-        v_last := v_some[cardinality(v_some)];
-        SELECT arrival INTO STRICT v_at FROM samples WHERE sample_id = v_last;
+        SELECT array_agg(w.sample_id), max(w.arrival),
+               (array_agg(w.sample_id ORDER BY w.arrival DESC, w.sample_id DESC))[1]
+          INTO v_some, v_at, v_last
+          FROM (SELECT sample_id, arrival FROM waiting_samples
+                 WHERE task_type = p_task_type AND arrival <= p_front
+                   AND (arrival, sample_id) > (v_at, v_last)
+                 ORDER BY arrival, sample_id LIMIT 500) w;
+        EXIT WHEN v_some IS NULL;
         FOR v_id IN SELECT e.sample_id FROM eligible(p_task_type, p_reads) e
                      WHERE e.sample_id = ANY (v_some) ORDER BY e.arrival, e.sample_id LOOP
             EXIT WHEN v_held = p_limit;
-            PERFORM FROM samples s WHERE s.sample_id = v_id FOR UPDATE SKIP LOCKED;
-            IF FOUND THEN
+            IF hold_sample(v_id) THEN
                 v_held := v_held + 1;
                 RETURN NEXT v_id;
             END IF;
         END LOOP;
     END LOOP;
-    OPEN v_line FOR SELECT e.sample_id FROM eligible(p_task_type, p_reads) e
-                     WHERE e.arrival >= greatest(p_after, v_front + 1) ORDER BY e.arrival;
-    WHILE v_held < p_limit LOOP
-        FETCH v_line INTO v_id;
-        EXIT WHEN NOT FOUND;
-        PERFORM FROM samples s WHERE s.sample_id = v_id FOR UPDATE SKIP LOCKED;
-        IF FOUND THEN
-            v_held := v_held + 1;
-            RETURN NEXT v_id;
-        END IF;
-    END LOOP;
-    CLOSE v_line;
 END $$;
 
 -- A claim went through the oldest samples, from one arrival to another: the front moves on, and what is taken
--- is no longer noted. Where another claim does so just now, the next one does it.
+-- or noted twice is no longer noted. Where another claim does so just now, the next one does it.
 CREATE OR REPLACE FUNCTION move_front(p_task_type text, p_reads text[], p_from bigint, p_to bigint)
 RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -161,8 +147,11 @@ BEGIN
     v_front := coalesce((SELECT arrival FROM claim_fronts WHERE task_type = p_task_type), 0);
     DELETE FROM waiting_samples w
      WHERE w.task_type = p_task_type AND w.arrival BETWEEN p_from AND p_to
-       AND (SELECT true FROM samples s, taking(s, p_task_type, p_reads)
-             WHERE s.sample_id = w.sample_id LIMIT 1);
+       AND (EXISTS (SELECT FROM samples s, taking(s, p_task_type, p_reads)
+                        WHERE s.sample_id = w.sample_id)
+            OR EXISTS (SELECT FROM waiting_samples o
+                        WHERE (o.task_type, o.arrival, o.sample_id) = (w.task_type, w.arrival, w.sample_id)
+                          AND o.ctid < w.ctid));
     IF p_to > v_front AND none_arrives() THEN
         INSERT INTO waiting_samples (task_type, arrival, sample_id)
         SELECT p_task_type, s.arrival, s.sample_id FROM samples s

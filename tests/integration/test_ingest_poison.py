@@ -115,18 +115,6 @@ def test_what_is_known_of_a_refused_line_is_said_and_its_sample_stays(upstream: 
     assert upstream.rows("SELECT fields FROM samples")[0].fields == {"transcript": "one"}
 
 
-def test_a_line_that_one_task_type_cannot_take_is_listed_for_that_one(upstream: Upstream) -> None:
-    def of(task_type: str) -> list[str]:
-        return [one["key"] for one in problems.listed(upstream.ledger, task_type=task_type)[0]]
-
-    upstream.ingest(upstream.row(external_id="a", segments=3), upstream.row(external_id="b", n="x\0"))
-    assert of("audio_segmentation") == ["metadata.jsonl a", "metadata.jsonl b"]
-    assert of("transcript_correction") == ["metadata.jsonl b"]
-    upstream.ingest(upstream.row(external_id="a", n="x\0"))  # the same line, and now no task type can take it
-    assert of("audio_segmentation") == of("transcript_correction") == list(upstream.listed())
-    assert len(upstream.listed()) == problems.listed(upstream.ledger)[1] == 1
-
-
 def test_a_dry_run_writes_no_problems_down(upstream: Upstream) -> None:
     assert upstream.ingest(b"{", dry_run=True).refused
     assert upstream.listed() == {}

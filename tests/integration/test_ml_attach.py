@@ -4,9 +4,11 @@ two servers."""
 import json
 import shutil
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -161,6 +163,37 @@ def test_start_training_in_label_studio_queues_one_training_and_trains_nothing_i
     tried = rows(ledger, "SELECT id, args FROM lsloop_jobs.procrastinate_jobs WHERE task_name = 'retrain'")
     assert [(job.id, job.args["task_type"]) for job in tried] == [(ended["job_id"], TRANSCRIPT)]
     assert (said, ended["training_id"]) == ([], asked["training_id"])
+
+
+class Slow(BaseHTTPRequestHandler):
+    """A server that is busy: it answers after longer than Label Studio by itself waits."""
+
+    def do_GET(self) -> None:
+        time.sleep(1.5)  # the fault itself
+        self._answer(b'{"status": "UP"}')
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self._answer(b'{"model_version": "m"}')
+
+    def _answer(self, body: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.mark.studio
+def test_a_server_that_answers_late_is_attached(config: Config, ledger: Ledger, labels: LabelStudio) -> None:
+    there = loop.setup(ledger, labels, config, TRANSCRIPT).project
+    with ThreadingHTTPServer(("127.0.0.1", 0), Slow) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        wanted = ml.Backend(f"http://127.0.0.1:{server.server_port}", "late", ML_USER, "secret")
+        found, drift = ml.attach(labels, there.ls_project_id or 0, wanted)
+        server.shutdown()
+    assert (found["title"], found["state"], drift) == ("late", ml.CONNECTED, [])
 
 
 def test_without_a_model_nothing_is_attached(config: Config, ledger: Ledger, labels: LabelStudio) -> None:

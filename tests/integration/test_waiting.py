@@ -81,6 +81,8 @@ def test_whatever_happens_each_sample_that_no_task_takes_is_noted(ledger: Ledger
     by_key = {row.task_key: row.sample_id for row in office.rows("SELECT task_key, sample_id FROM tasks")}
     assert [by_key[key] for key in claimed] == wanted, "claimed is what the definition says, in its order"
     assert _ids(office, UNTAKEN, reads) == _ids(office, NOTED, reads), "and what is taken is noted no more"
+    twice = "SELECT count(*) - count(DISTINCT sample_id) FROM waiting_samples WHERE task_type = :t"
+    assert office.value(twice, t=task_type) == 0
 
 
 def test_samples_that_are_added_by_a_transaction_that_ends_late_are_not_passed(

@@ -63,7 +63,7 @@ __all__ = [
     "read_environment",
     "read_params",
     "read_stack",
-]  # fmt: skip
+]
 
 STATE = ".lsloop"
 

@@ -92,7 +92,7 @@ def _misfits(work: Callable[..., None], tasks: list[dict[str, Any]], why: Except
         with TemporaryDirectory() as scratch:
             try:
                 work(half, Path(scratch), "the sample")
-            except Exception as error:
+            except Exception as error:  # the same one again, of this half
                 _require_data(error)
                 found |= _misfits(work, half, error)
     return found

@@ -21,10 +21,10 @@ from lsloop.config.address import Address
 from lsloop.errors import Entangled, LsloopError, Refused, Unfit
 from lsloop.ledger._refusals import not_connected
 
-# A machine that lost power keeps its turn until PostgreSQL notices: after two minutes, not after two hours.
 SCHEMA = "lsloop"
 """The schema of PostgreSQL that a ledger stands in, unless DATABASE_URL names a search_path."""
 
+# A machine that lost power keeps its turn until PostgreSQL notices: after two minutes, not after two hours.
 SESSION = "-c timezone=UTC -c tcp_keepalives_idle=60 -c tcp_keepalives_interval=20 -c tcp_keepalives_count=3"
 
 

@@ -186,9 +186,8 @@ class Incoming:
             self._set_aside(prefix, found)
         self._transaction.run(
             """DELETE FROM problems WHERE step = 'ingest' AND subject = 'line' AND starts_with(key, :prefix)
-                  AND NOT ROW (task_type, key) IN (
-                      SELECT * FROM unnest(CAST(:types AS text[]), CAST(:keys AS text[])))""",
-            prefix=prefix, types=[one.task_type for one in found], keys=[one.key for one in found],
+                  AND NOT key = ANY (CAST(:keys AS text[]))""",
+            prefix=prefix, keys=[one.key for one in found],
         )  # fmt: skip
 
     def _set_aside(self, prefix: str, found: Sequence[Problem]) -> None:

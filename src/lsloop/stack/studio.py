@@ -25,9 +25,9 @@ SETTINGS = studio_env.PRIVATE | {
     # Webhooks and ML backends are lsloop's own, on this machine.
     "SSRF_PROTECTION_ENABLED": "false",
     "ML_BLOCK_LOCAL_IP": "false",
-    # Seconds. By itself it gives up a model after one, which a busy machine takes to answer.
-    "ML_CONNECTION_TIMEOUT": "10",
-    "ML_TIMEOUT_HEALTH": "10",
+    # Seconds. By itself it gives up a model's server after one: less than one that loads its model may take.
+    "ML_CONNECTION_TIMEOUT": "5",
+    "ML_TIMEOUT_HEALTH": "5",
     "ML_TIMEOUT_SETUP": "30",
     # Refuse predictions that do not fit the label config; without it they are stored and break the page.
     "fflag_feat_utc_210_prediction_validation_15082025": "true",

@@ -70,7 +70,7 @@ def _likenesses(a: Side, b: Side, codecs: Mapping[str, Codec]) -> list[float]:
     if a == b:
         return [1.0] * len(a[0])
     ours, theirs = sorted((a, b), key=lambda side: canonical([*side]))  # a tie must not depend on the order
-    names = {i: j for i, j, likeness in records.matched(ours[1], theirs[1], codecs) if likeness >= 0.5}
+    names = {i: j for i, j, how in records.matched(ours[1], theirs[1], codecs) if how >= 0.5}
     renamed = [
         directed({**one, "from": names[one["from"]], "to": names[one["to"]]})
         for one in ours[0]
@@ -79,11 +79,11 @@ def _likenesses(a: Side, b: Side, codecs: Mapping[str, Codec]) -> list[float]:
     left = [directed(one) for one in theirs[0]]
     found = []
     for one in sorted(renamed, key=canonical):
-        alike = [(likeness(one, other), -place) for place, other in enumerate(left)]
-        best, place = max(alike, default=(0.0, 0))
+        alike = [likeness(one, other) for other in left]
+        best = max(alike, default=0.0)
         if best > 0:
             found.append(best)
-            left.pop(-place)
+            left.pop(alike.index(best))
     return found
 
 

@@ -28,13 +28,12 @@ _UTF16 = (b"\xff\xfe", b"\xfe\xff")
 class BadLine:
     """A line (1-based) that was refused, and why.
 
-    `name` is its external_id, where that could be read; `task_type` the only one that cannot take it.
+    `name` is its external_id, where that could be read.
     """
 
     line: int
     reason: str
     name: str = ""
-    task_type: str = ""
 
 
 @dataclass
@@ -134,7 +133,7 @@ class _Reading:
                         f"external_id {row[2]!r} stands in an earlier line of this file", row[2]
                     )
             except lines.Refused as why:
-                self.refused.append(BadLine(self.lines, str(why), why.name, why.task_type))
+                self.refused.append(BadLine(self.lines, str(why), why.name))
                 continue
             seen.add(row[1:3])
             yield row
@@ -165,7 +164,6 @@ def _problem(file: str, bad: BadLine) -> Problem:
         key,
         f"line {bad.line}: {bad.reason}",
         "Mend the line, then run `lsloop ingest` again.",
-        bad.task_type,
     )
 
 

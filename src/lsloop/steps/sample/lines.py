@@ -29,13 +29,12 @@ _MANY_DIGITS = re.compile(r"\d{19}")
 class Refused(ValueError):
     """The reason why a line cannot be taken.
 
-    `name` is the external_id, where it could be read; `task_type` is the one that cannot take it, where all
-    others could.
+    `name` is the external_id, where it could be read.
     """
 
-    def __init__(self, reason: str, name: str = "", task_type: str = "") -> None:
+    def __init__(self, reason: str, name: str = "") -> None:
         super().__init__(reason)
-        self.name, self.task_type = name, task_type
+        self.name = name
 
 
 @dataclass(frozen=True)
@@ -80,7 +79,7 @@ def parsed(line: bytes, kinds: Mapping[str, Kind]) -> Line:
             _text(given, "media") or None,
         )
     except Refused as why:
-        raise Refused(str(why), name, why.task_type) from why
+        raise Refused(str(why), name) from why
 
 
 def _object(line: bytes) -> tuple[str, dict[str, Any]]:
@@ -153,23 +152,14 @@ def _check(name: str, value: Any, kinds: Mapping[str, Kind]) -> None:
     """
     if isinstance(value, list | dict) and not _is_shallow(value, _DEEPEST):
         raise Refused(f"{name} is nested more than {_DEEPEST} levels deep")
-    sample = Sample(UUID(int=0), "", {name: value})
-    failed = {
-        task_type: why for task_type, kind in kinds.items() if (why := _why_not(kind, sample)) is not None
-    }
-    for task_type, why in failed.items():
-        reason = str(why).rstrip(".") or type(why).__name__
-        of = task_type if len(failed) == 1 else ""
-        raise Refused(f"{name} is nothing that {task_type} can take: {reason}", task_type=of) from why
-
-
-def _why_not(kind: Kind, sample: Sample) -> Exception | None:
-    for use in _uses(kind):
-        try:
-            use(sample)
-        except Exception as wrong:  # whatever a kind, perhaps an installed one, makes of it
-            return wrong
-    return None
+    for task_type, kind in kinds.items():
+        sample = Sample(UUID(int=0), "", {name: value})
+        for use in _uses(kind):
+            try:
+                use(sample)
+            except Exception as wrong:  # whatever a kind, perhaps an installed one, makes of it
+                reason = str(wrong).rstrip(".") or type(wrong).__name__
+                raise Refused(f"{name} is nothing that {task_type} can take: {reason}") from wrong
 
 
 def _uses(kind: Kind) -> tuple[Callable[[Sample], Any], ...]:
